@@ -1,0 +1,12 @@
+//! Gates: what must hold for a change to go on, and what the measurements so far say about it.
+//!
+//! Invariant: only `Pass` passes. Absent data and a failing provider are verdicts of their own with their own policies;
+//! neither lets anything through, and neither rolls anything back before its policy's deadline.
+
+pub mod policy;
+pub mod reading;
+pub mod state;
+
+pub use policy::{GatePolicy, Mode, Then, UnknownPolicy};
+pub use reading::{Reading, Result};
+pub use state::{GateState, Verdict};

@@ -1,0 +1,46 @@
+//! One measurement of one gate, judged on its own.
+
+use jiff::Timestamp;
+
+/// What one measurement says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Result {
+    /// The bound holds.
+    Pass {
+        /// The measured number as text.
+        value: String,
+    },
+    /// The bound is broken.
+    Fail {
+        /// The measured number as text.
+        value: String,
+        /// The broken bound, in one sentence.
+        why: String,
+    },
+    /// Neither yet: the method needs more evidence.
+    Continue {
+        /// What is missing.
+        why: String,
+    },
+    /// The query worked and had nothing to say.
+    NoData {
+        /// What was empty, and what to check.
+        why: String,
+    },
+    /// The provider could not be asked, or its answer could not be used.
+    Error {
+        /// What went wrong, without secrets.
+        why: String,
+    },
+}
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// Name of the gate.
+    pub gate: String,
+    /// When the measurement was taken. Readings of one gate have rising times.
+    pub at: Timestamp,
+    /// What it says.
+    pub result: Result,
+}

@@ -1,0 +1,124 @@
+//! What a decision asks the shell to do. Every effect carries what it needs to be idempotent: repeating one that has been
+//! carried out changes nothing, and one that meets a newer state fails on its precondition instead of doing harm.
+
+use jiff::Timestamp;
+
+use super::RolloutStatus;
+use crate::{action::Receipt, digest::Digest};
+
+/// The outcome of `decide`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The next status. Written first, with the observed resource version as precondition; not written when equal to the last.
+    pub status: RolloutStatus,
+    /// What to do after the status is written, in order; the first failure ends the pass and the next one decides anew.
+    pub effects: Vec<Effect>,
+    /// Measurements to take, off the workers.
+    pub measures: Vec<Measure>,
+    /// What to tell people, once, after the status is written.
+    pub events: Vec<Event>,
+    /// When to decide again even if nothing changes.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One write to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Put Belay's label (and nothing else) on the Deployment.
+    Adopt,
+    /// Pause the Deployment, provided it still has this resource version.
+    Pause {
+        /// Precondition.
+        resource_version: String,
+    },
+    /// Create the candidate's ReplicaSet from the Deployment's template, provided the template still has this digest.
+    /// Already existing is success.
+    CreateCandidate {
+        /// Precondition on the template.
+        digest: Digest,
+        /// Value of `pod-template-hash`, and the end of the name.
+        hash: String,
+        /// Pods to start.
+        replicas: i32,
+    },
+    /// Set the number of a candidate's pods, provided it is still controlled by the Rollout.
+    ScaleCandidate {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// Precondition.
+        resource_version: String,
+        /// Pods to run.
+        replicas: i32,
+    },
+    /// Delete a candidate's ReplicaSet with its pods, provided it is still the observed one (UID and resource version).
+    RemoveCandidate {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// Precondition.
+        uid: String,
+        /// Precondition: a candidate that has been handed over in between is not deleted.
+        resource_version: String,
+    },
+    /// Make the Deployment the controller of the candidate's ReplicaSet.
+    HandOver {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// Precondition.
+        resource_version: String,
+    },
+    /// Let the Deployment roll to the template it has, provided the template still has this digest. `resource_version` is
+    /// that of the observation; the shell may retry with a newer one after having checked the digest again.
+    Resume {
+        /// Precondition on the template.
+        digest: Digest,
+        /// Precondition.
+        resource_version: String,
+    },
+    /// Write the template of a ReplicaSet (without `pod-template-hash`) back into the Deployment and un-pause it.
+    RestoreTemplate {
+        /// `pod-template-hash` of the ReplicaSet to read the template from.
+        hash: String,
+        /// Digest that this template must have.
+        digest: Digest,
+        /// Precondition on the Deployment.
+        resource_version: String,
+    },
+    /// Copy a receipt into its `Action`'s status.
+    Acknowledge(Receipt),
+    /// Take Belay's label off the Deployment and un-pause it if `resume` says so.
+    LetGo {
+        /// Whether the Deployment may roll to its template: only if that is the stable one.
+        resume: bool,
+    },
+    /// Take Belay's finalizer off the Rollout.
+    Finish,
+}
+
+/// A measurement to take.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Measure {
+    /// Name of the gate.
+    pub gate: String,
+    /// When it is due.
+    pub due_at: Timestamp,
+}
+
+/// Whether an event tells of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// It does not.
+    Normal,
+    /// It does.
+    Warning,
+}
+
+/// A Kubernetes event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// Whether it tells of trouble.
+    pub kind: EventKind,
+    /// One word for programs.
+    pub reason: String,
+    /// One or two sentences.
+    pub message: String,
+}

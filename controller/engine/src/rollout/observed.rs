@@ -1,0 +1,153 @@
+//! One observation of the cluster, as the shell gathered it. Cheap to copy: templates are digests, not bodies.
+
+use jiff::Timestamp;
+
+use crate::{action::Request, digest::Digest, gate::Reading};
+
+/// Everything that a decision about a Rollout looks at, beside its plan and status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Observed {
+    /// Generation of the Rollout's spec.
+    pub generation: i64,
+    /// Whether the Rollout is being deleted.
+    pub lifecycle: Lifecycle,
+    /// The workload that the Rollout governs.
+    pub workload: Workload,
+    /// ReplicaSets that the workload or the Rollout controls.
+    pub sets: Vec<ReplicaSet>,
+    /// Measurements since the persisted `measured_at` of their gates, in order of time.
+    pub readings: Vec<Reading>,
+    /// Acts that ask for this Rollout and have no outcome yet, oldest first.
+    pub actions: Vec<Request>,
+    /// Whether the Rollout promotes together with others.
+    pub group: Group,
+    /// How the hold is kept.
+    pub hold: Hold,
+    /// Since when this process acts under its present lease. Verdicts from before do not count for a step forward.
+    pub acting_since: Timestamp,
+}
+
+/// Whether the Rollout stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lifecycle {
+    /// It stays.
+    Live,
+    /// It has a deletion timestamp and waits for Belay's finalizer.
+    Deleting,
+}
+
+/// How a governed Deployment is kept from rolling by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// An admission policy pauses it together with every change of its template.
+    Admission,
+    /// There is no such policy in this cluster: it stays paused while idle too.
+    AlwaysPaused,
+}
+
+/// Whether a Release ties this Rollout to others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// It promotes by itself.
+    Alone,
+    /// It is verified and must wait for the others of this Release.
+    Waiting {
+        /// What it waits for, for people.
+        message: String,
+    },
+    /// All are verified: go.
+    Go,
+}
+
+/// The workload named by `workloadRef`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Workload {
+    /// It does not exist (yet).
+    Missing,
+    /// It exists and can't be governed; the message says why and what to do.
+    Refused(String),
+    /// A Deployment.
+    Deployment(Deployment),
+}
+
+/// A governed Deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Deployment {
+    /// UID.
+    pub uid: String,
+    /// Resource version of this observation, the precondition of writes that must not meet a newer template.
+    pub resource_version: String,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// Generation that the Deployment controller has seen.
+    pub observed_generation: i64,
+    /// Whether it carries Belay's label, by which admission policies and watches find it.
+    pub labelled: bool,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// Its pod template.
+    pub template: Template,
+    /// Whether its strategy is `Recreate`.
+    pub recreate: bool,
+    /// `spec.revisionHistoryLimit`.
+    pub revision_history_limit: i32,
+    /// `status.replicas`.
+    pub total_replicas: i32,
+    /// `status.updatedReplicas`.
+    pub updated_replicas: i32,
+    /// `status.readyReplicas`.
+    pub ready_replicas: i32,
+    /// `status.availableReplicas`.
+    pub available_replicas: i32,
+    /// Why its pods can't be made or started (quota, scheduling), if the cluster says so.
+    pub problem: Option<String>,
+}
+
+/// A pod template, reduced to its identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Template {
+    /// Digest of the content without `pod-template-hash`.
+    pub digest: Digest,
+    /// What people call it: the image tags.
+    pub version: String,
+}
+
+/// Who controls a ReplicaSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The Deployment.
+    Deployment,
+    /// The Rollout: it is a candidate.
+    Rollout,
+}
+
+/// A ReplicaSet of the workload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReplicaSet {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Resource version of this observation.
+    pub resource_version: String,
+    /// Who controls it.
+    pub owner: Owner,
+    /// Its pod template without `pod-template-hash`.
+    pub template: Template,
+    /// Value of its `pod-template-hash` label.
+    pub hash: String,
+    /// `spec.replicas`.
+    pub desired: i32,
+    /// `status.replicas`.
+    pub total: i32,
+    /// `status.readyReplicas`.
+    pub ready: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Why its pods can't be made or started, if the cluster says so.
+    pub problem: Option<String>,
+}

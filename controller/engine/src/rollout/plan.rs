@@ -1,0 +1,51 @@
+//! The validated strategy of a Rollout. A `Plan` that exists can be carried out; what can't is refused where it is made.
+
+use std::time::Duration;
+
+use crate::gate::GatePolicy;
+
+/// The strategy of one Rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// At least one step, in order.
+    pub steps: Vec<Step>,
+    /// Gates that hold from the first canary pod to the end of the bake.
+    pub gates: Vec<GatePolicy>,
+    /// How long the gates stay on after everything runs the new version.
+    pub bake: Duration,
+    /// How long pods may take to become ready before the candidate is rejected.
+    pub progress_deadline: Duration,
+}
+
+/// One step: a share, and what must be true before the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// How many pods run the candidate.
+    pub share: Share,
+    /// How long the step lasts at least, counted from the readiness of its pods.
+    pub hold: Duration,
+    /// Whether a person must approve before the step ends.
+    pub approval: Approval,
+    /// Gates of this step alone, beside the plan's.
+    pub gates: Vec<GatePolicy>,
+}
+
+/// How many pods a step gives the candidate, beside the untouched stable ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Share {
+    /// Share of all requests in percent, 1 to 50, given by the number of pods behind the workload's own Service.
+    WeightPercent(u8),
+    /// This many pods.
+    Replicas(i32),
+    /// This many pods in percent of the workload's replicas, 1 to 100.
+    ReplicasPercent(u8),
+}
+
+/// Whether a step waits for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Approval {
+    /// It does not.
+    NotRequired,
+    /// It ends only after an `Approve` for this version and step.
+    Required,
+}
