@@ -1,0 +1,18 @@
+//! Names that Belay puts on objects: labels, annotations, finalizers and field managers.
+
+/// API group of Belay's resources.
+pub const GROUP: &str = "belay.dev";
+/// Version of Belay's resources.
+pub const VERSION: &str = "v1alpha1";
+/// Label on a governed workload and on its candidates: the name of the Rollout. Admission policies and watches select by it.
+pub const ROLLOUT_LABEL: &str = "belay.dev/rollout";
+/// Label on everything that a Release applies: the name of the Release.
+pub const RELEASE_LABEL: &str = "belay.dev/release";
+/// Annotation on everything that a Release applies: the UID of the Release that owns it.
+pub const RELEASE_UID_ANNOTATION: &str = "belay.dev/release-uid";
+/// Finalizer on Rollouts and Releases.
+pub const FINALIZER: &str = "belay.dev/finalizer";
+/// Field manager of everything that Belay applies.
+pub const FIELD_MANAGER: &str = "belay";
+/// Annotation on a candidate: digest of the template it was made from.
+pub const DIGEST_ANNOTATION: &str = "belay.dev/template-digest";

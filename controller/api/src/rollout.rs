@@ -1,0 +1,180 @@
+//! `Rollout`: how one workload moves from its verified version to a new one.
+
+pub mod plan;
+
+use belay_engine::rollout::RolloutStatus;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, analysis::GateRef};
+
+/// How one workload moves from its verified version to a new one: in steps, gated by metrics, with rollback.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "belay.dev",
+    version = "v1alpha1",
+    kind = "Rollout",
+    namespaced,
+    status = "RolloutStatus",
+    shortname = "bro",
+    category = "belay",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Step", type_ = "string", json_path = ".status.stepText"),
+    printcolumn(
+        name = "Weight",
+        type_ = "integer",
+        json_path = ".status.weightPercent",
+        description = "share of the candidate in percent"
+    ),
+    printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"),
+    printcolumn(
+        name = "Stable",
+        type_ = "string",
+        json_path = ".status.stable.version"
+    ),
+    printcolumn(
+        name = "Candidate",
+        type_ = "string",
+        json_path = ".status.candidate.version"
+    ),
+    printcolumn(
+        name = "Waiting for",
+        type_ = "string",
+        json_path = ".status.waitingFor.message"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutSpec {
+    /// The workload, in the namespace of the Rollout.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("workloadRef can't be changed: delete this Rollout (its workload runs on untouched) and make a new one"))]
+    pub workload_ref: WorkloadRef,
+    /// How the new version gets its share.
+    pub strategy: Strategy,
+    /// What must hold for the new version to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// How long the pods of a step, and of the final rolling update, may take to become ready.
+    #[serde(default = "defaults::progress_deadline")]
+    pub progress_deadline: Duration,
+}
+
+/// A workload that can be governed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadRef {
+    /// API version of the workload.
+    #[serde(default)]
+    pub api_version: WorkloadApiVersion,
+    /// Kind of the workload.
+    #[serde(default)]
+    pub kind: WorkloadKind,
+    /// Name of the workload.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// API versions of workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadApiVersion {
+    /// The `apps` group.
+    #[default]
+    #[serde(rename = "apps/v1")]
+    AppsV1,
+}
+
+/// Kinds of workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// A Deployment.
+    #[default]
+    Deployment,
+}
+
+/// How the new version gets its share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Strategy {
+    /// A rising share, step by step, beside the untouched stable version.
+    pub canary: Canary,
+}
+
+/// A rising share, step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Canary {
+    /// The steps, in order. After the last one the candidate is promoted.
+    #[schemars(length(min = 1, max = 30))]
+    pub steps: Vec<Step>,
+}
+
+/// One step: a share, and what must be true before the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.weight) != has(self.replicas)").message("give exactly one of weight (share of requests) and replicas (number of pods)"))]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Share of requests in percent, given by the number of pods beside the stable ones. Above 50 that would take more pods
+    /// than the workload has: say `replicas: 60%` instead, and get 60 % of its pods beside the full stable version.
+    #[schemars(range(min = 1, max = 50))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u8>,
+    /// Number of pods, or percentage of the workload's replicas (at most `100%`), beside the stable ones.
+    #[schemars(schema_with = "replicas_schema")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<IntOrString>,
+    /// How long the step lasts at least, counted from the readiness of its pods.
+    #[serde(default)]
+    pub hold: Duration,
+    /// Whether a person must approve before the step ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
+    /// Gates of this step alone, beside those of `verification`.
+    #[schemars(length(max = 8))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRef>,
+}
+
+/// What must hold for the new version to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Verification {
+    /// Gates that hold from the first canary pod to the end of the bake.
+    #[schemars(length(max = 16))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRef>,
+    /// What happens after everything runs the new version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_promotion: Option<AfterPromotion>,
+}
+
+/// What happens after everything runs the new version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AfterPromotion {
+    /// How long the gates stay on; a failure brings the old version back by a rolling update.
+    pub bake: Duration,
+}
+
+fn replicas_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int ? (self >= 1 && self <= 100000) : self.matches('^([1-9][0-9]?|100)%$')",
+            "message": "write a number of pods (1 or more) or a percentage of the workload's replicas from \"1%\" to \"100%\"",
+        }],
+    })
+}
+
+mod defaults {
+    use crate::Duration;
+
+    pub(super) const fn progress_deadline() -> Duration {
+        Duration::from_secs(600)
+    }
+}
