@@ -13,7 +13,7 @@ pub mod observed;
 pub mod plan;
 pub mod status;
 
-pub use effect::{Decision, Effect, Event, EventKind, Measure};
+pub use effect::{Decision, Effect, Event, EventKind, Guard, Measure};
 pub use observed::Observed;
 pub use plan::Plan;
 pub use status::RolloutStatus;

@@ -66,13 +66,22 @@ pub enum Effect {
         /// Precondition.
         resource_version: String,
     },
-    /// Let the Deployment roll to the template it has, provided the template still has this digest. `resource_version` is
-    /// that of the observation; the shell may retry with a newer one after having checked the digest again.
+    /// Undo a handover: make the Rollout the controller of a ReplicaSet of the *paused* Deployment. The Deployment then
+    /// controls one active ReplicaSet, the stable one, and brings it to full strength by itself while these pods still serve.
+    TakeBack {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// Precondition.
+        resource_version: String,
+    },
+    /// Let the Deployment roll to the template it has, provided the template still has this digest.
     Resume {
         /// Precondition on the template.
         digest: Digest,
-        /// Precondition.
+        /// Precondition: the Deployment's version of the observation.
         resource_version: String,
+        /// Whether a newer version of the Deployment is good enough.
+        guard: Guard,
     },
     /// Write the template of a ReplicaSet (without `pod-template-hash`) back into the Deployment and un-pause it.
     RestoreTemplate {
@@ -85,13 +94,25 @@ pub enum Effect {
     },
     /// Copy a receipt into its `Action`'s status.
     Acknowledge(Receipt),
-    /// Take Belay's label off the Deployment and un-pause it if `resume` says so.
+    /// Take Belay's label off the Deployment and un-pause it if `resume` says so, in one write.
     LetGo {
-        /// Whether the Deployment may roll to its template: only if that is the stable one.
+        /// Whether the Deployment may roll to its template: only if that is the stable one or one being promoted.
         resume: bool,
+        /// Precondition: the template must be the observed one.
+        resource_version: String,
     },
     /// Take Belay's finalizer off the Rollout.
     Finish,
+}
+
+/// How strict the precondition of a `Resume` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// The template counts: when the resource version is stale, the shell may try again with the newest one after having
+    /// checked the digest against it. Keeps a handover and its un-pausing close together while an autoscaler writes.
+    Template,
+    /// Everything counts: nothing runs by the observation, and that may have changed. A stale version ends the pass.
+    Unchanged,
 }
 
 /// A measurement to take.

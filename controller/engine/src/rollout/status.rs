@@ -11,7 +11,7 @@ use crate::{
 /// Where a Rollout stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// The workload is missing, can't be governed, or has not been looked at yet.
+    /// Nothing to judge yet: the workload is missing, its first version is not up, or it was scaled to zero in mid-canary.
     #[default]
     Pending,
     /// The workload runs its verified version, and nothing else is asked for.
@@ -57,6 +57,9 @@ pub struct Candidate {
     /// How it goes forward.
     #[serde(default)]
     pub track: Track,
+    /// For a version that a person's `Undo` brings back: digest of the template that Belay replaces by this version's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Digest>,
 }
 
 /// How a candidate goes forward.
@@ -84,12 +87,35 @@ pub struct StepState {
     /// When its pods were ready; the hold counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<Timestamp>,
+    /// Since when pods that were ready, or are newly wanted, are missing; the progress deadline then counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unready_since: Option<Timestamp>,
     /// Who approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
     /// Who skipped the rest of its hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped_by: Option<String>,
+}
+
+/// How far the native rolling update of a promotion had come when it was last looked at for the progress deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Watermark {
+    /// Available pods of the new version minus pods of all others: rises while the update goes on.
+    pub score: i32,
+    /// When it had come that far; looked at again after one progress deadline.
+    pub at: Timestamp,
+}
+
+/// The template that was last judged, to tell a change of content from a change of the API's defaults.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// Digest of the workload's template.
+    pub digest: Digest,
+    /// Generation of the workload that had it. The same generation with another digest is the same content.
+    pub generation: i64,
 }
 
 /// What a Rollout waits for.
@@ -152,6 +178,8 @@ pub enum RollbackReason {
     Superseded,
     /// The workload was scaled to zero, so that there is nothing to compare with.
     ScaledToZero,
+    /// Quarantined content was running, past the hold.
+    Quarantined,
 }
 
 /// `.status` of a Rollout.
@@ -172,6 +200,15 @@ pub struct RolloutStatus {
     /// The present step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<StepState>,
+    /// The native rolling update of a promotion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Watermark>,
+    /// Who ended the bake before its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bake_skipped_by: Option<String>,
+    /// The template that was last judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// The step as people count it, for example `2/4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_text: Option<String>,
