@@ -1,0 +1,202 @@
+//! How each process of a lab is started.
+//!
+//! Everything listens on loopback. What makes a test wait (fsync, request limits of the built-in controllers, leader election) is
+//! off; what a controller meets in a real cluster (RBAC, admission, priority and fairness, real service accounts) is on.
+
+use crate::keeper::Launch;
+use crate::layout::Layout;
+use crate::pki::Pki;
+use crate::ports::Ports;
+use crate::programs::Program;
+use crate::settings::Settings;
+use crate::{LabError, Part};
+
+/// The user names of the parts that talk to the API server.
+pub(crate) const CONTROLLER_MANAGER_USER: &str = "system:kube-controller-manager";
+pub(crate) const SCHEDULER_USER: &str = "system:kube-scheduler";
+pub(crate) const KWOK_USER: &str = "lab-kwok";
+
+/// One JSON line for each finished request, without bodies.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
+
+/// A configuration file takes the place of KWOK's own defaults, so each of them is said.
+const KWOK_OPTIONS: &str = "\
+apiVersion: config.kwok.x-k8s.io/v1alpha1
+kind: KwokConfiguration
+options: {podPlayStageParallelism: 16, nodePlayStageParallelism: 4, nodeLeaseParallelism: 4, podsOnNodeSyncParallelism: 4}
+";
+
+/// The program a part runs.
+pub(crate) const fn program_of(part: Part) -> Option<Program> {
+    match part {
+        Part::Etcd => Some(Program::Etcd),
+        Part::ApiServer => Some(Program::KubeApiServer),
+        Part::ControllerManager => Some(Program::KubeControllerManager),
+        Part::Scheduler => Some(Program::KubeScheduler),
+        Part::Kwok => Some(Program::Kwok),
+        Part::Prometheus => Some(Program::Prometheus),
+        Part::Git | Part::Load => None,
+    }
+}
+
+/// What the arguments of a part are made from.
+pub(crate) struct Parameters<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) layout: &'a Layout,
+    pub(crate) ports: &'a Ports,
+    pub(crate) pki: &'a Pki,
+}
+
+impl Parameters<'_> {
+    /// The arguments of a part's process. Writes the configuration files they name.
+    pub(crate) fn launch(&self, part: Part, program: String) -> Result<Launch, LabError> {
+        let arguments = match part {
+            Part::Etcd => self.etcd(),
+            Part::ApiServer => self.api_server()?,
+            Part::ControllerManager => self.controller_manager(),
+            Part::Scheduler => self.scheduler(),
+            Part::Kwok => self.kwok()?,
+            Part::Prometheus => self.prometheus()?,
+            Part::Git | Part::Load => Vec::new(),
+        };
+        Ok(Launch { program, arguments })
+    }
+
+    fn etcd(&self) -> Vec<String> {
+        let client = format!("http://{}", self.ports.address(Part::Etcd));
+        let peer = format!("http://127.0.0.1:{}", self.ports.etcd_peer());
+        vec![
+            "--name=lab".into(),
+            format!("--data-dir={}", self.layout.data(Part::Etcd).display()),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=lab={peer}"),
+            // Data outlives a kill of the process, which is all a lab has to survive; a crash of the machine it does not.
+            "--unsafe-no-fsync".into(),
+            "--quota-backend-bytes=4294967296".into(),
+            "--log-level=warn".into(),
+        ]
+    }
+
+    fn api_server(&self) -> Result<Vec<String>, LabError> {
+        let pki = self.pki;
+        let mut arguments = vec![
+            format!("--etcd-servers=http://{}", self.ports.address(Part::Etcd)),
+            "--bind-address=127.0.0.1".into(),
+            format!("--secure-port={}", self.ports.of(Part::ApiServer)),
+            // The `kubernetes` Service gets no endpoints: loopback addresses are not allowed there, and no pod runs anything.
+            "--endpoint-reconciler-type=none".into(),
+            "--service-cluster-ip-range=10.96.0.0/16".into(),
+            "--authorization-mode=Node,RBAC".into(),
+            format!("--client-ca-file={}", pki.ca_file.display()),
+            format!("--tls-cert-file={}", pki.server_certificate_file.display()),
+            format!("--tls-private-key-file={}", pki.server_key_file.display()),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            format!(
+                "--service-account-key-file={}",
+                pki.service_account_public_key_file.display()
+            ),
+            format!(
+                "--service-account-signing-key-file={}",
+                pki.service_account_key_file.display()
+            ),
+            "--allow-privileged=true".into(),
+        ];
+        if !self.settings.mutating_admission_policy {
+            arguments.push("--disable-admission-plugins=MutatingAdmissionPolicy".into());
+            arguments.push("--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false,admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false".into());
+        }
+        if self.settings.audit {
+            let policy = self.layout.write("audit-policy.yaml", AUDIT_POLICY)?;
+            arguments.push(format!("--audit-policy-file={}", policy.display()));
+            arguments.push(format!(
+                "--audit-log-path={}",
+                self.layout.file("audit.jsonl").display()
+            ));
+        }
+        arguments.extend(self.settings.api_server_arguments.iter().cloned());
+        Ok(arguments)
+    }
+
+    fn controller_manager(&self) -> Vec<String> {
+        let mut arguments = vec![
+            format!(
+                "--service-account-private-key-file={}",
+                self.pki.service_account_key_file.display()
+            ),
+            format!("--root-ca-file={}", self.pki.ca_file.display()),
+            // Each controller under its own name, as in real clusters: the audit log and RBAC tell them apart.
+            "--use-service-account-credentials=true".into(),
+        ];
+        arguments.extend(self.client_of(CONTROLLER_MANAGER_USER));
+        arguments.extend(self.settings.controller_manager_arguments.iter().cloned());
+        arguments
+    }
+
+    fn scheduler(&self) -> Vec<String> {
+        self.client_of(SCHEDULER_USER).into()
+    }
+
+    /// The defaults of 20 and 30 requests a second would be what a benchmark measures.
+    fn client_of(&self, user: &str) -> [String; 5] {
+        [
+            format!("--kubeconfig={}", self.layout.kubeconfig(user).display()),
+            "--leader-elect=false".into(),
+            "--secure-port=0".into(),
+            "--kube-api-qps=1000".into(),
+            "--kube-api-burst=2000".into(),
+        ]
+    }
+
+    fn kwok(&self) -> Result<Vec<String>, LabError> {
+        let stages = [
+            KWOK_OPTIONS,
+            include_str!("../stages/node.yaml"),
+            include_str!("../stages/pod.yaml"),
+        ]
+        .join("---\n");
+        let config = self.layout.write("kwok.yaml", &stages)?;
+        Ok(vec![
+            format!(
+                "--kubeconfig={}",
+                self.layout.kubeconfig(KWOK_USER).display()
+            ),
+            format!("--config={}", config.display()),
+            "--manage-all-nodes=true".into(),
+            "--cidr=10.244.0.0/16".into(),
+            "--node-ip=127.0.0.1".into(),
+            // Without leases the nodes, and with them the pods, turn not ready after 40 s.
+            "--node-lease-duration-seconds=40".into(),
+        ])
+    }
+
+    fn prometheus(&self) -> Result<Vec<String>, LabError> {
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+             scrape_configs:\n\
+             - job_name: load\n\
+            \x20 honor_labels: true\n\
+            \x20 static_configs: [{{targets: ['{load}']}}]\n\
+             - job_name: more\n\
+            \x20 file_sd_configs: [{{files: ['{more}/*.json'], refresh_interval: 1s}}]\n",
+            load = self.ports.address(Part::Load),
+            more = self.layout.scrape_targets().display(),
+        );
+        let config = self.layout.write("prometheus.yaml", &config)?;
+        Ok(vec![
+            format!("--config.file={}", config.display()),
+            format!(
+                "--storage.tsdb.path={}",
+                self.layout.data(Part::Prometheus).display()
+            ),
+            format!(
+                "--web.listen-address={}",
+                self.ports.address(Part::Prometheus)
+            ),
+            "--storage.tsdb.retention.time=1d".into(),
+            "--log.level=warn".into(),
+        ])
+    }
+}

@@ -1,0 +1,122 @@
+//! A running lab: its start, its parts, its end.
+//!
+//! Invariant: whatever becomes of a `Lab` (dropped, leaked in a static, its process killed), its processes end and its folder goes,
+//! because the keeper does both. Parts keep their ports and data over stop and start. Leaves out how each part is started
+//! (`components`) and what tests do with it (`lab/access`, `lab/objects`).
+
+mod background;
+mod faults;
+mod kubernetes;
+mod shared;
+mod start;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::access::{Access, Credential};
+use crate::keeper::Keeper;
+use crate::layout::Layout;
+use crate::pki::Pki;
+use crate::ports::Ports;
+use crate::programs::Program;
+use crate::settings::Settings;
+use crate::{LabBuilder, LabError, Part};
+use background::Background;
+pub use shared::SharedLab;
+pub use status::LabStatus;
+
+/// A real control plane on this machine, with the parts it was built with.
+pub struct Lab {
+    // Fields are dropped in this order: the keeper first, for it removes the folder.
+    keeper: Keeper,
+    settings: Settings,
+    layout: Layout,
+    ports: Ports,
+    pki: Pki,
+    access: Access,
+    admin: Credential,
+    programs: BTreeMap<Program, PathBuf>,
+    started_in: Duration,
+    #[expect(dead_code, reason = "held for its drop: the lab's tasks run on it")]
+    background: Background,
+}
+
+impl std::fmt::Debug for Lab {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Lab")
+            .field("folder", &self.layout.root())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lab {
+    /// Begins the description of a lab.
+    pub fn builder() -> LabBuilder {
+        LabBuilder::default()
+    }
+
+    /// The folder with everything the lab writes; logs are in `logs`.
+    pub fn dir(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// Whether the lab was built with this part.
+    pub fn has(&self, part: Part) -> bool {
+        self.settings.parts.contains(&part)
+    }
+
+    /// How long the start took, without the building of programs.
+    pub const fn started_in(&self) -> Duration {
+        self.started_in
+    }
+
+    /// The address of the real Prometheus.
+    pub fn prometheus_url(&self) -> Result<String, LabError> {
+        self.url_of(Part::Prometheus)
+    }
+
+    /// Ports of this lab that no part uses: for the servers of a test.
+    pub fn spare_ports(&self) -> impl Iterator<Item = u16> + use<> {
+        self.ports.spare()
+    }
+
+    /// The path of a program; built first where needed.
+    pub async fn program(&self, program: Program) -> Result<PathBuf, LabError> {
+        match self.programs.get(&program) {
+            Some(path) => Ok(path.clone()),
+            None => crate::program(program).await,
+        }
+    }
+
+    /// Ends the lab and waits until every process and, unless it is to be kept, its folder are gone.
+    pub async fn down(self) -> Result<(), LabError> {
+        self.keeper.end().await
+    }
+
+    fn url_of(&self, part: Part) -> Result<String, LabError> {
+        self.require(part)?;
+        Ok(format!("http://{}", self.ports.address(part)))
+    }
+
+    fn require(&self, part: Part) -> Result<(), LabError> {
+        if self.has(part) {
+            Ok(())
+        } else {
+            Err(LabError::PartAbsent(part))
+        }
+    }
+}
+
+/// A fresh folder among the temporary files; from here on the keeper removes it.
+fn fresh_folder() -> Result<PathBuf, LabError> {
+    let folder = tempfile::Builder::new()
+        .prefix("belay-lab-")
+        .tempdir()
+        .map_err(LabError::io("create a temporary folder"))?;
+    Ok(TempDir::keep(folder))
+}

@@ -1,0 +1,62 @@
+//! The parts a lab is made of.
+
+use std::fmt;
+
+/// One part of a lab: a process of its own, or a server inside the process that started the lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The database of the API server. Always there.
+    Etcd,
+    /// The Kubernetes API server. Always there.
+    ApiServer,
+    /// The built-in controllers. Always there.
+    ControllerManager,
+    /// The scheduler. Always there.
+    Scheduler,
+    /// KWOK, which plays the nodes and their pods. Always there.
+    Kwok,
+    /// A real Prometheus that scrapes the load every second. On request.
+    Prometheus,
+    /// Git repositories over smart HTTP. On request.
+    Git,
+    /// The load generator, which plays the traffic of ready pods. On request.
+    Load,
+}
+
+impl Part {
+    /// The parts every lab has, in the order of their start.
+    pub const ALWAYS: [Self; 5] = [
+        Self::Etcd,
+        Self::ApiServer,
+        Self::ControllerManager,
+        Self::Scheduler,
+        Self::Kwok,
+    ];
+    /// The parts a lab has on request, in the order of their start.
+    pub const ON_REQUEST: [Self; 3] = [Self::Load, Self::Prometheus, Self::Git];
+
+    /// The name in commands, logs and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kwok => "kwok",
+            Self::Prometheus => "prometheus",
+            Self::Git => "git",
+            Self::Load => "load",
+        }
+    }
+
+    /// Whether the part is a process of its own.
+    pub const fn is_process(self) -> bool {
+        !matches!(self, Self::Git | Self::Load)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
