@@ -1,0 +1,114 @@
+//! The program's arguments and their translation into [`Settings`].
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::{Error, Result, lease::LeaseSettings, runtime::Settings};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Text for people.
+    Text,
+}
+
+/// Belay's controller: progressive delivery with verified rollouts and rollbacks for Kubernetes.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "belay-controller", version)]
+pub struct Args {
+    /// Kubeconfig file; inside a cluster, and where KUBECONFIG is set, not needed.
+    #[arg(long, env = "BELAY_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace to work in; all namespaces when absent.
+    #[arg(long, env = "BELAY_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Base URL of the Prometheus that gates ask unless their template names another.
+    #[arg(long, env = "BELAY_PROMETHEUS_URL")]
+    pub prometheus_url: Option<String>,
+    /// Namespace of the lease that makes one of several controllers act.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "belay-system")]
+    pub lease_namespace: String,
+    /// Name of that lease.
+    #[arg(long, env = "BELAY_LEASE_NAME", default_value = "belay-controller")]
+    pub lease_name: String,
+    /// Name of this process among the candidates for the lease. A restarted container of the same pod takes its own lease back
+    /// at once. Two processes that run at the same time must never share it.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, env = "BELAY_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// How log lines are written.
+    #[arg(long, env = "BELAY_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Which log lines are written, for example `info` or `belay=debug,info`.
+    #[arg(long, env = "BELAY_LOG", default_value = "info")]
+    pub log_filter: String,
+    /// Reconciliations at the same time, per controller.
+    #[arg(long, env = "BELAY_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+}
+
+impl Args {
+    /// The settings that these arguments stand for. Reads the kubeconfig or the pod's service account.
+    pub async fn settings(self) -> Result<Settings> {
+        let kube = cluster(self.kubeconfig.as_deref()).await?;
+        let identity = self.identity.unwrap_or_else(default_identity);
+        Ok(Settings {
+            namespace: self.namespace,
+            prometheus_url: self.prometheus_url,
+            lease: LeaseSettings {
+                namespace: self.lease_namespace,
+                name: self.lease_name,
+                identity,
+            },
+            listen: self.listen,
+            concurrency: self.concurrency,
+            ..Settings::new(kube)
+        })
+    }
+}
+
+async fn cluster(path: Option<&std::path::Path>) -> Result<kube::Config> {
+    let Some(path) = path else {
+        return kube::Config::infer()
+            .await
+            .map_err(|error| Error::NoCluster(error.to_string()));
+    };
+    let no_cluster = |error: kube::config::KubeconfigError| Error::NoCluster(error.to_string());
+    let file = Kubeconfig::read_from(path).map_err(no_cluster)?;
+    kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .map_err(no_cluster)
+}
+
+/// Host name with the process and the time in it: unique among the candidates, and a hint to people who read the lease.
+fn default_identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "belay" } else { host };
+    let nanoseconds = jiff::Timestamp::now().as_nanosecond();
+    format!("{host}_{}_{nanoseconds:x}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn two_processes_never_share_a_default_identity() {
+        assert_ne!(default_identity(), default_identity());
+    }
+}
