@@ -1,1 +1,10 @@
-//! Placeholder.
+//! What tests, the demo and benchmarks share: Belay installed from its chart on the lab, and ways to look at it from outside.
+#![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod error;
+pub mod installed;
+pub mod measure;
+pub mod workload;
+
+pub use error::{Error, check};
