@@ -1,6 +1,6 @@
 //! A span of time as people write it in manifests: `90s`, `5m`, `1h30m`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,27 @@ impl Duration {
 
 impl Serialize for Duration {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        kube::core::duration::Duration::from(self.0).serialize(serializer)
+        serializer.collect_str(self)
+    }
+}
+
+/// As people write it, and as the schema's pattern wants it: `0s`, `90s` as `1m30s`, `1h`. Below a millisecond nothing is kept.
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let parts = [
+            (seconds / 3600, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (u64::from(self.0.subsec_millis()), "ms"),
+        ];
+        if parts.iter().all(|(count, _)| *count == 0) {
+            return f.write_str("0s");
+        }
+        parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, unit)| write!(f, "{count}{unit}"))
     }
 }
 
@@ -67,6 +87,18 @@ mod tests {
         assert_eq!(span.get().as_secs(), 5400);
         let written = serde_json::to_string(&span).unwrap();
         assert_eq!(serde_json::from_str::<Duration>(&written).unwrap(), span);
+    }
+
+    #[test]
+    fn what_is_written_keeps_to_the_schemas_pattern() {
+        let written = |text: &str| {
+            let span: Duration = serde_json::from_value(text.into()).unwrap();
+            span.to_string()
+        };
+        assert_eq!(Duration::default().to_string(), "0s");
+        assert_eq!(written("90s"), "1m30s");
+        assert_eq!(written("1.5s"), "1s500ms");
+        assert_eq!(written("25h"), "25h");
     }
 
     #[test]

@@ -30,12 +30,32 @@ use kube::CustomResourceExt as _;
 
 /// All of Belay's definitions, in the order in which they are documented.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![
+    let mut definitions = vec![
         Rollout::crd(),
         AnalysisTemplate::crd(),
         ClusterAnalysisTemplate::crd(),
         Action::crd(),
-    ]
+    ];
+    definitions.iter_mut().for_each(describe);
+    definitions
+}
+
+/// `kubectl explain KIND` shows the text of the top level, where the derive puts a technical one: the spec's text goes there.
+fn describe(definition: &mut CustomResourceDefinition) {
+    let schemas = definition
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    for schema in schemas {
+        let text = schema
+            .properties
+            .as_ref()
+            .and_then(|properties| properties.get("spec")?.description.clone());
+        if text.is_some() {
+            schema.description = text;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,18 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Every act, in the order in which they are documented.
+    pub const ALL: [Self; 8] = [
+        Self::Approve,
+        Self::Promote,
+        Self::Skip,
+        Self::Pause,
+        Self::Resume,
+        Self::Abort,
+        Self::Retry,
+        Self::Undo,
+    ];
+
     /// The RBAC verb on the target that allows this act, and its word on the command line.
     pub const fn rbac_verb(self) -> &'static str {
         match self {
