@@ -1,0 +1,217 @@
+//! The rules themselves.
+
+use belay_engine::action::Verb;
+
+use super::{Role, Rule};
+
+const BELAY: &str = "belay.dev";
+const READ: [&str; 3] = ["get", "list", "watch"];
+const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+pub(super) fn roles() -> Vec<Role> {
+    vec![
+        controller(),
+        lease(),
+        tenant(),
+        viewer(),
+        operator(),
+        admin(),
+        break_glass(),
+    ]
+}
+
+fn rule(
+    group: &'static str,
+    resources: &[&'static str],
+    verbs: &[&'static str],
+    why: &'static str,
+) -> Rule {
+    Rule {
+        group,
+        resources: resources.to_vec(),
+        verbs: verbs.to_vec(),
+        why,
+    }
+}
+
+fn controller() -> Role {
+    Role {
+        name: "controller",
+        purpose: "The controller, in every namespace.",
+        rules: vec![
+            rule(BELAY, &resources(), &READ, "what it is asked to do"),
+            rule(
+                BELAY,
+                &["rollouts", "releases"],
+                &["patch"],
+                "its finalizer, so that a deleted object lets go of its workload in good order",
+            ),
+            rule(
+                BELAY,
+                &["rollouts/finalizers", "releases/finalizers"],
+                &["update"],
+                "to own candidates and renders where owner references are checked",
+            ),
+            rule(
+                BELAY,
+                &["rollouts/status", "releases/status", "actions/status"],
+                &["patch", "update"],
+                "the state of each object, and what became of each act",
+            ),
+            rule(
+                "apps",
+                &["deployments"],
+                &["get", "list", "watch", "patch"],
+                "to hold, resume and restore governed workloads",
+            ),
+            rule(
+                "apps",
+                &["deployments/finalizers"],
+                &["update"],
+                "to hand a verified ReplicaSet over to its Deployment where owner references are checked",
+            ),
+            rule(
+                "apps",
+                &["replicasets"],
+                &["get", "list", "watch", "create", "patch", "delete"],
+                "candidates beside the stable version",
+            ),
+            rule(
+                "",
+                &["pods"],
+                &["get", "list", "watch"],
+                "why the pods of a candidate don't get ready",
+            ),
+            rule(
+                "events.k8s.io",
+                &["events"],
+                &["create", "patch"],
+                "what happened, for people",
+            ),
+            rule(
+                "admissionregistration.k8s.io",
+                &[
+                    "mutatingadmissionpolicies",
+                    "mutatingadmissionpolicybindings",
+                ],
+                &["get", "list", "watch"],
+                "whether the policy that holds governed workloads is in force",
+            ),
+        ],
+    }
+}
+
+fn lease() -> Role {
+    Role {
+        name: "lease",
+        purpose: "The controller, in its own namespace.",
+        rules: vec![rule(
+            "coordination.k8s.io",
+            &["leases"],
+            &["get", "create", "update", "patch"],
+            "to agree with the other replicas on which one acts",
+        )],
+    }
+}
+
+fn tenant() -> Role {
+    Role {
+        name: "tenant",
+        purpose: "The controller, in the namespaces that let it in: those under `tenants.namespaces`, and those whose owners bind \
+                  this role to Belay's service account. Kubernetes' own `admin` role may do so, because it holds the same rights.",
+        rules: vec![
+            rule(
+                "",
+                &["serviceaccounts"],
+                &["impersonate"],
+                "Releases are applied with the rights of their own service account, never with Belay's",
+            ),
+            rule(
+                "",
+                &["secrets"],
+                &["get", "list", "create", "update", "patch", "delete"],
+                "credentials that Releases and gates name; verified renders, to roll back to",
+            ),
+            rule(
+                "",
+                &["configmaps"],
+                &["get", "list", "create", "update", "patch", "delete"],
+                "inventories of what a Release has applied",
+            ),
+        ],
+    }
+}
+
+fn viewer() -> Role {
+    Role {
+        name: "viewer",
+        purpose: "Whoever may look. Part of Kubernetes' `view`, `edit` and `admin` roles.",
+        rules: vec![rule(
+            BELAY,
+            &resources(),
+            &READ,
+            "to see where changes stand",
+        )],
+    }
+}
+
+fn operator() -> Role {
+    Role {
+        name: "operator",
+        purpose: "Whoever approves, promotes and rolls back. Bind it per namespace; for less, write a role with some of the verbs.",
+        rules: vec![
+            rule(BELAY, &resources(), &READ, "to see where changes stand"),
+            rule(
+                BELAY,
+                &["actions"],
+                &["create"],
+                "to ask for an act; each is a record and can't be changed",
+            ),
+            rule(
+                BELAY,
+                &["rollouts", "releases"],
+                &Verb::ALL.map(Verb::rbac_verb),
+                "to be granted it: one verb for each act",
+            ),
+        ],
+    }
+}
+
+fn admin() -> Role {
+    let mut rules = operator().rules;
+    rules.push(rule(
+        BELAY,
+        &["rollouts", "releases", "analysistemplates"],
+        &WRITE,
+        "to set up how workloads change",
+    ));
+    Role {
+        name: "admin",
+        purpose: "Whoever sets up rollouts and releases in a namespace. Part of Kubernetes' `admin` role.",
+        rules,
+    }
+}
+
+fn break_glass() -> Role {
+    Role {
+        name: "break-glass",
+        purpose: "For emergencies: whoever has it may un-pause a governed workload past Belay. Part of no other role.",
+        rules: vec![rule(
+            BELAY,
+            &["rollouts"],
+            &["break-glass"],
+            "to be exempt from the policy that keeps governed workloads on hold",
+        )],
+    }
+}
+
+/// Every resource that is defined, by its plural name.
+fn resources() -> Vec<&'static str> {
+    vec![
+        "rollouts",
+        "releases",
+        "analysistemplates",
+        "clusteranalysistemplates",
+        "actions",
+    ]
+}
