@@ -1,6 +1,9 @@
 //! The control plane is real: workloads come up, clients are told apart, the parts survive outages.
 
-#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::time::Duration;
 

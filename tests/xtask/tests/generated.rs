@@ -65,16 +65,16 @@ fn every_resource_can_be_read_by_viewers_and_by_the_controller() {
     let roles = permissions::roles();
     for definition in belay_api::definitions() {
         let plural = definition.spec.names.plural;
-        for name in ["viewer", "controller"] {
-            let role = roles.iter().find(|role| role.name == name).unwrap();
-            let readable = role.rules.iter().any(|rule| {
+        for names in [vec!["viewer"], vec!["controller", "cluster"]] {
+            let granted = roles.iter().filter(|role| names.contains(&role.name));
+            let readable = granted.flat_map(|role| &role.rules).any(|rule| {
                 rule.group == "belay.dev"
                     && rule.resources.contains(&plural.as_str())
                     && ["get", "list", "watch"]
                         .iter()
                         .all(|verb| rule.verbs.contains(verb))
             });
-            assert!(readable, "{name} can't read {plural}");
+            assert!(readable, "{names:?} can't read {plural}");
         }
     }
 }

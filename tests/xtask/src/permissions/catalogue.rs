@@ -11,6 +11,7 @@ const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollecti
 pub(super) fn roles() -> Vec<Role> {
     vec![
         controller(),
+        cluster(),
         lease(),
         tenant(),
         viewer(),
@@ -37,9 +38,14 @@ fn rule(
 fn controller() -> Role {
     Role {
         name: "controller",
-        purpose: "The controller, in every namespace.",
+        purpose: "The controller, in every namespace, or in the one under `controller.namespace`.",
         rules: vec![
-            rule(BELAY, &resources(), &READ, "what it is asked to do"),
+            rule(
+                BELAY,
+                &["rollouts", "releases", "analysistemplates", "actions"],
+                &READ,
+                "what it is asked to do",
+            ),
             rule(
                 BELAY,
                 &["rollouts", "releases"],
@@ -87,6 +93,21 @@ fn controller() -> Role {
                 &["events"],
                 &["create", "patch"],
                 "what happened, for people",
+            ),
+        ],
+    }
+}
+
+fn cluster() -> Role {
+    Role {
+        name: "cluster",
+        purpose: "The controller, for what belongs to no namespace.",
+        rules: vec![
+            rule(
+                BELAY,
+                &["clusteranalysistemplates"],
+                &READ,
+                "gates that are shared by all namespaces",
             ),
             rule(
                 "admissionregistration.k8s.io",
