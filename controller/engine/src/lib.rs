@@ -14,3 +14,4 @@ pub mod digest;
 pub mod gate;
 pub mod quarantine;
 pub mod rollout;
+pub mod shares;

@@ -8,11 +8,14 @@
 //!   between any two of them leads to the same end;
 //! - the status is written before the effects are carried out, so whatever is done has its reason on record.
 
+pub mod decide;
 pub mod effect;
 pub mod observed;
 pub mod plan;
+pub mod reason;
 pub mod status;
 
+pub use decide::decide;
 pub use effect::{Decision, Effect, Event, EventKind, Guard, Measure};
 pub use observed::Observed;
 pub use plan::Plan;

@@ -249,3 +249,14 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
+
+impl RolloutStatus {
+    /// Whether every step is passed and the candidate only waits for the other Rollouts of its Release.
+    pub fn ready_to_promote(&self) -> bool {
+        self.phase == Phase::Progressing
+            && self
+                .waiting_for
+                .as_ref()
+                .is_some_and(|waiting| waiting.reason == super::reason::TOGETHER)
+    }
+}

@@ -1,0 +1,159 @@
+//! From measurements to a standing: folds readings into a gate's state.
+//!
+//! Invariant: failures only ever grow within a candidate's life, and a pass counts for the present step only if it was
+//! measured while the step's pods were ready. What a standing leads to is decided elsewhere.
+
+use jiff::Timestamp;
+
+use super::{GatePolicy, GateState, Mode, Reading, Result, Verdict};
+
+/// Readings that may wait in memory before the standing is written down even though nothing changed.
+pub const MAX_PENDING: usize = 32;
+
+/// Which readings count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Readings from before the candidate's first pods were ready say nothing about it. `None`: none counts.
+    pub ready_from: Option<Timestamp>,
+    /// Passes from here on count for the present step. `None`: its pods are not ready, so none counts.
+    pub passes_from: Option<Timestamp>,
+    /// Readings from later than this come from a clock that has been set back since.
+    pub now: Timestamp,
+}
+
+/// A standing, and how many readings went into it beyond the persisted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// The standing.
+    pub state: GateState,
+    /// Readings that the persisted standing doesn't have.
+    pub pending: usize,
+}
+
+impl GateState {
+    /// The standing of a gate that was never measured.
+    pub fn unmeasured(policy: &GatePolicy) -> Self {
+        Self {
+            name: policy.name.clone(),
+            verdict: Verdict::Continue,
+            passes: 0,
+            failures: 0,
+            consecutive_unknown: 0,
+            unknown_since: None,
+            measured_at: None,
+            value: None,
+            message: None,
+            dry_run: policy.mode == Mode::DryRun,
+        }
+    }
+
+    /// The standing at the start of a new step: passes begin anew, failures stay.
+    #[must_use]
+    pub fn for_new_step(mut self) -> Self {
+        self.passes = 0;
+        if self.verdict == Verdict::Pass {
+            self.verdict = Verdict::Continue;
+        }
+        self
+    }
+}
+
+/// Folds the readings of one gate that are newer than `state` into it.
+pub fn fold(
+    policy: &GatePolicy,
+    state: &GateState,
+    readings: &[Reading],
+    window: Window,
+) -> Folded {
+    let mut folded = Folded {
+        state: sane(state, window.now),
+        pending: 0,
+    };
+    folded.state.dry_run = policy.mode == Mode::DryRun;
+    for reading in readings
+        .iter()
+        .filter(|reading| reading.gate == policy.name)
+    {
+        let newer = folded
+            .state
+            .measured_at
+            .is_none_or(|seen| reading.at > seen);
+        let about_it = window.ready_from.is_some_and(|from| reading.at >= from);
+        if newer && about_it && reading.at <= window.now {
+            count(policy, &mut folded.state, reading, window.passes_from);
+            folded.pending += 1;
+        }
+    }
+    folded
+}
+
+/// A standing from the future (the clock was set back) is not comparable with new readings: only its failures stay.
+fn sane(state: &GateState, now: Timestamp) -> GateState {
+    let mut state = state.clone();
+    if state.measured_at.is_some_and(|at| at > now) {
+        state = state.for_new_step();
+        state.measured_at = Some(now);
+        state.unknown_since = state.unknown_since.map(|since| since.min(now));
+    }
+    state
+}
+
+fn count(
+    policy: &GatePolicy,
+    state: &mut GateState,
+    reading: &Reading,
+    passes_from: Option<Timestamp>,
+) {
+    state.measured_at = Some(reading.at);
+    if state.failures > policy.failure_limit {
+        // Failed for good: the evidence of the failure stays readable.
+        return;
+    }
+    let verdict = match &reading.result {
+        Result::Pass { value } => {
+            known(state, Some(value), None);
+            if passes_from.is_some_and(|from| reading.at >= from) {
+                state.passes = state.passes.saturating_add(1);
+            }
+            if state.passes >= policy.success_count.max(1) {
+                Verdict::Pass
+            } else {
+                Verdict::Continue
+            }
+        }
+        Result::Fail { value, why } => {
+            known(state, Some(value), Some(why));
+            state.failures = state.failures.saturating_add(1);
+            Verdict::Continue
+        }
+        Result::Continue { why } => {
+            known(state, None, Some(why));
+            Verdict::Continue
+        }
+        Result::NoData { why } => unknown(state, reading.at, why, Verdict::NoData),
+        Result::Error { why } => unknown(state, reading.at, why, Verdict::Error),
+    };
+    state.verdict = if state.failures > policy.failure_limit {
+        Verdict::Fail
+    } else {
+        verdict
+    };
+}
+
+fn known(state: &mut GateState, value: Option<&String>, message: Option<&String>) {
+    state.consecutive_unknown = 0;
+    state.unknown_since = None;
+    state.value = value.cloned();
+    state.message = message.cloned();
+}
+
+fn unknown(state: &mut GateState, at: Timestamp, why: &str, verdict: Verdict) -> Verdict {
+    state.consecutive_unknown = state.consecutive_unknown.saturating_add(1);
+    state.unknown_since.get_or_insert(at);
+    state.value = None;
+    state.message = Some(why.to_owned());
+    verdict
+}
+
+#[cfg(test)]
+mod tests;

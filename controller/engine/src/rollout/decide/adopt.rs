@@ -1,0 +1,84 @@
+//! First sight of a workload: there is nothing to verify its template against, so what it runs is the stable version.
+//!
+//! The same when the recorded stable version's ReplicaSet is gone, for example because the workload was made anew.
+
+use super::{
+    super::{
+        Guard,
+        observed::{Deployment, ReplicaSet},
+        reason,
+        status::{Phase, Version},
+    },
+    lookup::{active, version_of},
+    pass::Pass,
+};
+
+pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
+    if deployment.observed_generation != deployment.generation {
+        return wait(pass, "the Deployment controller takes up its newest spec");
+    }
+    if !deployment.paused {
+        return match pass.seen.native_of(&deployment.template.digest) {
+            Some(set) => record(pass, set),
+            None => wait(pass, "the Deployment controller makes its ReplicaSet"),
+        };
+    }
+    let runs = pass
+        .seen
+        .native()
+        .filter(|set| active(set))
+        .max_by_key(|set| (set.desired, &set.name));
+    match runs {
+        Some(set) => record(pass, set),
+        None if deployment.replicas == 0
+            && let Some(set) = pass.seen.native_of(&deployment.template.digest) =>
+        {
+            record(pass, set);
+        }
+        None if deployment.total_replicas == 0 => {
+            // The hold caught the very first template: nothing runs, so there is nothing to protect.
+            pass.resume(deployment, Guard::Unchanged);
+            wait(pass, "it is let go with its first template");
+        }
+        None => wait(pass, "its ReplicaSets are seen"),
+    }
+}
+
+fn record(pass: &mut Pass<'_>, set: &ReplicaSet) {
+    let found = version_of(set);
+    pass.normal(
+        reason::ADOPTED,
+        format!("{} is taken as the stable version.", found.version),
+    );
+    remember(pass, &found);
+}
+
+/// Makes `found` the stable version; the one before stays among the verified.
+pub(super) fn remember(pass: &mut Pass<'_>, found: &Version) {
+    if let Some(old) = pass.next.stable.replace(found.clone())
+        && !pass.quarantined(&old.digest)
+    {
+        let verified = &mut pass.next.verified;
+        verified.retain(|version| version.digest != old.digest);
+        if old.digest != found.digest {
+            verified.push(old);
+        }
+        if verified.len() > MAX_VERIFIED {
+            verified.remove(0);
+        }
+    }
+    pass.next
+        .verified
+        .retain(|version| version.digest != found.digest);
+}
+
+/// Versions before the stable one that are remembered as verified.
+const MAX_VERIFIED: usize = 10;
+
+fn wait(pass: &mut Pass<'_>, until: &str) {
+    if pass.next.phase != Phase::Pending {
+        pass.enter(Phase::Pending);
+    }
+    let message = format!("The workload's first version is recorded once {until}.");
+    pass.wait(reason::DEPLOYMENT_CONTROLLER, message);
+}

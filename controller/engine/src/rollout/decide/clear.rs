@@ -1,0 +1,155 @@
+//! Clearing the deck: taking away pods of versions that must not run beside the stable one.
+//!
+//! Before a candidate runs, the Deployment controls exactly one active ReplicaSet, the stable one, which the paused
+//! Deployment keeps at full strength by itself. Others are first taken back by the Rollout, and then shrink as stable pods
+//! become available. Invariant: only ReplicaSets that the Rollout controls are ever deleted.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        Effect,
+        observed::{Deployment, ReplicaSet},
+        reason,
+    },
+    clock::after,
+    lookup::active,
+    pass::Pass,
+};
+use crate::digest::Digest;
+
+/// How a ReplicaSet of the Rollout goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// With all its pods: stable is at full strength, or what runs must not serve any longer.
+    AtOnce,
+    /// As stable pods become available, since its pods still carry load; at once from the given time on.
+    Gently {
+        /// When patience ends.
+        until: Timestamp,
+    },
+}
+
+/// Removes every ReplicaSet of the Rollout at once; says whether there is none left.
+pub(super) fn remove_all(pass: &mut Pass<'_>) -> bool {
+    remove(pass, None, None, Manner::AtOnce)
+}
+
+/// Removes the Rollout's ReplicaSets except that of `keep`; says whether there is none left.
+pub(super) fn remove(
+    pass: &mut Pass<'_>,
+    deployment: Option<&Deployment>,
+    keep: Option<&Digest>,
+    manner: Manner,
+) -> bool {
+    let going: Vec<&ReplicaSet> = pass
+        .seen
+        .candidates()
+        .filter(|set| Some(&set.template.digest) != keep)
+        .collect();
+    let mut spare = match (manner, deployment) {
+        (Manner::Gently { until }, Some(deployment)) if pass.now < until && !going.is_empty() => {
+            pass.wake(until);
+            missing_stable(pass, deployment)
+        }
+        _ => 0,
+    };
+    for set in &going {
+        let needed = set.desired.min(spare);
+        spare -= needed;
+        if !set.terminating {
+            shrink(pass, set, needed);
+        }
+    }
+    going.is_empty()
+}
+
+/// Stable pods that are wanted and not available.
+fn missing_stable(pass: &Pass<'_>, deployment: &Deployment) -> i32 {
+    let available = pass.stable_set().map_or(0, |set| set.available);
+    deployment.replicas.saturating_sub(available).max(0)
+}
+
+fn shrink(pass: &mut Pass<'_>, set: &ReplicaSet, needed: i32) {
+    if needed == 0 {
+        pass.effect(Effect::RemoveCandidate {
+            name: set.name.clone(),
+            uid: set.uid.clone(),
+            resource_version: set.resource_version.clone(),
+        });
+    } else if needed < set.desired {
+        pass.effect(Effect::ScaleCandidate {
+            name: set.name.clone(),
+            resource_version: set.resource_version.clone(),
+            replicas: needed,
+        });
+    }
+}
+
+/// Takes every active ReplicaSet but the stable one back from the paused Deployment; says whether there was none. Only while stable has pods: without any, the Deployment controller would pick a ReplicaSet by itself.
+pub(super) fn take_back_others(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    let others = pass.others_active();
+    if deployment.paused && pass.stable_desired() > 0 {
+        for set in &others {
+            take_back(pass, set);
+        }
+    }
+    others.is_empty()
+}
+
+/// Takes one ReplicaSet back.
+pub(super) fn take_back(pass: &mut Pass<'_>, set: &ReplicaSet) {
+    pass.effect(Effect::TakeBack {
+        name: set.name.clone(),
+        resource_version: set.resource_version.clone(),
+    });
+}
+
+/// Rejected pods go at once; others carry load until stable does, for at most one progress deadline.
+pub(super) fn patience(pass: &Pass<'_>) -> Manner {
+    if pass
+        .seen
+        .candidates()
+        .any(|set| pass.quarantined(&set.template.digest))
+    {
+        return Manner::AtOnce;
+    }
+    let waiting = pass.before.waiting_for.as_ref();
+    let since = waiting
+        .filter(|waiting| waiting.reason == reason::CLEARING)
+        .map_or(pass.now, |waiting| waiting.since);
+    Manner::Gently {
+        until: after(since, progress_deadline(pass)),
+    }
+}
+
+/// How long pods may take to become ready; also known while the plan is refused.
+pub(super) fn progress_deadline(pass: &Pass<'_>) -> Duration {
+    const WITHOUT_PLAN: Duration = Duration::from_mins(10);
+    pass.plan()
+        .map_or(WITHOUT_PLAN, |plan| plan.progress_deadline)
+}
+
+/// States that other versions' pods are in the way.
+pub(super) fn wait(pass: &mut Pass<'_>) {
+    let message =
+        "Pods of other versions are being taken away until only the stable version's are left.";
+    pass.wait(reason::CLEARING, message.to_owned());
+}
+
+/// Takes back the ReplicaSets without pods that hold quarantined content: neither the Deployment controller nor a
+/// `kubectl rollout undo` shall find them.
+pub(super) fn take_back_rejected(pass: &mut Pass<'_>) {
+    let stable = pass.stable_set().map(|set| set.name.as_str());
+    let rejected: Vec<&ReplicaSet> = pass
+        .seen
+        .native()
+        .filter(|set| !active(set) && Some(set.name.as_str()) != stable)
+        .filter(|set| pass.quarantined(&set.template.digest))
+        .collect();
+    for set in rejected {
+        take_back(pass, set);
+    }
+}

@@ -1,0 +1,97 @@
+//! The Rollout is deleted: its candidate goes, the workload stays as it is and belongs to itself again.
+
+use super::{
+    super::{
+        Effect,
+        observed::{Deployment, Workload},
+        reason,
+        status::{Phase, Track},
+    },
+    actions,
+    clear::{self, Manner},
+    clock::after,
+    lookup::active,
+    pass::Pass,
+};
+
+pub(super) fn go(pass: &mut Pass<'_>) {
+    if pass.next.phase != Phase::Terminating {
+        pass.enter(Phase::Terminating);
+    }
+    actions::take_up(pass, None);
+    let done = match &pass.seen.workload {
+        Workload::Deployment(deployment) => {
+            let restored = restored(pass, deployment);
+            let cleared = cleared(pass, deployment);
+            restored && cleared
+        }
+        Workload::Missing | Workload::Refused(_) => clear::remove_all(pass),
+    };
+    if done {
+        if let Workload::Deployment(deployment) = &pass.seen.workload {
+            let_go(pass, deployment);
+        }
+        pass.effect(Effect::Finish);
+    }
+    let message = "The candidate is taken away, then the workload is let go.";
+    pass.wait(reason::DELETION, message.to_owned());
+}
+
+/// A rollback after promotion that was under way is seen to its decisive write; the rest follows natively.
+fn restored(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    let digest = &deployment.template.digest;
+    let bypassed = pass
+        .next
+        .candidate
+        .as_ref()
+        .is_some_and(|candidate| candidate.track == Track::Bypassed);
+    let rejected_runs = !pass.asks_for_stable(deployment)
+        && pass.quarantined(digest)
+        && pass.seen.native_of(digest).is_some_and(active);
+    match pass.stable_set() {
+        Some(set) if rejected_runs && !bypassed => {
+            pass.effect(Effect::RestoreTemplate {
+                hash: set.hash.clone(),
+                digest: set.template.digest.clone(),
+                resource_version: deployment.resource_version.clone(),
+            });
+            false
+        }
+        _ => true,
+    }
+}
+
+fn cleared(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    let manner = match &pass.next.rollback {
+        Some(rollback) if rollback.promoted => Manner::Gently {
+            until: after(rollback.at, clear::progress_deadline(pass)),
+        },
+        _ => Manner::AtOnce,
+    };
+    let mixed = deployment.paused
+        && !resumes(pass, deployment)
+        && !clear::take_back_others(pass, deployment)
+        && pass.stable_desired() > 0;
+    clear::remove(pass, Some(deployment), None, manner) && !mixed
+}
+
+/// Un-pausing is right for the stable template, and for one that was being promoted when the Rollout was deleted.
+fn resumes(pass: &Pass<'_>, deployment: &Deployment) -> bool {
+    let promoted = pass.next.promotion.is_some()
+        && pass
+            .next
+            .candidate
+            .as_ref()
+            .is_some_and(|candidate| pass.asks_for(deployment, &candidate.version));
+    pass.asks_for_stable(deployment) || promoted
+}
+
+fn let_go(pass: &mut Pass<'_>, deployment: &Deployment) {
+    let resume = deployment.paused && resumes(pass, deployment);
+    if deployment.labelled || resume {
+        pass.effect(Effect::LetGo {
+            resume,
+            resource_version: deployment.resource_version.clone(),
+        });
+    }
+}

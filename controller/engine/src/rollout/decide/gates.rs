@@ -1,0 +1,284 @@
+//! What the gates say at this moment, and when they are measured next.
+//!
+//! The standing of this moment (`live`) is the persisted one plus the readings in memory. Decisions use the live one; it is
+//! written down only when it says something new, so that a passing measurement costs no write. Readings that are lost in a
+//! crash are measured again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        Measure, reason,
+        status::{Phase, RollbackReason},
+    },
+    clock::{after, show},
+    pass::{Pass, Why},
+};
+use crate::gate::{
+    self, Folded, GatePolicy, GateState, Mode, Then, UnknownPolicy, Verdict, Window,
+    fold::MAX_PENDING,
+};
+
+/// Beyond two intervals and this long a gate's last measurement is too old to go forward on.
+const FRESHNESS_SLACK: Duration = Duration::from_secs(30);
+
+/// A gate with its standing of this moment.
+pub(super) struct Live<'a> {
+    policy: &'a GatePolicy,
+    state: GateState,
+}
+
+impl Live<'_> {
+    fn enforced(&self) -> bool {
+        self.policy.mode == Mode::Enforce
+    }
+
+    fn unknown_policy(&self) -> Option<(&UnknownPolicy, RollbackReason)> {
+        match self.state.verdict {
+            Verdict::NoData => Some((&self.policy.on_no_data, RollbackReason::NoData)),
+            Verdict::Error => Some((&self.policy.on_error, RollbackReason::ProviderError)),
+            Verdict::Pass | Verdict::Fail | Verdict::Continue => None,
+        }
+    }
+}
+
+/// Brings the standing of the present step's gates up to date, writes down what is new, and plans the next measurements.
+pub(super) fn fold(pass: &mut Pass<'_>) {
+    let watched = matches!(
+        pass.next.phase,
+        Phase::Progressing | Phase::Promoting | Phase::Baking
+    );
+    let Some(plan) = pass
+        .plan()
+        .filter(|_| watched && pass.next.candidate.is_some())
+    else {
+        return;
+    };
+    let whole = window(pass, first_ready(pass));
+    let mut gates: Vec<(&GatePolicy, Window)> =
+        plan.gates.iter().map(|gate| (gate, whole)).collect();
+    if let Some(step) = &pass.next.step
+        && let Some(own) = plan.steps.get(step.index as usize)
+    {
+        let window = window(pass, step.ready_at);
+        gates.extend(own.gates.iter().map(|gate| (gate, window)));
+    }
+    let mut persisted = Vec::with_capacity(gates.len());
+    for (policy, window) in gates {
+        let stored = pass
+            .next
+            .gates
+            .iter()
+            .find(|state| state.name == policy.name);
+        let known = stored
+            .cloned()
+            .unwrap_or_else(|| GateState::unmeasured(policy));
+        let folded = gate::fold(policy, &known, &pass.seen.readings, window);
+        measure(pass, policy, &folded.state, window);
+        persisted.push(if worth_writing(&known, &folded) {
+            folded.state.clone()
+        } else {
+            known
+        });
+        pass.live.push(Live {
+            policy,
+            state: folded.state,
+        });
+    }
+    pass.next.gates = persisted;
+}
+
+fn first_ready(pass: &Pass<'_>) -> Option<Timestamp> {
+    pass.next
+        .candidate
+        .as_ref()
+        .and_then(|candidate| candidate.first_ready_at)
+}
+
+fn window(pass: &Pass<'_>, ready_from: Option<Timestamp>) -> Window {
+    Window {
+        ready_from,
+        passes_from: segment_start(pass),
+        now: pass.now,
+    }
+}
+
+/// From when on passes count: the readiness of the present step, or the beginning of the promotion or bake.
+fn segment_start(pass: &Pass<'_>) -> Option<Timestamp> {
+    match pass.next.phase {
+        Phase::Progressing => pass.next.step.as_ref().and_then(|step| step.ready_at),
+        _ => pass.next.phase_since,
+    }
+}
+
+fn worth_writing(known: &GateState, folded: &Folded) -> bool {
+    let state = &folded.state;
+    let news = known.verdict != state.verdict
+        || known.failures != state.failures
+        || known.unknown_since != state.unknown_since
+        || known.dry_run != state.dry_run;
+    news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
+}
+
+fn measure(pass: &mut Pass<'_>, policy: &GatePolicy, state: &GateState, window: Window) {
+    if let Some(ready_from) = window.ready_from {
+        let due_at = match state.measured_at {
+            Some(last) => after(last, policy.interval),
+            None => after(ready_from, policy.initial_delay),
+        };
+        pass.measures.push(Measure {
+            gate: policy.name.clone(),
+            due_at,
+        });
+    }
+}
+
+/// Writes the live standing down as it is: evidence of what follows.
+pub(super) fn write_down(pass: &mut Pass<'_>) {
+    if !pass.live.is_empty() {
+        pass.next.gates = pass.live.iter().map(|live| live.state.clone()).collect();
+    }
+}
+
+/// Writes the live standing down and starts counting passes anew.
+pub(super) fn new_segment(pass: &mut Pass<'_>) {
+    write_down(pass);
+    let gates = std::mem::take(&mut pass.next.gates);
+    pass.next.gates = gates.into_iter().map(GateState::for_new_step).collect();
+}
+
+/// Why the candidate must go, if a gate says so.
+pub(super) fn against(pass: &mut Pass<'_>) -> Option<(RollbackReason, String)> {
+    let deadlines: Vec<Timestamp> = pass
+        .live
+        .iter()
+        .filter_map(|live| unknown_deadline(pass, live))
+        .collect();
+    for deadline in deadlines {
+        pass.wake(deadline);
+    }
+    pass.live
+        .iter()
+        .filter(|live| live.enforced())
+        .find_map(|live| failed(live).or_else(|| unknown_for_too_long(pass, live)))
+}
+
+/// Whether an enforced gate has failed at this moment.
+pub(super) fn failing<'a>(pass: &Pass<'a>) -> Option<&'a str> {
+    pass.live
+        .iter()
+        .find(|live| live.enforced() && live.state.verdict == Verdict::Fail)
+        .map(|live| live.policy.name.as_str())
+}
+
+fn failed(live: &Live<'_>) -> Option<(RollbackReason, String)> {
+    (live.state.verdict == Verdict::Fail).then(|| {
+        let message = format!(
+            "Gate {} failed: {} ({} failed measurements, {} tolerated).",
+            live.policy.name,
+            live.state
+                .message
+                .as_deref()
+                .unwrap_or("its bound is broken"),
+            live.state.failures,
+            live.policy.failure_limit,
+        );
+        (RollbackReason::GateFailed, message)
+    })
+}
+
+/// When an unknown gate's policy rolls back. Time before this process began to act is not counted: nobody looked then.
+fn unknown_deadline(pass: &Pass<'_>, live: &Live<'_>) -> Option<Timestamp> {
+    let (policy, _) = live.unknown_policy()?;
+    let since = live.state.unknown_since?.max(pass.seen.acting_since);
+    (live.enforced() && policy.then == Then::RollBack).then(|| after(since, policy.deadline))
+}
+
+fn unknown_for_too_long(pass: &Pass<'_>, live: &Live<'_>) -> Option<(RollbackReason, String)> {
+    let (policy, reason) = live.unknown_policy()?;
+    let over = pass.now >= unknown_deadline(pass, live)?
+        && live.state.consecutive_unknown >= policy.consecutive_limit
+        && live.state.measured_at >= Some(pass.seen.acting_since);
+    over.then(|| {
+        let message = format!(
+            "Gate {} has known nothing since {}, longer than its policy allows: {}.",
+            live.policy.name,
+            live.state.unknown_since.map(show).unwrap_or_default(),
+            live.state.message.as_deref().unwrap_or("no answer"),
+        );
+        (reason, message)
+    })
+}
+
+/// The first gate that keeps the change from going forward.
+pub(super) fn blocking(pass: &Pass<'_>) -> Option<Why> {
+    let newest_gap = segment_start(pass)
+        .unwrap_or(Timestamp::MAX)
+        .max(pass.seen.acting_since);
+    pass.live
+        .iter()
+        .filter(|live| live.enforced())
+        .find_map(|live| {
+            let measured_at = live.state.measured_at.unwrap_or(Timestamp::MIN);
+            let interval = live.policy.interval;
+            let stale_at = after(
+                measured_at,
+                interval.saturating_mul(2).saturating_add(FRESHNESS_SLACK),
+            );
+            let passes = live.state.verdict == Verdict::Pass
+                && measured_at >= newest_gap
+                && pass.now <= stale_at;
+            (!passes).then(|| Why {
+                reason: reason::GATE,
+                message: sentence(pass, live),
+            })
+        })
+}
+
+/// What a gate is waited for. From the persisted standing: the live one changes with every measurement.
+fn sentence(pass: &Pass<'_>, live: &Live<'_>) -> String {
+    let name = &live.policy.name;
+    let stored = pass.next.gates.iter().find(|state| state.name == *name);
+    let (verdict, why) = stored.map_or((Verdict::Continue, None), |state| {
+        (state.verdict, state.message.as_deref())
+    });
+    let unknown = |policy: &UnknownPolicy| match policy.then {
+        Then::Hold => "holds until that changes".to_owned(),
+        Then::RollBack => format!("rolls back after {} s of this", policy.deadline.as_secs()),
+    };
+    match verdict {
+        Verdict::NoData => format!(
+            "Gate {name} has no data ({}); {}.",
+            why.unwrap_or("nothing was found"),
+            unknown(&live.policy.on_no_data),
+        ),
+        Verdict::Error => format!(
+            "Gate {name} can't be measured ({}); {}.",
+            why.unwrap_or("its provider fails"),
+            unknown(&live.policy.on_error),
+        ),
+        Verdict::Pass | Verdict::Continue | Verdict::Fail => format!(
+            "Gate {name} must pass {} time(s), measured every {} s with the present pods.",
+            live.policy.success_count.max(1),
+            live.policy.interval.as_secs(),
+        ),
+    }
+}
+
+/// What the enforced gates say together: the worst of them.
+pub(super) fn together(gates: &[GateState]) -> Option<Verdict> {
+    let badness = |verdict: &Verdict| match verdict {
+        Verdict::Pass => 0,
+        Verdict::Continue => 1,
+        Verdict::NoData => 2,
+        Verdict::Error => 3,
+        Verdict::Fail => 4,
+    };
+    gates
+        .iter()
+        .filter(|state| !state.dry_run)
+        .map(|state| state.verdict)
+        .max_by_key(badness)
+}

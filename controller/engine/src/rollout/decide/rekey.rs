@@ -1,0 +1,54 @@
+//! Same content under a new digest. When an API server is upgraded, it may fill new defaults into stored templates: every
+//! digest changes though nobody changed anything. A workload whose generation is the judged one still asks for the same
+//! content, so the records of it move to the new digest, silently.
+
+use super::super::{
+    Observed, RolloutStatus,
+    observed::Workload,
+    status::{Asked, Version},
+};
+use crate::digest::Digest;
+
+/// `status` with the judged template's digest brought up to date.
+pub(super) fn same_content(status: &RolloutStatus, observed: &Observed) -> RolloutStatus {
+    let mut status = status.clone();
+    let Workload::Deployment(deployment) = &observed.workload else {
+        return status;
+    };
+    if let Some(asked) = status.asked.clone()
+        && asked.generation == deployment.generation
+        && asked.digest != deployment.template.digest
+    {
+        replace(&mut status, &asked.digest, &deployment.template.digest);
+        status.asked = Some(Asked {
+            digest: deployment.template.digest.clone(),
+            generation: deployment.generation,
+        });
+    }
+    status
+}
+
+fn replace(status: &mut RolloutStatus, old: &Digest, new: &Digest) {
+    let versions = status
+        .stable
+        .iter_mut()
+        .chain(
+            status
+                .candidate
+                .iter_mut()
+                .map(|candidate| &mut candidate.version),
+        )
+        .chain(
+            status
+                .rollback
+                .iter_mut()
+                .map(|rollback| &mut rollback.from),
+        )
+        .chain(status.verified.iter_mut());
+    let digests = versions
+        .map(|Version { digest, .. }| digest)
+        .chain(status.quarantine.iter_mut().map(|entry| &mut entry.digest));
+    for digest in digests.filter(|digest| **digest == *old) {
+        *digest = new.clone();
+    }
+}

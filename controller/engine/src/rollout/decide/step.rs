@@ -1,0 +1,160 @@
+//! One step of a canary: its pods become ready, it holds, its gates pass, somebody approves; then the next one begins.
+
+use super::{
+    super::{
+        observed::Deployment,
+        plan::{Approval, Plan, Step},
+        reason,
+        status::{Candidate, RollbackReason, StepState},
+    },
+    begin,
+    clock::{after, show},
+    gates,
+    pass::{Pass, Why},
+    pods::{self, Pods},
+    progress, rollback,
+};
+use crate::shares;
+
+pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
+    let Some(plan) = pass.plan() else { return };
+    let Some(state) = pass.next.step.clone() else {
+        return progress::restart_steps(pass);
+    };
+    // A plan that was shortened in mid-canary: its last step is the present one.
+    let index = (state.index as usize).min(plan.steps.len().saturating_sub(1));
+    let Some(step) = plan.steps.get(index) else {
+        return;
+    };
+
+    let replicas = shares::candidate_pods(step.share, deployment.replicas);
+    pass.next.candidate_replicas = Some(replicas);
+    pass.next.weight_percent = Some(shares::weight_percent(replicas, deployment.replicas));
+    let pods = pods::ensure(pass, deployment, candidate, replicas);
+    if pods == Pods::Native {
+        return begin::bypassed(pass, deployment);
+    }
+    note_readiness(pass, candidate, &state, &pods);
+    if let Pods::Missing(problem) = pods {
+        return wait_for_pods(pass, plan, candidate, &state, replicas, problem);
+    }
+    match blocked(pass, step) {
+        Some(why) => pass.wait(why.reason, why.message),
+        None => forward(pass, plan, index),
+    }
+}
+
+/// Records since when pods are ready or missing, which holds, gates and the deadline count from.
+fn note_readiness(pass: &mut Pass<'_>, candidate: &Candidate, state: &StepState, pods: &Pods) {
+    let now = pass.now;
+    let some_ready = pass.seen.candidates().any(|set| {
+        !set.terminating && set.template.digest == candidate.version.digest && set.available > 0
+    });
+    if let Some(candidate) = &mut pass.next.candidate
+        && some_ready
+    {
+        candidate.first_ready_at.get_or_insert(now);
+    }
+    if let Some(step) = &mut pass.next.step {
+        if *pods == Pods::Ready {
+            step.ready_at.get_or_insert(now);
+            step.unready_since = None;
+        } else if state.ready_at.is_some() {
+            step.unready_since.get_or_insert(now);
+        }
+    }
+}
+
+/// The progress deadline runs whenever pods are missing, also while a person paused the Rollout: that is not their doing.
+fn wait_for_pods(
+    pass: &mut Pass<'_>,
+    plan: &Plan,
+    candidate: &Candidate,
+    state: &StepState,
+    replicas: i32,
+    problem: Option<String>,
+) {
+    let step = pass.next.step.as_ref();
+    let since = step
+        .and_then(|step| step.unready_since)
+        .unwrap_or(state.entered_at);
+    let deadline = after(since, plan.progress_deadline);
+    let problem = problem.map(|why| format!(" ({why})")).unwrap_or_default();
+    let version = &candidate.version.version;
+    if pass.now >= deadline {
+        let message = format!(
+            "The pods of {version} did not become available within {} s{problem}.",
+            plan.progress_deadline.as_secs(),
+        );
+        return rollback::begin(
+            pass,
+            &candidate.version,
+            RollbackReason::DeadlineExceeded,
+            message,
+            false,
+        );
+    }
+    pass.wake(deadline);
+    let message = format!(
+        "{replicas} pod(s) of {version} must become available until {}{problem}.",
+        show(deadline),
+    );
+    pass.wait(reason::PODS, message);
+}
+
+/// What keeps the step with ready pods from being passed.
+fn blocked(pass: &mut Pass<'_>, step: &Step) -> Option<Why> {
+    let state = pass.next.step.clone()?;
+    if let Some(paused) = &pass.next.paused {
+        let message = format!("{} paused the Rollout; a resume ends this.", paused.by);
+        return Some(Why {
+            reason: reason::PAUSED,
+            message,
+        });
+    }
+    let hold_until = after(state.ready_at.unwrap_or(pass.now), step.hold);
+    if pass.now < hold_until && state.skipped_by.is_none() {
+        pass.wake(hold_until);
+        let message = format!(
+            "The step holds until {}; a skip ends this.",
+            show(hold_until)
+        );
+        return Some(Why {
+            reason: reason::HOLD,
+            message,
+        });
+    }
+    if let Some(why) = gates::blocking(pass) {
+        return Some(why);
+    }
+    if step.approval == Approval::Required && state.approved_by.is_none() {
+        let message =
+            "The step is passed but for a person's approval; an approve ends this.".to_owned();
+        return Some(Why {
+            reason: reason::APPROVAL,
+            message,
+        });
+    }
+    None
+}
+
+fn forward(pass: &mut Pass<'_>, plan: &Plan, index: usize) {
+    let steps = plan.steps.len();
+    let following = index.saturating_add(1);
+    if plan.steps.get(following).is_none() {
+        return progress::promote_with_group(pass);
+    }
+    gates::new_segment(pass);
+    let index = u32::try_from(following).unwrap_or(u32::MAX);
+    pass.next.step = Some(StepState {
+        index,
+        ..begin::first_step(pass)
+    });
+    pass.normal(
+        reason::STEP_PASSED,
+        format!(
+            "Step {following}/{steps} is passed; step {}/{steps} begins.",
+            following.saturating_add(1)
+        ),
+    );
+}

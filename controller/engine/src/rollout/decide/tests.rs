@@ -1,0 +1,76 @@
+//! Behaviour of `decide`, one file a theme. The bench plays a cluster in which every effect works at once; the simulator
+//! of the tests crate plays one in which they don't.
+
+mod actions;
+mod bench;
+mod canary;
+mod gates;
+mod hold;
+mod leaving;
+mod promotion;
+mod rollback;
+mod scale;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use self::bench::Bench;
+use super::super::{
+    Decision, Effect, Observed, Plan, RolloutStatus, decide,
+    observed::{Deployment, Group, Hold, Lifecycle, Owner, ReplicaSet, Template, Workload},
+    plan::{Approval, Share, Step},
+    status::Phase,
+};
+use crate::{
+    action::{Request, Verb},
+    digest::Digest,
+    gate::{GatePolicy, Mode, Reading, Result, Then, UnknownPolicy},
+};
+
+fn template(version: &str) -> Template {
+    Template {
+        digest: Digest::of(&json!(version)),
+        version: version.to_owned(),
+    }
+}
+
+fn gate(name: &str) -> GatePolicy {
+    let unknown = UnknownPolicy {
+        then: Then::Hold,
+        consecutive_limit: 2,
+        deadline: Duration::from_mins(1),
+    };
+    GatePolicy {
+        name: name.to_owned(),
+        interval: Duration::from_secs(10),
+        initial_delay: Duration::ZERO,
+        success_count: 1,
+        failure_limit: 0,
+        on_no_data: unknown,
+        on_error: unknown,
+        mode: Mode::Enforce,
+    }
+}
+
+fn step(share: Share, hold_seconds: u64) -> Step {
+    Step {
+        share,
+        hold: Duration::from_secs(hold_seconds),
+        approval: Approval::NotRequired,
+        gates: Vec::new(),
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        steps: vec![
+            step(Share::WeightPercent(20), 60),
+            step(Share::WeightPercent(50), 60),
+        ],
+        gates: vec![gate("errors")],
+        bake: Duration::from_mins(2),
+        progress_deadline: Duration::from_mins(10),
+    }
+}

@@ -1,0 +1,117 @@
+//! Where a promotion goes: the template may have changed since it began.
+//!
+//! A newer template arrives paused. While pods of the stable version are left, the promotion is undone: the candidate's
+//! ReplicaSet is taken back, the paused Deployment brings stable to full strength, and the newer template gets its canary.
+//! When the candidate has replaced stable already, the newer template waits for the end of the bake. In neither case is
+//! the user's template overwritten. See docs/decisions/0010-newer-template-during-promotion.md.
+
+use super::{
+    super::{
+        Effect, Guard,
+        observed::{Deployment, Owner},
+        status::{Candidate, RollbackReason},
+    },
+    begin,
+    clear::{self, Manner},
+    idle,
+    lookup::{active, is_of},
+    pass::Pass,
+    rollback,
+};
+
+/// What becomes of a promotion in this pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// It goes on.
+    On,
+    /// It goes on under a newer template that is held back.
+    Held,
+    /// It ended, or can't go on in this pass.
+    Left,
+}
+
+pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) -> Course {
+    if candidate.replaces.as_ref() == Some(&deployment.template.digest) {
+        restore(pass, deployment, candidate);
+        return Course::On;
+    }
+    if pass.asks_for(deployment, &candidate.version) {
+        hand_over(pass, deployment, candidate);
+        return Course::On;
+    }
+    let version = &candidate.version;
+    if pass.asks_for_stable(deployment) {
+        let message = format!(
+            "The workload was set back to its stable template during the promotion of {}.",
+            version.version
+        );
+        rollback::begin(pass, version, RollbackReason::Reverted, message, true);
+        return Course::Left;
+    }
+    newer(pass, deployment, candidate)
+}
+
+/// Brings an earlier version's template back, as a person's `Undo` wants.
+fn restore(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
+    pass.effect(Effect::RestoreTemplate {
+        hash: candidate.version.hash.clone(),
+        digest: candidate.version.digest.clone(),
+        resource_version: deployment.resource_version.clone(),
+    });
+}
+
+fn hand_over(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
+    clear::remove(
+        pass,
+        None,
+        Some(&deployment.template.digest),
+        Manner::AtOnce,
+    );
+    let own = pass
+        .seen
+        .candidates()
+        .find(|set| is_of(set, &candidate.version) && !set.terminating);
+    if let Some(set) = own {
+        pass.effect(Effect::HandOver {
+            name: set.name.clone(),
+            resource_version: set.resource_version.clone(),
+        });
+    }
+    if deployment.paused {
+        pass.resume(deployment, Guard::Template);
+    }
+}
+
+fn newer(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) -> Course {
+    if !deployment.paused {
+        if pass
+            .seen
+            .native_of(&deployment.template.digest)
+            .is_some_and(active)
+        {
+            begin::bypassed(pass, deployment);
+        } else {
+            idle::hold(pass, deployment);
+        }
+        return Course::Left;
+    }
+    let replaced = pass.stable_desired() == 0
+        && pass.seen.sets.iter().any(|set| {
+            set.owner == Owner::Deployment && is_of(set, &candidate.version) && set.desired > 0
+        });
+    if replaced {
+        return Course::Held;
+    }
+    let message = format!(
+        "{} took the place of {} during its promotion.",
+        deployment.template.version, candidate.version.version,
+    );
+    rollback::begin(
+        pass,
+        &candidate.version,
+        RollbackReason::Superseded,
+        message,
+        true,
+    );
+    Course::Left
+}
