@@ -1,0 +1,246 @@
+//! The `git` program in a locked-down environment.
+//!
+//! Invariant: git reads no configuration but what is written here, runs no hook, asks no question, speaks only `https`,
+//! `http` and `file`, and sees a credential only through its environment, bound to one URL. Every operand has been
+//! checked by its type ([`crate::RepositoryUrl`], [`crate::GitRef`], [`crate::Oid`]) and stands after `--` or inside a
+//! refspec. Needs git 2.31 or newer; newer ones work less (`--filter` is used where the server knows it).
+
+mod failure;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::process::{self, Bounds, Invocation};
+use crate::settings::{LocalRepositories, SourceSettings};
+use crate::url::Transport;
+use crate::{RefListing, Repository, SourceError};
+
+pub(crate) use failure::Side;
+
+const LISTING_BYTES: usize = 64 << 20;
+const MEMORY_BYTES: u64 = 1 << 30;
+
+/// The git program, its empty home and its share of the machine.
+#[derive(Debug)]
+pub(crate) struct Git {
+    program: PathBuf,
+    /// An empty directory: home, working directory, and the place above which git looks for nothing.
+    home: PathBuf,
+    search_path: OsString,
+    local_repositories: LocalRepositories,
+    list_timeout: Duration,
+    file_bytes: u64,
+    permits: Semaphore,
+    listings: AtomicU64,
+    fetches: AtomicU64,
+}
+
+/// One run of git.
+pub(crate) struct Call<'a> {
+    /// For messages, for example `fetching`.
+    pub(crate) operation: &'a str,
+    pub(crate) repository: &'a Repository,
+    /// The local copy; none for questions to the server alone.
+    pub(crate) git_dir: Option<&'a Path>,
+    pub(crate) side: Side,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) stdin: Vec<u8>,
+    pub(crate) timeout: Duration,
+    pub(crate) stdout_bytes: usize,
+}
+
+impl Git {
+    pub(crate) fn new(settings: &SourceSettings, home: PathBuf) -> Self {
+        Self {
+            program: settings.git_program.clone(),
+            home,
+            search_path: std::env::var_os("PATH")
+                .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            local_repositories: settings.local_repositories,
+            list_timeout: settings.list_timeout,
+            file_bytes: settings.repository_limit_bytes,
+            permits: Semaphore::new(settings.processes.max(1)),
+            listings: AtomicU64::new(0),
+            fetches: AtomicU64::new(0),
+        }
+    }
+
+    /// Refuses repositories of this machine where the settings do.
+    pub(crate) fn admit(&self, repository: &Repository) -> Result<(), SourceError> {
+        let is_local = repository.url().transport() == Transport::Local;
+        if is_local && self.local_repositories == LocalRepositories::Refused {
+            let what = format!("the local repository {}", repository.url());
+            return Err(SourceError::refused(
+                what,
+                "use an https address, or allow local repositories for this controller",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The branches and tags of a repository: one request.
+    pub(crate) async fn list(&self, repository: &Repository) -> Result<RefListing, SourceError> {
+        self.admit(repository)?;
+        self.listings.fetch_add(1, Ordering::Relaxed);
+        let url = repository.url().as_str();
+        let output = self
+            .run(Call {
+                operation: "listing",
+                repository,
+                git_dir: None,
+                side: Side::Server,
+                args: words(&["ls-remote", "--quiet", "--heads", "--tags", "--", url]),
+                stdin: Vec::new(),
+                timeout: self.list_timeout,
+                stdout_bytes: LISTING_BYTES,
+            })
+            .await?;
+        RefListing::parse(url, &output)
+    }
+
+    /// Runs git and gives its standard output.
+    pub(crate) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, SourceError> {
+        let permit = self.permits.acquire().await.map_err(SourceError::cache)?;
+        let bounds = Bounds {
+            timeout: call.timeout,
+            stdout_bytes: call.stdout_bytes,
+            memory_bytes: MEMORY_BYTES,
+            file_bytes: self.file_bytes,
+        };
+        let invocation = Invocation {
+            program: self.program.clone(),
+            env: self.environment(call.repository, call.git_dir),
+            directory: self.home.clone(),
+            args: call.args,
+            stdin: call.stdin,
+        };
+        let outcome = process::run(&invocation, &bounds).await;
+        drop(permit);
+        match outcome {
+            Ok(finished) if finished.status.success() => Ok(finished.stdout),
+            Ok(finished) => Err(failure::of(
+                &finished,
+                call.operation,
+                call.repository,
+                call.side,
+                self.file_bytes,
+            )),
+            Err(error) => Err(failure::of_run(
+                error,
+                call.operation,
+                call.repository,
+                &bounds,
+                &self.program,
+            )),
+        }
+    }
+
+    pub(crate) fn count_fetch(&self) {
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often servers were asked for their references, and for objects.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (
+            self.listings.load(Ordering::Relaxed),
+            self.fetches.load(Ordering::Relaxed),
+        )
+    }
+
+    fn environment(
+        &self,
+        repository: &Repository,
+        git_dir: Option<&Path>,
+    ) -> Vec<(OsString, OsString)> {
+        let home = self.home.as_os_str();
+        let mut env: Vec<(OsString, OsString)> = vec![
+            ("PATH".into(), self.search_path.clone()),
+            ("HOME".into(), home.to_owned()),
+            ("XDG_CONFIG_HOME".into(), home.to_owned()),
+            // Keeps git from finding a repository, and so its configuration, around the cache directory.
+            (
+                "GIT_CEILING_DIRECTORIES".into(),
+                self.home
+                    .parent()
+                    .unwrap_or(&self.home)
+                    .as_os_str()
+                    .to_owned(),
+            ),
+        ];
+        let fixed = [
+            ("LC_ALL", "C"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_SYSTEM", "/dev/null"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ALLOW_PROTOCOL", "https:http:file"),
+            ("GIT_PROTOCOL_FROM_USER", "0"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_LITERAL_PATHSPECS", "1"),
+        ];
+        env.extend(fixed.map(|(name, value)| (name.into(), value.into())));
+        if let Some(directory) = git_dir {
+            env.push(("GIT_DIR".into(), directory.as_os_str().to_owned()));
+        }
+        let configuration = configuration(repository);
+        env.push((
+            "GIT_CONFIG_COUNT".into(),
+            configuration.len().to_string().into(),
+        ));
+        for (index, (name, value)) in configuration.into_iter().enumerate() {
+            env.push((format!("GIT_CONFIG_KEY_{index}").into(), name.into()));
+            env.push((format!("GIT_CONFIG_VALUE_{index}").into(), value.into()));
+        }
+        env
+    }
+}
+
+/// The whole configuration git sees, passed through the environment.
+fn configuration(repository: &Repository) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = [
+        ("core.hooksPath", "/dev/null"),
+        ("core.fsmonitor", "false"),
+        ("core.askPass", ""),
+        ("core.bigFileThreshold", "8m"),
+        ("core.packedGitLimit", "256m"),
+        ("core.deltaBaseCacheLimit", "32m"),
+        ("pack.windowMemory", "64m"),
+        ("pack.threads", "1"),
+        ("credential.helper", ""),
+        ("protocol.version", "2"),
+        ("gc.auto", "0"),
+        ("maintenance.auto", "false"),
+        // Packs are kept as packs: thousands of loose files would be slow to count and to remove.
+        ("fetch.unpackLimit", "1"),
+        ("http.lowSpeedLimit", "1000"),
+        ("http.lowSpeedTime", "30"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    // Git sends extra headers to wherever it is redirected, so a request with a credential follows nowhere.
+    let redirects = if repository.credential().is_some() {
+        "false"
+    } else {
+        "initial"
+    };
+    entries.push(("http.followRedirects".to_owned(), redirects.to_owned()));
+    if let Some(credential) = repository.credential() {
+        let name = format!("http.{}.extraHeader", repository.url());
+        entries.push((
+            name,
+            format!("Authorization: {}", credential.authorization()),
+        ));
+    }
+    entries
+}
+
+/// Arguments from plain words.
+pub(crate) fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}

@@ -1,0 +1,145 @@
+//! All repositories of a controller: one local copy and one look at the server per URL and credential identity.
+//!
+//! Invariant: however many subscribers a repository has, it is asked for its references once per interval (the shortest
+//! of theirs), plus once after a [`SourceHub::poke`]. Subscribers hear of a look only when it changed something.
+
+mod poll;
+
+use std::collections::HashMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::checkout::Checkout;
+use crate::credential::RepositoryKey;
+use crate::git::Git;
+use crate::mirror::Mirror;
+use crate::{GitRef, Oid, RefListing, Repository, SourceError, SourceSettings};
+
+use poll::Poll;
+pub use poll::{Observation, Subscription};
+
+/// Entry point to Git for a whole controller. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SourceHub(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    git: Arc<Git>,
+    settings: SourceSettings,
+    mirrors_directory: PathBuf,
+    mirrors: Mutex<HashMap<RepositoryKey, Arc<Mirror>>>,
+    polls: Mutex<HashMap<RepositoryKey, Arc<Poll>>>,
+}
+
+/// Requests to Git servers since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequestCounts {
+    /// Looks at a server's references.
+    pub listings: u64,
+    /// Fetches of objects.
+    pub fetches: u64,
+}
+
+impl SourceHub {
+    /// Prepares the cache directory. Reaches no server yet.
+    pub fn new(settings: SourceSettings) -> Result<Self, SourceError> {
+        private_directory(&settings.cache_directory)?;
+        let cache = settings
+            .cache_directory
+            .canonicalize()
+            .map_err(SourceError::cache)?;
+        let (home, mirrors_directory) = (cache.join("home"), cache.join("mirrors"));
+        private_directory(&home)?;
+        private_directory(&mirrors_directory)?;
+        let git = Arc::new(Git::new(&settings, home));
+        let (mirrors, polls) = (Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner {
+            git,
+            settings,
+            mirrors_directory,
+            mirrors,
+            polls,
+        })))
+    }
+
+    /// Watches a repository's references, looking at least every `interval`.
+    ///
+    /// Must be called within a tokio runtime. The first look starts at once, unless the repository is watched already.
+    pub fn subscribe(
+        &self,
+        repository: &Repository,
+        interval: Duration,
+    ) -> Result<Subscription, SourceError> {
+        self.0.git.admit(repository)?;
+        Ok(Subscription::join(&self.0, repository, interval))
+    }
+
+    /// Looks at a repository soon instead of at its next turn. Does nothing when nobody watches it.
+    pub fn poke(&self, repository: &Repository) {
+        if let Some(poll) = self.0.polls().get(&repository.key()) {
+            poll.poke();
+        }
+    }
+
+    /// Looks at a repository's references now, apart from all subscriptions.
+    pub async fn list(&self, repository: &Repository) -> Result<RefListing, SourceError> {
+        self.0.git.list(repository).await
+    }
+
+    /// Brings a commit onto this machine. `reference` is what it was resolved from, or the commit itself.
+    pub async fn checkout(
+        &self,
+        repository: &Repository,
+        reference: &GitRef,
+        commit: &Oid,
+    ) -> Result<Checkout, SourceError> {
+        let mirror = self.0.mirror(repository);
+        let limits = self.0.settings.files;
+        Checkout::open(
+            mirror,
+            repository.clone(),
+            commit.clone(),
+            reference.clone(),
+            limits,
+        )
+        .await
+    }
+
+    /// Requests to Git servers since the start.
+    pub fn counts(&self) -> RequestCounts {
+        let (listings, fetches) = self.0.git.counts();
+        RequestCounts { listings, fetches }
+    }
+}
+
+impl Inner {
+    fn polls(&self) -> MutexGuard<'_, HashMap<RepositoryKey, Arc<Poll>>> {
+        self.polls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mirror(&self, repository: &Repository) -> Arc<Mirror> {
+        let key = repository.key();
+        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            Arc::new(Mirror::new(
+                Arc::clone(&self.git),
+                &self.mirrors_directory,
+                &key,
+                &self.settings,
+            ))
+        };
+        Arc::clone(mirrors.entry(key.clone()).or_insert_with(new))
+    }
+}
+
+/// Copies of private repositories are for the controller's user alone.
+fn private_directory(path: &Path) -> Result<(), SourceError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(SourceError::cache)
+}

@@ -1,0 +1,403 @@
+//! Reading objects from a local copy.
+//!
+//! Invariant: output of git is taken apart by lengths and positions, never by what file names or contents look like.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Mirror;
+use crate::git::{Call, Side, words};
+use crate::text::{has_control, lines};
+use crate::{Oid, Repository, SourceError};
+
+const LISTING_BYTES: usize = 64 << 20;
+
+/// What a name inside a commit leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    Found(Found),
+    /// A symbolic link leads out of the repository.
+    Outside,
+    /// Nothing there, or a link that leads nowhere or in a circle.
+    Nothing,
+}
+
+/// An object by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: Oid,
+    pub(crate) kind: ObjectKind,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ObjectKind {
+    File,
+    Directory,
+    /// A commit or a tag object.
+    Other,
+}
+
+/// An entry of a directory, with its path below that directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) path: String,
+    pub(crate) kind: EntryKind,
+    pub(crate) id: Oid,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    File,
+    Link,
+    Submodule,
+}
+
+impl Mirror {
+    /// Follows each path from the root of the commit, through symbolic links that stay in the repository.
+    pub(crate) async fn follow(
+        &self,
+        repository: &Repository,
+        commit: &Oid,
+        paths: &[String],
+    ) -> Result<Vec<Lookup>, SourceError> {
+        let mut names = vec![format!("{commit}^{{commit}}")];
+        names.extend(paths.iter().map(|path| format!("{commit}:{path}")));
+        let mut answers = self.check(repository, &names).await?.into_iter();
+        match answers.next() {
+            Some(Lookup::Found(_)) => Ok(answers.collect()),
+            _ => Err(self.damaged(repository, "a commit is missing")),
+        }
+    }
+
+    /// Sizes of files by their ids.
+    pub(crate) async fn sizes(
+        &self,
+        repository: &Repository,
+        ids: &[Oid],
+    ) -> Result<HashMap<Oid, u64>, SourceError> {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let answers = self.check(repository, &names).await?;
+        let sizes = answers.into_iter().map(|answer| match answer {
+            Lookup::Found(found) => Ok((found.id, found.bytes)),
+            Lookup::Outside | Lookup::Nothing => Err(self.damaged(repository, "a file is missing")),
+        });
+        sizes.collect()
+    }
+
+    async fn check(
+        &self,
+        repository: &Repository,
+        names: &[String],
+    ) -> Result<Vec<Lookup>, SourceError> {
+        let call = Call {
+            args: words(&["cat-file", "--batch-check", "--follow-symlinks"]),
+            stdin: lines(names).into_bytes(),
+            stdout_bytes: LISTING_BYTES,
+            timeout: self.fetch_timeout,
+            ..self.call(repository, Side::Copy)
+        };
+        let _shared = self.shared().await?;
+        let output = self.git.run(call).await?;
+        parse_answers(names, &output)
+            .ok_or_else(|| self.damaged(repository, "unexpected answer from git cat-file"))
+    }
+
+    /// All files, links and submodules below a directory, sorted by path.
+    pub(crate) async fn list(
+        &self,
+        repository: &Repository,
+        directory: &Oid,
+    ) -> Result<Vec<Entry>, SourceError> {
+        let call = Call {
+            args: words(&["ls-tree", "-r", "-z", "--full-tree", directory.as_str()]),
+            stdout_bytes: LISTING_BYTES,
+            ..self.call(repository, Side::Copy)
+        };
+        let output = {
+            let _shared = self.shared().await?;
+            self.git.run(call).await?
+        };
+        let records = output
+            .split(|byte| *byte == 0)
+            .filter(|record| !record.is_empty());
+        records
+            .map(|record| {
+                parse_entry(record)
+                    .unwrap_or_else(|| Err(self.damaged(repository, "a directory can't be read")))
+            })
+            .collect()
+    }
+
+    /// Fetches, in one request, those of `wanted` that are below `directory` and not in the copy yet.
+    pub(crate) async fn complete(
+        &self,
+        repository: &Repository,
+        directory: &Oid,
+        wanted: &HashSet<Oid>,
+    ) -> Result<(), SourceError> {
+        let args = words(&[
+            "rev-list",
+            "--objects",
+            "--missing=print",
+            "--no-object-names",
+            directory.as_str(),
+        ]);
+        let call = Call {
+            args,
+            stdout_bytes: LISTING_BYTES,
+            ..self.call(repository, Side::Copy)
+        };
+        let output = {
+            let _shared = self.shared().await?;
+            self.git.run(call).await?
+        };
+        let output = String::from_utf8_lossy(&output);
+        let absent = output
+            .lines()
+            .filter_map(|line| Oid::parse(line.strip_prefix('?')?).ok());
+        let request = lines(
+            absent
+                .filter(|id| wanted.contains(id))
+                .map(|id| id.to_string()),
+        );
+        if request.is_empty() {
+            return Ok(());
+        }
+        // Without negotiation, as git itself does it for files it misses: there is nothing in common to speak of.
+        let args = words(&[
+            "-c",
+            "fetch.negotiationAlgorithm=noop",
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--filter=blob:none",
+            "--stdin",
+            "--",
+            "origin",
+        ]);
+        self.git.count_fetch();
+        let _alone = self.alone().await?;
+        let call = Call {
+            args,
+            stdin: request.into(),
+            timeout: self.fetch_timeout,
+            ..self.call(repository, Side::Server)
+        };
+        self.git.run(call).await.map(|_| ())
+    }
+
+    /// Contents of files by their ids. `total_bytes` is what they add up to.
+    pub(crate) async fn contents(
+        &self,
+        repository: &Repository,
+        ids: &[Oid],
+        total_bytes: u64,
+    ) -> Result<HashMap<Oid, Vec<u8>>, SourceError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let headers = ids.len().saturating_mul(120);
+        let call = Call {
+            args: words(&["cat-file", "--batch"]),
+            stdin: lines(ids.iter().map(Oid::as_str)).into_bytes(),
+            stdout_bytes: usize::try_from(total_bytes)
+                .unwrap_or(usize::MAX)
+                .saturating_add(headers),
+            timeout: self.fetch_timeout,
+            ..self.call(repository, Side::Copy)
+        };
+        let _shared = self.shared().await?;
+        let output = self.git.run(call).await?;
+        parse_contents(ids, &output).ok_or_else(|| self.damaged(repository, "a file can't be read"))
+    }
+
+    /// Author's name, e-mail address, commit time and subject, as git prints them.
+    pub(crate) async fn describe(
+        &self,
+        repository: &Repository,
+        commit: &Oid,
+    ) -> Result<[String; 4], SourceError> {
+        let _shared = self.shared().await?;
+        let format = "--format=%an%x00%ae%x00%ct%x00%s";
+        let log = [
+            "log",
+            "-1",
+            "--no-show-signature",
+            "--no-notes",
+            "--encoding=UTF-8",
+            format,
+            commit.as_str(),
+            "--",
+        ];
+        let output = self.local(repository, &log).await?;
+        let text = String::from_utf8_lossy(&output).into_owned();
+        let fields: Vec<String> = text
+            .trim_end_matches('\n')
+            .splitn(4, '\0')
+            .map(str::to_owned)
+            .collect();
+        fields
+            .try_into()
+            .map_err(|_| self.damaged(repository, "a commit can't be read"))
+    }
+
+    fn damaged(&self, repository: &Repository, detail: &str) -> SourceError {
+        tracing::debug!(directory = %self.directory.display(), detail, "damaged copy");
+        SourceError::Corrupt {
+            url: repository.url().to_string(),
+            detail: detail.to_owned(),
+        }
+    }
+}
+
+/// Takes the answers of `cat-file --batch-check --follow-symlinks` apart.
+fn parse_answers(names: &[String], output: &[u8]) -> Option<Vec<Lookup>> {
+    let mut rest = output;
+    let mut answers = Vec::with_capacity(names.len());
+    for name in names {
+        let line = take_line(&mut rest)?;
+        let text = String::from_utf8_lossy(line);
+        let mut fields = text.split(' ');
+        let answer = match (fields.next()?, fields.next()) {
+            _ if line.strip_suffix(b" missing") == Some(name.as_bytes()) => Lookup::Nothing,
+            ("symlink", Some(length)) => {
+                take_bytes(&mut rest, length.parse().ok()?)?;
+                Lookup::Outside
+            }
+            ("dangling" | "loop" | "notdir", Some(length)) => {
+                take_bytes(&mut rest, length.parse().ok()?)?;
+                Lookup::Nothing
+            }
+            (id, Some(kind)) => Lookup::Found(Found {
+                id: Oid::parse(id).ok()?,
+                kind: match kind {
+                    "blob" => ObjectKind::File,
+                    "tree" => ObjectKind::Directory,
+                    _ => ObjectKind::Other,
+                },
+                bytes: fields.next()?.parse().ok()?,
+            }),
+            (_, None) => return None,
+        };
+        answers.push(answer);
+    }
+    rest.is_empty().then_some(answers)
+}
+
+/// Takes one record of `ls-tree` apart. The inner error is a name that is refused.
+fn parse_entry(record: &[u8]) -> Option<Result<Entry, SourceError>> {
+    let tab = record.iter().position(|byte| *byte == b'\t')?;
+    let (meta, path) = (record.get(..tab)?, record.get(tab + 1..)?);
+    let mut fields = std::str::from_utf8(meta).ok()?.split(' ');
+    let kind = match fields.next()? {
+        "120000" => EntryKind::Link,
+        "160000" => EntryKind::Submodule,
+        _ => EntryKind::File,
+    };
+    let id = Oid::parse(fields.nth(1)?).ok()?;
+    let path = match std::str::from_utf8(path) {
+        Ok(path) if !has_control(path) && is_plain(path) => path.to_owned(),
+        _ => {
+            let instead = "rename it: names are UTF-8 without control characters and without . and .. as parts";
+            return Some(Err(SourceError::refused(
+                "a file name in the repository",
+                instead,
+            )));
+        }
+    };
+    Some(Ok(Entry { path, kind, id }))
+}
+
+/// Git itself refuses such names when it checks out, but a server may send them.
+fn is_plain(path: &str) -> bool {
+    path.split('/').all(|part| {
+        !part.is_empty() && part != "." && part != ".." && !part.eq_ignore_ascii_case(".git")
+    })
+}
+
+fn parse_contents(ids: &[Oid], output: &[u8]) -> Option<HashMap<Oid, Vec<u8>>> {
+    let mut rest = output;
+    let mut contents = HashMap::with_capacity(ids.len());
+    for id in ids {
+        let header = std::str::from_utf8(take_line(&mut rest)?).ok()?;
+        let length = header
+            .strip_prefix(id.as_str())?
+            .strip_prefix(" blob ")?
+            .parse()
+            .ok()?;
+        let (body, tail) = rest.split_at_checked(length)?;
+        contents.insert(id.clone(), body.to_vec());
+        rest = tail.strip_prefix(b"\n")?;
+    }
+    Some(contents)
+}
+
+fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let (line, tail) = rest.split_at_checked(end)?;
+    *rest = tail.get(1..)?;
+    Some(line)
+}
+
+/// Skips a text of known length and the line break after it.
+fn take_bytes(rest: &mut &[u8], length: usize) -> Option<()> {
+    *rest = rest.get(length..)?.strip_prefix(b"\n")?;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    #[test]
+    fn answers_are_taken_apart_by_length() {
+        let names: Vec<String> = ["c:a", "c:b x", "c:l", "c:d"].map(str::to_owned).into();
+        let output =
+            format!("{A} blob 12\nc:b x missing\nsymlink 9\n/etc/\nabc\ndangling 3\nc:d\n");
+        let answers = parse_answers(&names, output.as_bytes()).unwrap();
+        assert!(
+            matches!(&answers[0], Lookup::Found(found) if found.bytes == 12 && found.kind == ObjectKind::File)
+        );
+        assert_eq!(
+            answers[1..],
+            [Lookup::Nothing, Lookup::Outside, Lookup::Nothing]
+        );
+        assert_eq!(parse_answers(&names, b"garbage\n"), None);
+        assert_eq!(parse_answers(&names, b""), None);
+    }
+
+    #[test]
+    fn contents_may_look_like_headers() {
+        let id = Oid::parse(A).unwrap();
+        let output = format!("{A} blob 8\n{}\nx\n\n", &A[..6]);
+        let contents = parse_contents(std::slice::from_ref(&id), output.as_bytes()).unwrap();
+        assert_eq!(contents[&id], b"aaaaaa\nx");
+        assert_eq!(
+            parse_contents(&[id], format!("{A} blob 99\nshort\n").as_bytes()),
+            None
+        );
+    }
+
+    #[test]
+    fn entry_names_that_could_leave_a_folder_are_refused() {
+        let entry =
+            |name: &str| parse_entry(format!("100644 blob {A}\t{name}").as_bytes()).unwrap();
+        assert_eq!(entry("a/b c.yaml").unwrap().path, "a/b c.yaml");
+        for name in [
+            "../x",
+            "a/../b",
+            "/x",
+            "a//b",
+            "./a",
+            ".git/config",
+            "a/.GIT/x",
+            "a\nb",
+        ] {
+            assert!(entry(name).is_err(), "{name:?}");
+        }
+    }
+}

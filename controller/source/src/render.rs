@@ -1,0 +1,245 @@
+//! From a directory of a commit to a checked list of objects.
+//!
+//! Invariant: a [`Rendered`] is never empty, holds every object once, and depends on nothing but the commit's content
+//! (no network, no clock, no environment), so equal inputs are not rendered twice. "Nothing found" is an error, for it
+//! must never be read as "remove everything".
+
+mod cache;
+pub(crate) mod canonical;
+mod error;
+mod kustomize;
+mod object;
+mod plain;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::checkout::Checkout;
+use crate::files::Input;
+use crate::mirror::Lookup;
+use crate::{RepoPath, SourceError};
+
+use cache::{Cache, CacheKey, Outcome};
+pub use canonical::ContentDigest;
+pub use error::RenderError;
+use kustomize::Kustomize;
+pub use object::{ObjectKey, ObjectSource, RenderedObject};
+
+/// Names under which kustomize looks for its file.
+const KUSTOMIZATION_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// How manifests become objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RenderKind {
+    /// Kustomize when the directory has a kustomization file, plain files otherwise.
+    Detect,
+    /// Every YAML and JSON file below the directory.
+    Plain,
+    /// `kustomize build` of the directory.
+    Kustomize,
+}
+
+/// What to render.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RenderRequest {
+    /// The directory.
+    pub path: RepoPath,
+    /// How.
+    pub kind: RenderKind,
+}
+
+impl RenderRequest {
+    /// Renders the directory as what it is.
+    pub fn detect(path: RepoPath) -> Self {
+        Self {
+            path,
+            kind: RenderKind::Detect,
+        }
+    }
+}
+
+/// The objects of one directory at one commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The objects, in the order they were found.
+    pub objects: Vec<RenderedObject>,
+    /// Stands for the objects' content, whatever their order and wherever they came from.
+    pub digest: ContentDigest,
+    /// What a person should know, for example about files that were passed over.
+    pub warnings: Vec<String>,
+    /// The program that built the objects and its version; none for plain files.
+    pub tool: Option<String>,
+    /// Size of the objects as JSON, in bytes.
+    pub json_bytes: usize,
+}
+
+/// Programs and limits for rendering.
+#[derive(Debug, Clone)]
+pub struct RendererSettings {
+    /// The kustomize program: a path, or a name to look up in `PATH`.
+    pub kustomize_program: PathBuf,
+    /// Where builds get their temporary directory.
+    pub work_directory: PathBuf,
+    /// Time limit of one build.
+    pub timeout: Duration,
+    /// Memory limit of one build, in bytes.
+    pub memory_bytes: u64,
+    /// Limit on the output of one build, in bytes.
+    pub output_bytes: usize,
+    /// Builds at the same time.
+    pub processes: usize,
+    /// Memory for finished renders, in bytes (estimated).
+    pub cache_bytes: usize,
+}
+
+impl Default for RendererSettings {
+    fn default() -> Self {
+        Self {
+            kustomize_program: PathBuf::from("kustomize"),
+            work_directory: std::env::temp_dir(),
+            timeout: Duration::from_mins(1),
+            memory_bytes: 1 << 30,
+            output_bytes: 32 << 20,
+            processes: 2,
+            cache_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Renders asked for, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RenderCounts {
+    /// Renders that were carried out.
+    pub performed: u64,
+    /// Renders whose result was known already.
+    pub cached: u64,
+}
+
+/// Renders directories and remembers the results. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Renderer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kustomize: Kustomize,
+    cache: Cache,
+    performed: AtomicU64,
+    cached: AtomicU64,
+}
+
+/// A finished render, good or bad, with everything it depends on.
+struct Attempt {
+    inputs: Vec<Input>,
+    outcome: Outcome,
+}
+
+impl Renderer {
+    /// A renderer with an empty memory. Starts no program yet.
+    pub fn new(settings: RendererSettings) -> Self {
+        let cache = Cache::new(settings.cache_bytes);
+        let kustomize = Kustomize::new(settings);
+        Self(Arc::new(Inner {
+            kustomize,
+            cache,
+            performed: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+        }))
+    }
+
+    /// Renders a directory of a commit, or recalls the result when nothing it depends on has changed.
+    ///
+    /// An error that lies in the commit's content is recalled as well: a broken commit is not built again and again.
+    pub async fn render(
+        &self,
+        checkout: &Checkout,
+        request: &RenderRequest,
+    ) -> Result<Arc<Rendered>, RenderError> {
+        let key = CacheKey {
+            repository: checkout.repository().key(),
+            request: request.clone(),
+        };
+        if let Some(outcome) = self.recall(checkout, &key).await? {
+            self.0.cached.fetch_add(1, Ordering::Relaxed);
+            return outcome;
+        }
+        self.0.performed.fetch_add(1, Ordering::Relaxed);
+        let attempt = match self.kind_of(checkout, request).await? {
+            RenderKind::Kustomize => self.0.kustomize.render(checkout, &request.path).await?,
+            RenderKind::Plain | RenderKind::Detect => {
+                plain::render(checkout, &request.path).await?
+            }
+        };
+        let is_lasting = attempt
+            .outcome
+            .as_ref()
+            .err()
+            .is_none_or(RenderError::lies_in_content);
+        if is_lasting {
+            self.0
+                .cache
+                .insert(&key, attempt.inputs, attempt.outcome.clone());
+        }
+        attempt.outcome
+    }
+
+    /// How many renders were carried out, and how many recalled.
+    pub fn counts(&self) -> RenderCounts {
+        RenderCounts {
+            performed: self.0.performed.load(Ordering::Relaxed),
+            cached: self.0.cached.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn recall(
+        &self,
+        checkout: &Checkout,
+        key: &CacheKey,
+    ) -> Result<Option<Outcome>, SourceError> {
+        let paths = self.0.cache.paths(key);
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let ids = checkout
+            .follow(&paths)
+            .await?
+            .into_iter()
+            .map(|lookup| match lookup {
+                Lookup::Found(found) => Some(found.id),
+                Lookup::Outside | Lookup::Nothing => None,
+            });
+        let now: Vec<Input> = paths
+            .into_iter()
+            .zip(ids)
+            .map(|(path, id)| Input { path, id })
+            .collect();
+        Ok(self.0.cache.find(key, &now))
+    }
+
+    async fn kind_of(
+        &self,
+        checkout: &Checkout,
+        request: &RenderRequest,
+    ) -> Result<RenderKind, SourceError> {
+        if request.kind != RenderKind::Detect {
+            return Ok(request.kind);
+        }
+        // Also the check that the directory exists.
+        checkout.tree_id(&request.path).await?;
+        let names: Vec<String> = KUSTOMIZATION_NAMES
+            .iter()
+            .map(|name| request.path.child(name))
+            .collect();
+        let has_one = checkout
+            .follow(&names)
+            .await?
+            .iter()
+            .any(|found| matches!(found, Lookup::Found(_)));
+        Ok(if has_one {
+            RenderKind::Kustomize
+        } else {
+            RenderKind::Plain
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Plain manifests: every YAML and JSON file below a directory.
+
+use std::sync::Arc;
+
+use super::object::assemble;
+use super::{Attempt, KUSTOMIZATION_NAMES, RenderError, Rendered};
+use crate::RepoPath;
+use crate::checkout::Checkout;
+use crate::files::{FileSet, Wanted};
+use crate::yaml::{self, Document, Limits};
+
+/// What a file that lies in Git LFS has in its place.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// Renders the files below `path`.
+pub(super) async fn render(checkout: &Checkout, path: &RepoPath) -> Result<Attempt, RenderError> {
+    let files = checkout.files(path, Wanted::Manifests).await?;
+    let inputs = files.inputs.clone();
+    let name = path.to_string();
+    // Parsing may take a while; the reactor has other things to do.
+    let parsed = tokio::task::spawn_blocking(move || parse_all(&name, files)).await;
+    let outcome = parsed.map_err(RenderError::work_directory)?.map(Arc::new);
+    Ok(Attempt { inputs, outcome })
+}
+
+fn parse_all(path: &str, files: FileSet) -> Result<Rendered, RenderError> {
+    let mut documents = Vec::new();
+    for (file, bytes) in &files.files {
+        if is_kustomization(file) {
+            let instead = "point the Release at its directory, or move it out of this one";
+            return Err(RenderError::refused(
+                file,
+                "a kustomization among plain manifests",
+                instead,
+            ));
+        }
+        documents.extend(
+            parse_file(file, bytes)?
+                .into_iter()
+                .map(|document| (file.clone(), document)),
+        );
+    }
+    assemble(path, documents, files.notes, None)
+}
+
+/// Whether kustomize would take the file for its own.
+pub(super) fn is_kustomization(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    KUSTOMIZATION_NAMES.contains(&name)
+}
+
+/// Reads the documents of one file.
+pub(super) fn parse_file(file: &str, bytes: &[u8]) -> Result<Vec<Document>, RenderError> {
+    if bytes.starts_with(LFS_POINTER) {
+        let instead = "files in Git LFS are not fetched; commit the file itself";
+        return Err(RenderError::refused(file, "a pointer to Git LFS", instead));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        RenderError::refused(file, "text in another encoding", "save the file as UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let is_json = file
+        .rsplit('.')
+        .next()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let parse = if is_json {
+        yaml::parse_json
+    } else {
+        yaml::parse_yaml
+    };
+    parse(text, &Limits::default()).map_err(|problem| RenderError::syntax(file, problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_and_pointers_are_told_apart_from_manifests() {
+        assert_eq!(
+            parse_file("a.yaml", "\u{feff}a: 1".as_bytes())
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            parse_file("a.yaml", b"a: \xff").unwrap_err().reason(),
+            "Refused"
+        );
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n";
+        assert_eq!(
+            parse_file("a.yaml", pointer).unwrap_err().reason(),
+            "Refused"
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_names_file_document_and_line() {
+        let error = parse_file("dir/a.yaml", b"a: 1\n---\nb: [\n").unwrap_err();
+        let RenderError::Syntax { file, document, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!((file.as_str(), document), ("dir/a.yaml", 2));
+    }
+}

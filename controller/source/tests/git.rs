@@ -1,0 +1,485 @@
+//! Reading real repositories through the real `git`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use belay_source::{
+    GitRef, LocalRepositories, Permanence, RenderRequest, Renderer, RendererSettings, RepoPath,
+    Repository, RepositoryUrl, SourceHub, SourceSettings,
+};
+use support::{Origin, World, checkout, checkout_main, config, incompressible, main_branch};
+
+async fn names(checkout: &belay_source::Checkout, path: &str) -> Vec<String> {
+    let request = RenderRequest::detect(RepoPath::parse(path).unwrap());
+    let rendered = Renderer::new(RendererSettings::default())
+        .render(checkout, &request)
+        .await
+        .unwrap();
+    rendered
+        .objects
+        .iter()
+        .map(|object| object.key.name.clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn branches_tags_and_commits_lead_to_their_files() {
+    let world = World::new();
+    let first = world.origin.commit_config("deploy/a.yaml", "one");
+    world.origin.git(["tag", "light"]);
+    world
+        .origin
+        .git(["tag", "--annotate", "--message", "x", "annotated"]);
+    world.origin.commit_config("deploy/a.yaml", "two");
+    let (hub, repository) = (world.hub(), world.repository());
+    for (reference, expected) in [
+        (GitRef::tag("light"), "one"),
+        (GitRef::tag("annotated"), "one"),
+        (GitRef::branch("main"), "two"),
+        (GitRef::commit(first.as_str()), "one"),
+    ] {
+        let checkout = checkout(&hub, &repository, &reference.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(names(&checkout, "deploy").await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_url_works_like_a_path() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "one");
+    let url = format!("file://{}", world.origin.path().display());
+    let repository = Repository::anonymous(RepositoryUrl::parse(&url).unwrap());
+    assert_eq!(
+        names(&checkout_main(&world.hub(), &repository).await, ".").await,
+        ["one"]
+    );
+}
+
+#[tokio::test]
+async fn a_commit_tells_its_author_time_and_subject_without_control_characters() {
+    let world = World::new();
+    world
+        .origin
+        .git(["config", "user.name", "Grace\u{1b}[31m Höpper"]);
+    world
+        .origin
+        .write("a.yaml", config("a"))
+        .commit("Ship \u{7}it\n\nbody");
+    let info = checkout_main(&world.hub(), &world.repository())
+        .await
+        .describe()
+        .await
+        .unwrap();
+    assert_eq!(
+        (info.author_name.as_str(), info.author_email.as_str()),
+        ("Grace [31m Höpper", "ada@example.com")
+    );
+    assert_eq!(info.subject, "Ship it");
+    assert_eq!(info.id, world.origin.head());
+    let expected: i64 = world
+        .origin
+        .git(["log", "-1", "--format=%ct"])
+        .parse()
+        .unwrap();
+    assert_eq!(info.committed_at_seconds, expected);
+}
+
+#[tokio::test]
+async fn a_tree_id_changes_only_with_what_is_below_the_path() {
+    let world = World::new();
+    world
+        .origin
+        .write("shop/a.yaml", config("a"))
+        .commit_config("other/b.yaml", "b");
+    let (hub, repository, path) = (
+        world.hub(),
+        world.repository(),
+        RepoPath::parse("shop").unwrap(),
+    );
+    let before = checkout_main(&hub, &repository)
+        .await
+        .tree_id(&path)
+        .await
+        .unwrap();
+    world.origin.commit_config("other/b.yaml", "b2");
+    assert_eq!(
+        checkout_main(&hub, &repository)
+            .await
+            .tree_id(&path)
+            .await
+            .unwrap(),
+        before
+    );
+    world.origin.commit_config("shop/a.yaml", "a2");
+    assert_ne!(
+        checkout_main(&hub, &repository)
+            .await
+            .tree_id(&path)
+            .await
+            .unwrap(),
+        before
+    );
+}
+
+#[tokio::test]
+async fn missing_things_are_told_apart() {
+    let world = World::new();
+    let (hub, repository) = (world.hub(), world.repository());
+    let reason = |error: belay_source::SourceError| (error.reason(), error.permanence());
+    let empty = checkout(&hub, &repository, &main_branch())
+        .await
+        .unwrap_err();
+    assert_eq!(reason(empty), ("EmptyRepository", Permanence::Permanent));
+
+    world.origin.commit_config("a.yaml", "a");
+    let branch = checkout(&hub, &repository, &GitRef::branch("nope").unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(reason(branch), ("RefNotFound", Permanence::Permanent));
+    let commit = checkout(
+        &hub,
+        &repository,
+        &GitRef::commit(&"ab".repeat(20)).unwrap(),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(reason(commit), ("RefNotFound", Permanence::Permanent));
+
+    let checkout = checkout_main(&hub, &repository).await;
+    for path in ["nope", "a.yaml", "a.yaml/deeper"] {
+        let error = checkout
+            .tree_id(&RepoPath::parse(path).unwrap())
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "PathNotFound", "{path}");
+    }
+
+    let nowhere = world.path().join("nowhere");
+    let gone = Repository::anonymous(RepositoryUrl::parse(nowhere.to_str().unwrap()).unwrap());
+    assert_eq!(
+        reason(hub.list(&gone).await.unwrap_err()),
+        ("RepositoryNotFound", Permanence::Permanent)
+    );
+
+    // Port 1 of this machine: nothing listens there.
+    let silent = Repository::anonymous(RepositoryUrl::parse("http://127.0.0.1:1/a").unwrap());
+    assert_eq!(
+        reason(hub.list(&silent).await.unwrap_err()),
+        ("Unreachable", Permanence::Transient)
+    );
+}
+
+#[tokio::test]
+async fn the_id_of_a_tree_is_not_a_commit() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    let tree = world.origin.git(["rev-parse", "HEAD^{tree}"]);
+    let error = checkout(
+        &world.hub(),
+        &world.repository(),
+        &GitRef::commit(&tree).unwrap(),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(error.reason(), "RefNotFound");
+}
+
+#[tokio::test]
+async fn local_repositories_are_refused_unless_allowed() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    let hub = SourceHub::new(SourceSettings::new(world.path().join("cache"))).unwrap();
+    assert_eq!(
+        world.settings().local_repositories,
+        LocalRepositories::Allowed
+    );
+    let repository = world.repository();
+    assert_eq!(hub.list(&repository).await.unwrap_err().reason(), "Refused");
+    assert!(hub.subscribe(&repository, Duration::from_mins(1)).is_err());
+    let error = hub
+        .checkout(&repository, &main_branch(), &world.origin.head())
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "Refused");
+}
+
+#[tokio::test]
+async fn a_rewritten_branch_is_followed_and_the_old_commit_stays_readable() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "base");
+    let old = world.origin.commit_config("a.yaml", "old");
+    let (hub, repository) = (world.hub(), world.repository());
+    let before = checkout_main(&hub, &repository).await;
+    world.origin.git(["reset", "--quiet", "--hard", "HEAD~1"]);
+    let new = world.origin.commit_config("a.yaml", "rewritten");
+    let after = checkout_main(&hub, &repository).await;
+    assert_eq!((before.commit(), after.commit()), (&old, &new));
+    assert_eq!(names(&after, ".").await, ["rewritten"]);
+    assert_eq!(names(&before, ".").await, ["old"]);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_here_needs_no_server() {
+    let world = World::new();
+    let commit = world.origin.commit_config("a.yaml", "a");
+    let (hub, repository) = (world.hub(), world.repository());
+    assert_eq!(
+        names(&checkout_main(&hub, &repository).await, ".").await,
+        ["a"]
+    );
+    let fetches = hub.counts().fetches;
+    std::fs::rename(world.origin.path(), world.path().join("moved")).unwrap();
+    assert_eq!(
+        hub.list(&repository).await.unwrap_err().reason(),
+        "RepositoryNotFound"
+    );
+    // Also for a controller that has just started.
+    for hub in [hub, world.hub()] {
+        let again = hub
+            .checkout(&repository, &main_branch(), &commit)
+            .await
+            .unwrap();
+        assert_eq!(names(&again, ".").await, ["a"]);
+        assert!(hub.counts().fetches <= fetches);
+    }
+}
+
+#[tokio::test]
+async fn only_the_files_below_the_path_are_fetched_from_a_server_that_can_send_them_apart() {
+    let world = World::new();
+    let large = incompressible(500_000);
+    world
+        .origin
+        .write("media/film.bin", large)
+        .commit_config("deploy/a.yaml", "a");
+    let checkout = checkout_main(&world.hub(), &world.repository()).await;
+    assert_eq!(names(&checkout, "deploy").await, ["a"]);
+    let packs = std::fs::read_dir(world.mirror().join("objects/pack")).unwrap();
+    let bytes: u64 = packs
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bytes < 100_000, "{bytes} bytes fetched");
+}
+
+#[tokio::test]
+async fn servers_that_send_everything_and_give_nothing_by_id_work_too() {
+    let world = World::new();
+    world
+        .origin
+        .git(["config", "uploadpack.allowFilter", "false"]);
+    // Protocol version 0 with its default settings gives only what a name points to.
+    let first = world.origin.commit_config("a.yaml", "one");
+    world.origin.commit_config("a.yaml", "two");
+    let (program, _) = world.counting_git();
+    let script = std::fs::read_to_string(&program).unwrap();
+    let old_protocol = script.replace("exec git", "exec git -c protocol.version=0");
+    std::fs::write(world.path().join("old"), old_protocol).unwrap();
+    let status = std::process::Command::new("cp")
+        .arg(world.path().join("old"))
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let mut settings = world.settings();
+    settings.git_program = program;
+    let hub = SourceHub::new(settings).unwrap();
+    assert_eq!(
+        names(&checkout_main(&hub, &world.repository()).await, ".").await,
+        ["two"]
+    );
+    let older = checkout(
+        &hub,
+        &world.repository(),
+        &GitRef::commit(first.as_str()).unwrap(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(names(&older, ".").await, ["one"]);
+}
+
+#[tokio::test]
+async fn sha256_repositories_are_read() {
+    let world = World::new();
+    let origin = Origin::create(world.path().join("sha256"), &["--object-format=sha256"]);
+    let commit = origin.commit_config("a.yaml", "a");
+    assert_eq!(commit.as_str().len(), 64);
+    assert_eq!(
+        names(
+            &checkout_main(&world.hub(), &origin.repository()).await,
+            "."
+        )
+        .await,
+        ["a"]
+    );
+}
+
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_damaged_copy_heals_while_reading_and_while_fetching() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    let (hub, repository) = (world.hub(), world.repository());
+    let damages: [fn(&Path); 5] = [
+        |mirror| std::fs::remove_dir_all(mirror).unwrap(),
+        |mirror| std::fs::write(mirror.join("HEAD"), "nonsense").unwrap(),
+        |mirror| std::fs::remove_dir_all(mirror.join("objects")).unwrap(),
+        |mirror| std::fs::write(mirror.join("config"), "[nonsense").unwrap(),
+        |mirror| {
+            for pack in files_below(&mirror.join("objects/pack")) {
+                let mut permissions = std::fs::metadata(&pack).unwrap().permissions();
+                std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+                std::fs::set_permissions(&pack, permissions).unwrap();
+                std::fs::write(&pack, "nonsense").unwrap();
+            }
+        },
+    ];
+    for (round, damage) in damages.into_iter().enumerate() {
+        let checkout = checkout_main(&hub, &repository).await;
+        assert_eq!(names(&checkout, ".").await.len(), 1, "round {round}");
+        damage(&world.mirror());
+        assert_eq!(
+            names(&checkout, ".").await.len(),
+            1,
+            "round {round}, while reading"
+        );
+        checkout.describe().await.unwrap();
+        damage(&world.mirror());
+        let name = format!("a{round}");
+        world.origin.commit_config("a.yaml", &name);
+        assert_eq!(
+            names(&checkout_main(&hub, &repository).await, ".").await,
+            [name],
+            "round {round}, while fetching"
+        );
+    }
+}
+
+#[tokio::test]
+async fn locks_of_a_killed_git_do_not_stop_the_next() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    let (hub, repository) = (world.hub(), world.repository());
+    checkout_main(&hub, &repository).await;
+    let mirror = world.mirror();
+    for name in [
+        "shallow.lock",
+        "config.lock",
+        "packed-refs.lock",
+        "HEAD.lock",
+        "objects/pack/tmp_pack_x",
+    ] {
+        std::fs::write(mirror.join(name), "").unwrap();
+    }
+    let commit = world.origin.commit_config("a.yaml", "b");
+    std::fs::write(mirror.join(format!("refs/belay/keep/{commit}.lock")), "").unwrap();
+    assert_eq!(
+        names(&checkout_main(&hub, &repository).await, ".").await,
+        ["b"]
+    );
+    assert!(!mirror.join("objects/pack/tmp_pack_x").exists());
+}
+
+#[tokio::test]
+async fn a_copy_stays_small_over_many_commits() {
+    let world = World::new();
+    let (hub, repository) = (world.hub(), world.repository());
+    for round in 0..60 {
+        world.origin.commit_config("a.yaml", &format!("a{round}"));
+        let checkout = checkout_main(&hub, &repository).await;
+        assert_eq!(names(&checkout, ".").await, [format!("a{round}")]);
+    }
+    let packs = files_below(&world.mirror().join("objects/pack"));
+    assert!(packs.len() < 60 * 3, "{} files", packs.len());
+}
+
+#[tokio::test]
+async fn a_repository_past_its_limit_is_refused() {
+    let world = World::new();
+    world
+        .origin
+        .git(["config", "uploadpack.allowFilter", "false"]);
+    let large = incompressible(3_000_000);
+    world
+        .origin
+        .write("film.bin", large)
+        .commit_config("a.yaml", "a");
+    let mut settings = world.settings();
+    settings.repository_limit_bytes = 1 << 20;
+    let hub = SourceHub::new(settings).unwrap();
+    let error = checkout(&hub, &world.repository(), &main_branch())
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "TooLarge", "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let world = World::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/a", listener.local_addr().unwrap());
+    let mut settings = world.settings();
+    settings.list_timeout = Duration::from_millis(600);
+    let hub = SourceHub::new(settings).unwrap();
+    let error = hub
+        .list(&Repository::anonymous(RepositoryUrl::parse(&url).unwrap()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.reason(), error.permanence()),
+        ("TimedOut", Permanence::Transient)
+    );
+    drop(listener);
+}
+
+#[tokio::test]
+async fn configuration_and_hooks_around_the_cache_are_not_used() {
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    // The cache lies inside a repository whose configuration redirects every address.
+    let outer = Origin::create(world.path().join("outer"), &[]);
+    outer.git(["config", "url./nowhere/.insteadOf", "file:///"]);
+    let mut settings = SourceSettings::new(outer.path().join("cache"));
+    settings.local_repositories = LocalRepositories::Allowed;
+    let hub = SourceHub::new(settings).unwrap();
+    assert_eq!(
+        names(&checkout_main(&hub, &world.repository()).await, ".").await,
+        ["a"]
+    );
+}
+
+#[tokio::test]
+async fn a_missing_git_says_so() {
+    let world = World::new();
+    let mut settings = world.settings();
+    settings.git_program = "/nowhere/git".into();
+    let error = SourceHub::new(settings)
+        .unwrap()
+        .list(&world.repository())
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "ProgramMissing");
+    assert!(error.to_string().contains("/nowhere/git"), "{error}");
+}
