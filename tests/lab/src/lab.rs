@@ -2,27 +2,33 @@
 //!
 //! Invariant: whatever becomes of a `Lab` (dropped, leaked in a static, its process killed), its processes end and its folder goes,
 //! because the keeper does both. Parts keep their ports and data over stop and start. Leaves out how each part is started
-//! (`components`) and what tests do with it (`lab/access`, `lab/objects`).
+//! (`components`) and what the parts in this process do (`git`, `load`).
 
 mod background;
 mod faults;
+mod git;
 mod kubernetes;
 mod shared;
 mod start;
 mod status;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::access::{Access, Credential};
+use crate::git::GitHost;
 use crate::keeper::Keeper;
 use crate::layout::Layout;
+use crate::load::LoadHandle;
 use crate::pki::Pki;
 use crate::ports::Ports;
 use crate::programs::Program;
+use crate::service::Service;
 use crate::settings::Settings;
 use crate::{LabBuilder, LabError, Part};
 use background::Background;
@@ -40,6 +46,10 @@ pub struct Lab {
     access: Access,
     admin: Credential,
     programs: BTreeMap<Program, PathBuf>,
+    git: GitHost,
+    git_service: Service,
+    load: LoadHandle,
+    load_service: Service,
     started_in: Duration,
     #[expect(dead_code, reason = "held for its drop: the lab's tasks run on it")]
     background: Background,
@@ -78,6 +88,20 @@ impl Lab {
     /// The address of the real Prometheus.
     pub fn prometheus_url(&self) -> Result<String, LabError> {
         self.url_of(Part::Prometheus)
+    }
+
+    /// Changes the load while it runs.
+    pub fn load(&self) -> Result<&LoadHandle, LabError> {
+        self.require(Part::Load).map(|()| &self.load)
+    }
+
+    /// Lets Prometheus scrape one more server every second, under the job `more` and with a label `target`.
+    pub fn scrape(&self, name: &str, address: SocketAddr) -> Result<(), LabError> {
+        self.require(Part::Prometheus)?;
+        let targets =
+            json!([{"targets": [address.to_string()], "labels": {"target": name}}]).to_string();
+        let path = self.layout.scrape_targets().join(format!("{name}.json"));
+        std::fs::write(&path, targets).map_err(LabError::io(format!("write {}", path.display())))
     }
 
     /// Ports of this lab that no part uses: for the servers of a test.

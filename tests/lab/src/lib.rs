@@ -11,6 +11,7 @@
 //! let lab = Lab::builder().nodes(5).with(Part::Prometheus).with(Part::Load).start().await?;
 //! let client = lab.client()?; // a kube::Client that may do everything
 //! let namespace = lab.namespace("shop").await?; // fresh, takes pods at once
+//! lab.load()?.set_error_rate(&namespace, "shop/web:v2", 0.5); // this version goes bad
 //! lab.stop(Part::Prometheus).await?; // an outage
 //! lab.start(Part::Prometheus).await?; // same port, same data
 //! lab.down().await?; // waits until every process and file is gone
@@ -28,20 +29,25 @@
 mod access;
 mod components;
 mod error;
+mod git;
 mod keeper;
 mod lab;
 mod layout;
+mod load;
 mod part;
 mod pki;
 mod ports;
 mod programs;
 mod progress;
+mod service;
 mod settings;
 mod wait;
 
 pub use error::LabError;
+pub use git::GitRepo;
 pub use lab::{Lab, LabStatus, SharedLab};
+pub use load::LoadHandle;
 pub use part::Part;
-pub use programs::{Program, build_all, program, programs_dir};
+pub use programs::{Program, build_all, default_dir, program, programs_dir};
 pub use settings::LabBuilder;
 pub use wait::{wait_for, wait_for_object};

@@ -22,7 +22,7 @@ pub(crate) struct Ports {
 impl Ports {
     /// Claims a free block. Starts at a random one, so that labs that start together seldom meet.
     pub(crate) fn claim() -> Result<Self, LabError> {
-        let start = fastrand::u16(..BLOCKS);
+        let start = rand::random_range(..BLOCKS);
         (0..BLOCKS)
             .map(|step| FIRST + BLOCK * ((start + step) % BLOCKS))
             .find_map(Self::claim_block)

@@ -62,6 +62,11 @@ pub fn programs_dir() -> PathBuf {
     named.unwrap_or_else(|| build::target_dir().join("lab/bin"))
 }
 
+/// The folder of the lab that `cargo lab up` starts when no other is named: `lab/up` in Cargo's target folder.
+pub fn default_dir() -> PathBuf {
+    build::target_dir().join("lab/up")
+}
+
 /// The path of a program; built first where it is neither cached nor, in a fitting version, on PATH. Needs no lab.
 pub async fn program(program: Program) -> Result<PathBuf, LabError> {
     let provided = provide(&[program], &Progress::stderr()).await?;

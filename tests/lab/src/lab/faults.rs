@@ -21,7 +21,7 @@ impl Lab {
     pub async fn start(&self, part: Part) -> Result<(), LabError> {
         self.require(part)?;
         let Some(program) = program_of(part) else {
-            return Ok(());
+            return self.start_service(part).await;
         };
         if self.keeper.pids().contains_key(part.name()) {
             return Ok(());
@@ -43,6 +43,26 @@ impl Lab {
         }
     }
 
+    async fn start_service(&self, part: Part) -> Result<(), LabError> {
+        match part {
+            Part::Git => self
+                .git_service
+                .start(self.git.router().await?, std::future::pending()),
+            Part::Load => {
+                let (access, admin) = (self.access.clone(), self.admin.clone());
+                let load = self.load.clone();
+                let play = async move {
+                    // A client belongs to the runtime it is made in.
+                    if let Ok(client) = access.client(&admin) {
+                        load.run(client).await;
+                    }
+                };
+                self.load_service.start(self.load.router(), play)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Stops a part: asks it to end, and kills it when that takes longer than ten seconds. The API server is killed at once, for its
     /// graceful end holds its port for half a minute.
     pub async fn stop(&self, part: Part) -> Result<(), LabError> {
@@ -56,13 +76,18 @@ impl Lab {
         self.kill(part).await
     }
 
-    /// Kills a part (`SIGKILL`) and waits until it is gone.
+    /// Kills a part (`SIGKILL`) and waits until it is gone. Git and the load have no process: all their connections are closed.
     pub async fn kill(&self, part: Part) -> Result<(), LabError> {
         self.require(part)?;
-        self.keeper.kill(part).await
+        match part {
+            Part::Git => self.git_service.stop().await,
+            Part::Load => self.load_service.stop().await,
+            _ => self.keeper.kill(part).await?,
+        }
+        Ok(())
     }
 
-    /// Freezes a part's process: it holds its connections and answers nothing, as on a machine that hangs.
+    /// Freezes a part that is a process: it holds its connections and answers nothing, as on a machine that hangs.
     pub fn freeze(&self, part: Part) -> Result<(), LabError> {
         self.require(part)?;
         self.signal(part, Signal::STOP);

@@ -86,7 +86,7 @@ impl Lab {
     /// Makes a fresh namespace, its name beginning with `prefix`, that takes pods at once. It stays until the lab ends.
     pub async fn namespace(&self, prefix: &str) -> Result<String, LabError> {
         let number = NAMESPACES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{prefix}-{number}-{:04x}", fastrand::u16(..));
+        let name = format!("{prefix}-{number}-{:04x}", rand::random::<u16>());
         let metadata = ObjectMeta {
             name: Some(name.clone()),
             ..ObjectMeta::default()

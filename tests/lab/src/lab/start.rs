@@ -11,12 +11,15 @@ use kube::api::{ObjectMeta, PostParams};
 use super::{Background, Lab, fresh_folder};
 use crate::access::{Access, Credential};
 use crate::components::{CONTROLLER_MANAGER_USER, KWOK_USER, SCHEDULER_USER, program_of};
+use crate::git::GitHost;
 use crate::keeper::Keeper;
 use crate::layout::Layout;
+use crate::load::LoadHandle;
 use crate::pki::Pki;
 use crate::ports::Ports;
 use crate::programs::{self, Program};
 use crate::progress::Progress;
+use crate::service::Service;
 use crate::settings::Settings;
 use crate::{LabError, Part, wait_for, wait_for_object};
 
@@ -59,7 +62,12 @@ impl Lab {
             ca_der: pki.ca_der(),
         };
         let admin = Credential::Certificate(pki.client(ADMIN_USER, Some(MASTERS))?);
+        let git = GitHost::new(layout.git(), format!("http://{}", ports.address(Part::Git)));
         let lab = Self {
+            git_service: Service::new("lab-git", ports.address(Part::Git)),
+            load_service: Service::new("lab-load", ports.address(Part::Load)),
+            load: LoadHandle::default(),
+            started_in: Duration::ZERO,
             keeper,
             settings,
             layout,
@@ -68,7 +76,7 @@ impl Lab {
             access,
             admin,
             programs,
-            started_in: Duration::ZERO,
+            git,
             background,
         };
         lab.write_files()?;
