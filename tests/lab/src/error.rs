@@ -80,6 +80,11 @@ pub enum LabError {
         "this lab has no {0}: start it with `Lab::builder().with(…)` or `cargo lab up --with {0}`"
     )]
     PartAbsent(Part),
+    /// The lab writes no audit log.
+    #[error(
+        "this lab writes no audit log: start it with `Lab::builder().audit()` or `cargo lab up --audit`"
+    )]
+    AuditAbsent,
     /// A request to the API server failed.
     #[error("the API server: {0}")]
     Kube(#[source] Box<kube::Error>),

@@ -20,6 +20,12 @@ impl Lab {
     /// Starts a part that was stopped or killed, with the same port and data, and waits until it answers.
     pub async fn start(&self, part: Part) -> Result<(), LabError> {
         self.require(part)?;
+        self.bring_up(part).await?;
+        self.write_status()
+    }
+
+    /// Starts a part and waits until it answers; nothing to do when it runs.
+    pub(super) async fn bring_up(&self, part: Part) -> Result<(), LabError> {
         let Some(program) = program_of(part) else {
             return self.start_service(part).await;
         };

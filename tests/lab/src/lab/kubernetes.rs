@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use super::Lab;
 use super::start::ADMIN_USER;
 use crate::access::Credential;
-use crate::{LabError, Part, wait_for_object};
+use crate::{LabError, wait_for_object};
 
 /// How long the built-in controllers may take for a service account.
 const ACCOUNT_WITHIN: Duration = Duration::from_secs(30);
@@ -110,7 +110,7 @@ impl Lab {
         if self.settings.audit {
             Ok(self.layout.file("audit.jsonl"))
         } else {
-            Err(LabError::PartAbsent(Part::ApiServer))
+            Err(LabError::AuditAbsent)
         }
     }
 

@@ -108,14 +108,14 @@ impl Lab {
 
     /// Starts the parts in their order; those that do not need each other start together.
     async fn boot(&self) -> Result<(), LabError> {
-        self.start(Part::Etcd).await?;
-        self.start(Part::ApiServer).await?;
+        self.bring_up(Part::Etcd).await?;
+        self.bring_up(Part::ApiServer).await?;
         let others = [Part::ControllerManager, Part::Scheduler, Part::Kwok]
             .into_iter()
             .chain(Part::ON_REQUEST);
         let others = others
             .filter(|part| self.has(*part))
-            .map(|part| self.start(part));
+            .map(|part| self.bring_up(part));
         futures::future::try_join(futures::future::try_join_all(others), self.create_nodes())
             .await?;
         tokio::select! {
@@ -204,7 +204,11 @@ async fn provide_programs(settings: &Settings) -> Result<BTreeMap<Program, PathB
 
 /// How readiness of a part is found out.
 pub(super) async fn answers(url: &str, within: Duration) -> Result<(), LabError> {
-    let client = reqwest::Client::new();
+    // A proxy of this machine has no business with loopback.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(|error| LabError::io("make an HTTP client")(std::io::Error::other(error)))?;
     wait_for(&format!("an answer of {url}"), within, || async {
         let answer = client
             .get(url)
