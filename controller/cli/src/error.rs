@@ -1,0 +1,74 @@
+//! What can go wrong, and how the plugin ends then.
+
+use thiserror::Error;
+
+/// Why the plugin could not do what was asked for.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No usable kubeconfig.
+    #[error("no cluster: {0}. Set KUBECONFIG, or give --kubeconfig and --context")]
+    NoCluster(String),
+    /// The API server refused or failed.
+    #[error("{}", api_message(.0))]
+    Api(#[from] kube::Error),
+    /// A watch failed for good.
+    #[error("watching failed: {0}")]
+    Watch(#[source] Box<kube::runtime::watcher::Error>),
+    /// Belay's definitions are not in the cluster.
+    #[error("this cluster has no {0}: install Belay first (helm install belay charts/belay)")]
+    NotInstalled(&'static str),
+    /// There is no such object.
+    #[error("{kind} {name} is not in namespace {namespace}; see `kubectl belay list -A`")]
+    NotFound {
+        /// Kind.
+        kind: &'static str,
+        /// Name.
+        name: String,
+        /// Namespace.
+        namespace: String,
+    },
+    /// A kind that Belay doesn't have.
+    #[error("{0:?} is no kind of Belay's: write NAME, rollout/NAME or release/NAME")]
+    UnknownKind(String),
+    /// The controller refused the act.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The act has no outcome yet.
+    #[error(
+        "no outcome after {seconds} s: is the controller running? The act stays on record and counts once it is taken up: \
+         kubectl -n {namespace} get action {name}"
+    )]
+    NoOutcome {
+        /// Namespace.
+        namespace: String,
+        /// Name of the `Action`.
+        name: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// An object can't be written as JSON.
+    #[error("an object can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Nobody reads the output, or it can't be written.
+    #[error("output: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The exit code that tells scripts what happened; see `--help`.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 3,
+            Self::NoOutcome { .. } => 4,
+            _ => 1,
+        }
+    }
+}
+
+/// The API server's own sentence where there is one; kube adds its type names around it.
+fn api_message(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,114 @@
+//! What was verified, rejected and done before, as far as the status remembers.
+
+use std::io::Write;
+
+use belay_api::Rollout;
+use belay_engine::{action::Receipt, quarantine};
+use jiff::Timestamp;
+
+use crate::{
+    Error, Style,
+    cluster::Cluster,
+    fetch,
+    output::{Entry, Tone, table},
+    span,
+    subject::Subject,
+};
+
+/// Prints the history of the object of that name.
+pub(crate) async fn print<K: Subject>(
+    cluster: &Cluster,
+    name: &str,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let object: K = fetch::one(cluster, name).await?;
+    for line in object.history(Timestamp::now(), style) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Lines about a Rollout.
+pub(crate) fn rollout(rollout: &Rollout, now: Timestamp, style: Style) -> Vec<String> {
+    let status = rollout.status.clone().unwrap_or_default();
+    let mut rows = Vec::new();
+    let verified = status
+        .verified
+        .iter()
+        .map(|version| (version, "verified before"));
+    let stable = status.stable.iter().map(|version| (version, "stable"));
+    for (version, state) in verified.chain(stable) {
+        rows.push(vec![
+            version.version.clone().into(),
+            version.hash.clone().into(),
+            Entry::toned(state, Tone::Good),
+        ]);
+    }
+    let candidate = status.candidate.iter().map(|candidate| &candidate.version);
+    for version in candidate {
+        rows.push(vec![
+            version.version.clone().into(),
+            version.hash.clone().into(),
+            Entry::toned("on trial", Tone::Busy),
+        ]);
+    }
+    let mut lines = section(
+        "VERSIONS, OLDEST FIRST",
+        table(&["VERSION", "HASH", "STATE"], rows, style),
+        style,
+    );
+    lines.extend(section(
+        "QUARANTINE",
+        rejected(&status.quarantine, now, style),
+        style,
+    ));
+    lines.extend(section("ACTS", acts(&status.actions, now, style), style));
+    if lines.is_empty() {
+        lines.push("Nothing has been verified, rejected or done yet.".to_owned());
+    }
+    lines
+}
+
+/// Lines of the quarantined content.
+pub(crate) fn rejected(entries: &[quarantine::Entry], now: Timestamp, style: Style) -> Vec<String> {
+    let rows = entries
+        .iter()
+        .map(|entry| {
+            vec![
+                Entry::toned(entry.version.clone(), Tone::Bad),
+                entry.digest.short().into(),
+                format!("{} ago", span::between(entry.since, now)).into(),
+                entry.reason.clone().into(),
+            ]
+        })
+        .collect();
+    table(&["VERSION", "HASH", "REJECTED", "WHY"], rows, style)
+}
+
+/// Lines of what people asked for.
+pub(crate) fn acts(receipts: &[Receipt], now: Timestamp, style: Style) -> Vec<String> {
+    let rows = receipts
+        .iter()
+        .map(|receipt| {
+            vec![
+                format!("{} ago", span::between(receipt.at, now)).into(),
+                receipt.verb.rbac_verb().into(),
+                receipt.actor.clone().into(),
+                format!("{:?}", receipt.outcome).into(),
+                receipt.message.clone().into(),
+            ]
+        })
+        .collect();
+    table(&["WHEN", "ACT", "BY", "OUTCOME", "MESSAGE"], rows, style)
+}
+
+/// A table under a title; nothing without rows.
+pub(crate) fn section(title: &str, table: Vec<String>, style: Style) -> Vec<String> {
+    if table.len() < 2 {
+        return Vec::new();
+    }
+    let mut lines = vec![style.paint(Tone::Title, title)];
+    lines.extend(table.into_iter().map(|line| format!("  {line}")));
+    lines
+}

@@ -1,0 +1,74 @@
+//! The kubectl plugin: where changes stand, a live view of their steps, and acts on them.
+//!
+//! Invariant: the plugin decides nothing. It shows what the controller wrote into status, and asks for acts by creating
+//! `Action` objects, with the rights of whoever calls it. Everything is printed through one writer, so that tests read what
+//! people read. Left out: anything that needs the controller's own rights or address.
+
+mod act;
+mod args;
+mod cluster;
+mod error;
+mod fetch;
+mod history;
+mod list;
+mod output;
+mod span;
+mod subject;
+mod view;
+mod watch;
+
+use std::io::Write;
+
+pub use args::{Args, command};
+use args::{Command, Format, Target};
+use belay_api::{Rollout, action::TargetKind};
+use cluster::Cluster;
+pub use error::Error;
+pub use output::Style;
+use subject::Subject;
+
+/// Does what `args` ask for and prints it to `out`.
+pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Error> {
+    let command = &args.command;
+    if let Command::Completion { shell } = command {
+        return args::completion(*shell, out);
+    }
+    let target = command.target()?;
+    let cluster = Cluster::connect(&args.cluster).await?;
+    match target {
+        None => list::print(&cluster, &command.list(), style, out).await,
+        Some(target) => match target.kind {
+            TargetKind::Rollout => on::<Rollout>(&cluster, command, &target, style, out).await,
+            TargetKind::Release => Err(Error::NotInstalled("Release")),
+        },
+    }
+}
+
+/// Does what `command` asks for on one object.
+async fn on<K: Subject>(
+    cluster: &Cluster,
+    command: &Command,
+    target: &Target,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    match (command, command.act()) {
+        (_, Some((verb, asked))) => act::run::<K>(cluster, verb, target, asked, style, out).await,
+        (Command::Watch(_), _) => watch::run::<K>(cluster, &target.name, style, out).await,
+        (Command::History(_), _) => history::print::<K>(cluster, &target.name, style, out).await,
+        _ => {
+            let object: K = fetch::one(cluster, &target.name).await?;
+            match command.list().output {
+                Format::Json => list::json_object(&object, out),
+                Format::Table => print_lines(&object.view(jiff::Timestamp::now(), style), out),
+            }
+        }
+    }
+}
+
+fn print_lines(lines: &[String], out: &mut dyn Write) -> Result<(), Error> {
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! How each kind is shown.
+
+pub(crate) mod gates;
+pub(crate) mod rollout;
+pub(crate) mod signs;
