@@ -12,6 +12,8 @@ pub mod action;
 pub mod condition;
 pub mod digest;
 pub mod gate;
+pub mod health;
 pub mod quarantine;
+pub mod release;
 pub mod rollout;
 pub mod shares;
