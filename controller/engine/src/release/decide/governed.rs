@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Reason that a Rollout gives while it waits, verified, for the others of its Release.
-pub const PROMOTION_REASON: &str = "Together";
+pub use crate::rollout::reason::TOGETHER as PROMOTION_REASON;
 
 /// What a Rollout says about one template.
 #[derive(Clone, Debug, PartialEq, Eq)]
