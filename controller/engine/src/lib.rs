@@ -9,11 +9,10 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod analysis;
 pub mod condition;
 pub mod digest;
 pub mod gate;
-pub mod health;
 pub mod quarantine;
-pub mod release;
 pub mod rollout;
 pub mod shares;

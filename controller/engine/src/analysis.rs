@@ -1,0 +1,3 @@
+//! Judging measured numbers.
+
+pub mod threshold;
