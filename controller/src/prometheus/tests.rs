@@ -1,0 +1,121 @@
+//! Against a real HTTP server in the same process.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{Router, routing::post};
+
+use super::*;
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+fn question(server: String) -> Question {
+    Question {
+        server,
+        query: "up".to_owned(),
+        timeout: Duration::from_secs(2),
+        not_before: Timestamp::now(),
+    }
+}
+
+fn client() -> Prometheus {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Prometheus::new().unwrap()
+}
+
+const ONE: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
+
+#[tokio::test]
+async fn who_asks_the_same_at_the_same_time_shares_one_question() {
+    // Given a Prometheus that counts its questions and answers when all have come.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new(Semaphore::new(0));
+    let (counter, waiting) = (Arc::clone(&asked), Arc::clone(&gate));
+    let app = Router::new().route(
+        "/api/v1/query",
+        post(move || async move {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let _ = waiting.acquire().await;
+            ONE
+        }),
+    );
+    let server = format!("http://{}", serve(app).await);
+    let prometheus = client();
+    // When ten ask the same.
+    let same = question(server.clone());
+    let asks: Vec<_> = (0..10).map(|_| prometheus.ask(same.clone())).collect();
+    let all = futures::future::join_all(asks);
+    let (replies, ()) = tokio::join!(all, async { gate.add_permits(100) });
+    // Then one question was asked, and everybody has the answer.
+    assert!(replies.iter().all(|r| r.outcome == Ok(Answer::Scalar(1.0))));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    // And who needs a newer answer asks anew.
+    prometheus.ask(question(server)).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn credentials_of_the_address_are_sent_and_never_told() {
+    use axum::http::{HeaderMap, StatusCode};
+    let app = Router::new().route(
+        "/api/v1/query",
+        post(|headers: HeaderMap| async move {
+            match headers.get("authorization") {
+                Some(_) => (StatusCode::UNAUTHORIZED, "wrong password"),
+                None => (StatusCode::OK, ONE),
+            }
+        }),
+    );
+    let server = format!("http://user:hunter2@{}", serve(app).await);
+    let reply = client().ask(question(server)).await;
+    let why = reply.outcome.as_ref().unwrap_err();
+    assert!(why.contains("refused the credentials"), "{why}");
+    assert!(!why.contains("hunter2"), "{why}");
+    let nowhere = client()
+        .ask(question("http://user:hunter2@127.0.0.1:1".to_owned()))
+        .await;
+    let why = nowhere.outcome.as_ref().unwrap_err();
+    assert!(
+        why.contains("can't be reached") && !why.contains("hunter2"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let app = Router::new().route("/api/v1/query", post(|| async { "x".repeat(3 << 20) }));
+    let reply = client()
+        .ask(question(format!("http://{}", serve(app).await)))
+        .await;
+    assert!(reply.outcome.as_ref().unwrap_err().contains("one number"));
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_left_after_the_timeout() {
+    let app = Router::new().route(
+        "/api/v1/query",
+        post(|| async {
+            std::future::pending::<()>().await;
+            ONE
+        }),
+    );
+    let slow = Question {
+        timeout: Duration::from_millis(50),
+        ..question(format!("http://{}", serve(app).await))
+    };
+    let reply = client().ask(slow).await;
+    assert!(
+        reply
+            .outcome
+            .as_ref()
+            .unwrap_err()
+            .contains("within 0.05 s")
+    );
+}
