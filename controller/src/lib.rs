@@ -12,6 +12,8 @@ pub mod error;
 pub mod http;
 pub mod lease;
 pub mod limits;
+pub mod prometheus;
+pub mod rollout;
 pub mod runtime;
 pub mod telemetry;
 pub mod watch;

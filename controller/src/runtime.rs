@@ -13,7 +13,7 @@ use crate::{
     Context, Error, Result, client,
     http::{self, Readiness},
     lease::{Candidate, Held, LeaseSettings, Term},
-    limits,
+    limits, rollout,
     telemetry::{Metrics, events::Events},
     watch::ServerVersion,
 };
@@ -219,15 +219,8 @@ impl Process {
             server,
         });
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-        // One line for each controller: `tasks.spawn(rollout::run(Arc::clone(&context), stop.clone()));`
-        drop(context);
-        tasks.spawn({
-            let stop = stop.clone();
-            async move {
-                stop.cancelled().await;
-                Ok(())
-            }
-        });
+        // One line for each controller.
+        tasks.spawn(rollout::run(Arc::clone(&context), stop.clone()));
         self.ready.set(true);
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap_or(Err(Error::TaskEnded("controller")))?;

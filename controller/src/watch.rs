@@ -5,6 +5,7 @@
 
 pub mod drive;
 mod failures;
+pub mod store;
 pub mod trigger;
 
 use std::fmt::Debug;

@@ -9,7 +9,6 @@ use std::{
 };
 
 use prometheus_client::{
-    collector::Collector,
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
         counter::Counter,
@@ -20,6 +19,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+use crate::rollout::metrics::RolloutMetrics;
 
 /// Label: which controller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,6 +104,8 @@ pub struct Metrics {
     pub lease_held: Gauge,
     /// Events that were dropped because the API server did not take them fast enough.
     pub events_dropped: Counter,
+    /// Metrics of Rollouts.
+    pub rollouts: RolloutMetrics,
 }
 
 impl Metrics {
@@ -117,6 +120,7 @@ impl Metrics {
             watch_errors: Family::default(),
             lease_held: Gauge::default(),
             events_dropped: Counter::default(),
+            rollouts: RolloutMetrics::new(),
         };
         metrics.register_all();
         metrics
@@ -161,17 +165,13 @@ impl Metrics {
                 "Kubernetes events that were not written in time",
                 self.events_dropped.clone(),
             );
+            self.rollouts.register(r);
         });
     }
 
-    /// Adds families; for the controllers' own metrics. Names get the prefix `belay_`.
-    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+    /// Adds families. Names get the prefix `belay_`.
+    fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Adds a collector, which is asked at each scrape.
-    pub fn register_collector(&self, collector: Box<dyn Collector>) {
-        self.register(|registry| registry.register_collector(collector));
     }
 
     /// Everything as OpenMetrics text.

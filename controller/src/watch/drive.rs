@@ -30,8 +30,8 @@ pub trait Reconciler<K>: Send + Sync + 'static {
     /// Brings one object one pass further. `Some` is the time after which to look again even if nothing changes.
     fn reconcile(&self, object: Arc<K>) -> impl Future<Output = Result<Option<Duration>>> + Send;
 
-    /// Drops what is remembered of an object that is gone.
-    fn forget(&self, object: &K);
+    /// Hears of every event of the watch, before the object is looked at.
+    fn seen(&self, event: &watcher::Event<K>);
 }
 
 /// What [`drive`] needs beside the reconciler.
@@ -68,7 +68,7 @@ where
         stop,
         ..
     } = drive;
-    let forgetting = Arc::clone(&reconciler);
+    let hearing = Arc::clone(&reconciler);
     let changed = events(
         drive.api,
         Selection::default(),
@@ -77,9 +77,7 @@ where
         R::NAME,
     )
     .map(move |event| {
-        if let watcher::Event::Delete(object) = &event {
-            forgetting.forget(object);
-        }
+        hearing.seen(&event);
         let event = event.modify(|object| object.managed_fields_mut().clear());
         writer.apply_watcher_event(&event);
         Ok(event)

@@ -1,0 +1,207 @@
+//! Assembles one observation.
+//!
+//! In the ordinary case it comes from the stores and costs no request. The exceptions, each bounded by a change of the Deployment:
+//! a Deployment without Belay's label is read by name, and ReplicaSets without the label are looked for when the one that the
+//! status or the Deployment calls for is not known.
+
+use belay_api::{
+    Rollout,
+    names::{FIELD_MANAGER, ROLLOUT_LABEL},
+};
+use belay_engine::rollout::{
+    Observed, RolloutStatus,
+    observed::{Group, Lifecycle, Owner, Workload as Seen},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+    runtime::reflector::ObjectRef,
+};
+use serde_json::json;
+
+use super::{
+    Shell,
+    measure::Trial,
+    project::{self, Set, Workload, controller_of},
+    world::{deployment_resource, set_resource},
+};
+use crate::{Error, Result, client::bounded, watch::store::Source};
+
+/// Most ReplicaSets that are looked through for one Deployment; its history is far shorter.
+const SETS_LISTED: u32 = 200;
+
+impl Shell {
+    /// The observation for one decision about `rollout`.
+    pub(super) async fn gather(&self, rollout: &Rollout) -> Result<Observed> {
+        let namespace = rollout.namespace().unwrap_or_default();
+        let name = rollout.name_any();
+        let uid = rollout.uid().unwrap_or_default();
+        let status = rollout.status.clone().unwrap_or_default();
+        let workload = self.workload(rollout, &namespace, &name).await?;
+        let mut sets = self.sets(&namespace, &name, &uid, workload.as_ref());
+        if let Some(workload) = &workload
+            && self.must_look_for_sets(&uid, workload, &sets, &status)
+        {
+            self.look_for_sets(workload, &name).await?;
+            sets = self.sets(&namespace, &name, &uid, Some(workload));
+        }
+        let readings = Trial::of(&status)
+            .map(|trial| self.measurements.readings(&uid, &trial, &status.gates))
+            .unwrap_or_default();
+        let mut seen = self.seen(&name, workload);
+        self.add_problems(rollout, &mut seen, &mut sets, &status)
+            .await;
+        Ok(Observed {
+            generation: rollout.metadata.generation.unwrap_or_default(),
+            lifecycle: if rollout.metadata.deletion_timestamp.is_some() {
+                Lifecycle::Deleting
+            } else {
+                Lifecycle::Live
+            },
+            workload: seen,
+            sets: sets.into_iter().map(|set| set.view).collect(),
+            readings,
+            actions: self.world.acts.on(&namespace, &name),
+            group: Group::Alone,
+            hold: self.hold.get(),
+            acting_since: self.context.term.since(),
+        })
+    }
+
+    /// The Deployment: from the store if it is governed, else by name from the API server.
+    async fn workload(
+        &self,
+        rollout: &Rollout,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Workload>> {
+        let wanted = &rollout.spec.workload_ref.name;
+        if let Some(known) = self.world.workloads.get(namespace, wanted) {
+            self.world.absent.settle(namespace, name);
+            return Ok(Some(known.as_ref().clone()));
+        }
+        self.world.absent.expect(namespace, name, wanted);
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.context.client.clone(),
+            namespace,
+            &deployment_resource(),
+        );
+        let object = bounded("reading the Deployment", api.get_opt(wanted)).await?;
+        Ok(object.map(|object| project::workload(&object, None)))
+    }
+
+    fn seen(&self, name: &str, workload: Option<Workload>) -> Seen {
+        let Some(mut workload) = workload else {
+            return Seen::Missing;
+        };
+        match workload.rollout.as_deref() {
+            None => {}
+            Some(label) if label == name => {}
+            Some(other) if self.governs(&workload, other) => {
+                return Seen::Refused(format!(
+                    "Deployment {} is governed by Rollout {other}; a workload has one Rollout, delete one of the two",
+                    workload.name
+                ));
+            }
+            // A label that names nobody is replaced.
+            Some(_) => workload.view.labelled = false,
+        }
+        Seen::Deployment(workload.view)
+    }
+
+    fn governs(&self, workload: &Workload, other: &str) -> bool {
+        self.world
+            .rollouts
+            .get(&ObjectRef::new(other).within(&workload.namespace))
+            .is_some_and(|rollout| rollout.spec.workload_ref.name == workload.name)
+    }
+
+    /// Sets that the Deployment or the Rollout controls.
+    fn sets(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        workload: Option<&Workload>,
+    ) -> Vec<Set> {
+        let deployment = workload.map(|workload| workload.view.uid.as_str());
+        self.world
+            .sets
+            .group(namespace, name)
+            .iter()
+            .filter(|set| {
+                let owner = set.owner_uid.as_deref();
+                match set.view.owner {
+                    Owner::Rollout => owner == Some(uid),
+                    Owner::Deployment => owner.is_some() && owner == deployment,
+                }
+            })
+            .map(|set| set.as_ref().clone())
+            .collect()
+    }
+
+    /// Whether the ReplicaSet that serves is missing among the known ones. One look per version of the Deployment.
+    fn must_look_for_sets(
+        &self,
+        rollout_uid: &str,
+        workload: &Workload,
+        sets: &[Set],
+        status: &RolloutStatus,
+    ) -> bool {
+        let owned = |set: &&Set| set.view.owner == Owner::Deployment;
+        let knows_template = sets
+            .iter()
+            .filter(owned)
+            .any(|set| set.view.template.digest == workload.view.template.digest);
+        let knows_stable = match &status.stable {
+            Some(stable) => sets.iter().any(|set| set.view.hash == stable.hash),
+            None => knows_template,
+        };
+        let missing = !knows_stable || !workload.view.paused && !knows_template;
+        missing && self.looked.first_look(rollout_uid, workload)
+    }
+
+    /// Finds the Deployment's ReplicaSets that don't carry Belay's label, and labels those that matter.
+    async fn look_for_sets(&self, workload: &Workload, rollout: &str) -> Result<()> {
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.context.client.clone(),
+            &workload.namespace,
+            &set_resource(),
+        );
+        let mut parameters = ListParams::default().limit(SETS_LISTED);
+        parameters.label_selector.clone_from(&workload.selector);
+        let list = bounded("listing ReplicaSets", api.list(&parameters)).await?;
+        for object in list {
+            let owned = controller_of(&object)
+                .is_some_and(|owner| owner.kind == "Deployment" && owner.uid == workload.view.uid);
+            if !owned {
+                continue;
+            }
+            let set = project::set(&object, None);
+            let matters =
+                set.view.desired > 0 || set.view.template.digest == workload.view.template.digest;
+            if set.rollout.as_deref() == Some(rollout) || !matters {
+                continue;
+            }
+            self.context.term.check()?;
+            let label = json!({"metadata": {
+                "uid": set.view.uid,
+                "labels": {ROLLOUT_LABEL: rollout},
+            }});
+            let parameters = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let patch = Patch::Merge(&label);
+            let labelled = api.patch(&set.view.name, &parameters, &patch);
+            match bounded("labelling a ReplicaSet", labelled).await {
+                Ok(object) => self.world.saw_set(&object, Source::Answer),
+                Err(error) if error.is_not_found() || error.is_stale() => {
+                    return Err(Error::Stale("a ReplicaSet is gone"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,346 @@
+//! Takes the measurements that decisions ask for, off the workers, and keeps them until a decision has counted them.
+//!
+//! Invariant: one measurement of a gate at a time. A reading belongs to the trial it was begun for and is dropped with it; it
+//! carries the time at which the question was really asked.
+
+mod late;
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use belay_api::Rollout;
+use belay_engine::{
+    analysis::threshold,
+    digest::Digest,
+    gate::{GateState, Reading, Result as GateResult},
+    rollout::{Measure, RolloutStatus},
+};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::time::DelayQueue;
+
+use super::resolve::Query;
+use crate::{
+    Context, Result,
+    prometheus::{Prometheus, Question},
+    watch::Triggers,
+};
+use late::Secrets;
+
+/// Readings kept for one Rollout. The engine persists what they add up to long before.
+const READINGS_KEPT: usize = 512;
+
+/// One trial of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trial {
+    digest: Digest,
+    started_at: Timestamp,
+}
+
+impl Trial {
+    /// The trial that `status` is about.
+    pub(super) fn of(status: &RolloutStatus) -> Option<Self> {
+        status.candidate.as_ref().map(|candidate| Self {
+            digest: candidate.version.digest.clone(),
+            started_at: candidate.started_at,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Run {
+    trial: Trial,
+    gates: HashMap<String, Due>,
+    readings: VecDeque<Reading>,
+}
+
+#[derive(Clone, Debug)]
+struct Due {
+    at: Timestamp,
+    running: bool,
+    task: Arc<Task>,
+}
+
+/// Everything that one measurement needs.
+#[derive(Debug)]
+struct Task {
+    object: ObjectRef<Rollout>,
+    uid: String,
+    trial: Trial,
+    gate: String,
+    query: Arc<Query>,
+    /// The Rollout as JSON, if arguments come from its fields.
+    fields: Option<serde_json::Value>,
+}
+
+type Entry = (Arc<Task>, Timestamp);
+
+/// The measurements of all Rollouts.
+#[derive(Debug)]
+pub(super) struct Measurements {
+    runs: Mutex<HashMap<String, Run>>,
+    queue: mpsc::UnboundedSender<Entry>,
+    triggers: Triggers<Rollout>,
+    counted: super::metrics::Readings,
+}
+
+impl Measurements {
+    /// Starts the task that takes them.
+    pub(super) fn start(
+        context: &Arc<Context>,
+        triggers: Triggers<Rollout>,
+        counted: super::metrics::Readings,
+        tasks: &mut JoinSet<Result<()>>,
+    ) -> Result<Arc<Self>> {
+        // Bounded by the number of gates: an entry is sent only when a gate's due time changes.
+        let (queue, entries) = mpsc::unbounded_channel();
+        let measurements = Arc::new(Self {
+            runs: Mutex::default(),
+            queue,
+            triggers,
+            counted,
+        });
+        let asker = Asker {
+            prometheus: Prometheus::new()?,
+            default_server: context.settings.prometheus_url.clone(),
+            secrets: Secrets::new(context.client.clone()),
+        };
+        tasks.spawn(Arc::clone(&measurements).run(entries, Arc::new(asker)));
+        Ok(measurements)
+    }
+
+    /// Has the measurements of `wanted` taken when they are due, and no others.
+    pub(super) fn plan(
+        &self,
+        rollout: &Rollout,
+        wanted: &[Measure],
+        queries: &HashMap<String, Arc<Query>>,
+    ) {
+        let Some(uid) = rollout.uid() else { return };
+        let status = rollout.status.clone().unwrap_or_default();
+        let Some(trial) = Trial::of(&status) else {
+            self.forget(&uid);
+            return;
+        };
+        let mut runs = self.lock();
+        let run = runs
+            .entry(uid.clone())
+            .and_modify(|run| run.keep_to(&trial))
+            .or_insert_with(|| Run::new(trial.clone()));
+        let names: HashSet<&str> = wanted.iter().map(|m| m.gate.as_str()).collect();
+        run.gates
+            .retain(|gate, due| due.running || names.contains(gate.as_str()));
+        for measure in wanted {
+            let Some(query) = queries.get(&measure.gate) else {
+                continue;
+            };
+            let present = run.gates.get(&measure.gate);
+            if present.is_some_and(|due| {
+                due.running || due.at == measure.due_at && due.task.query == *query
+            }) {
+                continue;
+            }
+            let task = Arc::new(Task {
+                object: ObjectRef::from_obj(rollout),
+                uid: uid.clone(),
+                trial: trial.clone(),
+                gate: measure.gate.clone(),
+                fields: late::fields_of(rollout, query),
+                query: Arc::clone(query),
+            });
+            let due = Due {
+                at: measure.due_at,
+                running: false,
+                task: Arc::clone(&task),
+            };
+            run.gates.insert(measure.gate.clone(), due);
+            // The receiver lives as long as the controllers do.
+            let _ = self.queue.send((task, measure.due_at));
+        }
+    }
+
+    /// Readings of the present trial that `gates` has not counted yet, in order of time.
+    pub(super) fn readings(&self, uid: &str, trial: &Trial, gates: &[GateState]) -> Vec<Reading> {
+        let mut runs = self.lock();
+        let Some(run) = runs.get_mut(uid).filter(|run| run.trial == *trial) else {
+            return Vec::new();
+        };
+        run.readings.retain(|reading| {
+            let counted = gates
+                .iter()
+                .find(|state| state.name == reading.gate)
+                .and_then(|state| state.measured_at);
+            counted.is_none_or(|counted| reading.at > counted)
+        });
+        let mut readings: Vec<Reading> = run.readings.iter().cloned().collect();
+        readings.sort_by_key(|reading| reading.at);
+        readings
+    }
+
+    /// Drops everything about a Rollout.
+    pub(super) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        mut entries: mpsc::UnboundedReceiver<Entry>,
+        asker: Arc<Asker>,
+    ) -> Result<()> {
+        let mut waiting: DelayQueue<Entry> = DelayQueue::new();
+        let mut asking = JoinSet::new();
+        loop {
+            tokio::select! {
+                entry = entries.recv() => match entry {
+                    Some(entry) => {
+                        let delay = entry.1.duration_since(Timestamp::now());
+                        waiting.insert(entry, delay.try_into().unwrap_or_default());
+                    }
+                    None => return Ok(()),
+                },
+                Some(due) = waiting.next(), if !waiting.is_empty() => {
+                    let (task, at) = due.into_inner();
+                    if self.begin(&task, at) {
+                        let (measurements, asker) = (Arc::clone(&self), Arc::clone(&asker));
+                        asking.spawn(async move {
+                            let reading = asker.ask(&task, at).await;
+                            measurements.took(&task, reading);
+                        });
+                    }
+                }
+                Some(_) = asking.join_next(), if !asking.is_empty() => {}
+            }
+        }
+    }
+
+    /// Whether this measurement is still wanted; it then counts as running.
+    fn begin(&self, task: &Task, at: Timestamp) -> bool {
+        let mut runs = self.lock();
+        let due = runs
+            .get_mut(&task.uid)
+            .filter(|run| run.trial == task.trial)
+            .and_then(|run| run.gates.get_mut(&task.gate))
+            .filter(|due| !due.running && due.at == at);
+        match due {
+            Some(due) => {
+                due.running = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn took(&self, task: &Task, reading: Reading) {
+        self.counted.count(&reading.result);
+        {
+            let mut runs = self.lock();
+            let Some(run) = runs
+                .get_mut(&task.uid)
+                .filter(|run| run.trial == task.trial)
+            else {
+                return;
+            };
+            run.gates.remove(&task.gate);
+            run.readings.push_back(reading);
+            if run.readings.len() > READINGS_KEPT {
+                run.readings.pop_front();
+            }
+        }
+        self.triggers.trigger_ref(task.object.clone());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    fn new(trial: Trial) -> Self {
+        Self {
+            trial,
+            gates: HashMap::new(),
+            readings: VecDeque::new(),
+        }
+    }
+
+    fn keep_to(&mut self, trial: &Trial) {
+        if self.trial != *trial {
+            *self = Self::new(trial.clone());
+        }
+    }
+}
+
+struct Asker {
+    prometheus: Prometheus,
+    default_server: Option<String>,
+    secrets: Secrets,
+}
+
+impl Asker {
+    async fn ask(&self, task: &Task, due_at: Timestamp) -> Reading {
+        let (at, result) = match self.question(task, due_at).await {
+            Ok(question) => {
+                let reply = self.prometheus.ask(question).await;
+                let result = match &reply.outcome {
+                    Ok(answer) => {
+                        with_warnings(threshold::judge(answer, task.query.bounds), &reply.warnings)
+                    }
+                    Err(why) => GateResult::Error { why: why.clone() },
+                };
+                (reply.at, result)
+            }
+            Err(why) => (Timestamp::now(), GateResult::Error { why }),
+        };
+        tracing::debug!(rollout = %task.object, gate = task.gate, ?result, "measured");
+        Reading {
+            gate: task.gate.clone(),
+            at,
+            result,
+        }
+    }
+
+    async fn question(&self, task: &Task, due_at: Timestamp) -> Result<Question, String> {
+        let query = &task.query;
+        let server = query
+            .address
+            .clone()
+            .or_else(|| self.default_server.clone());
+        let server = server.ok_or(
+            "no Prometheus to ask: give prometheus.address in the template, or start the controller with --prometheus-url",
+        )?;
+        let mut values = late::field_values(query, task.fields.as_ref())?;
+        let namespace = task.object.namespace.as_deref().unwrap_or_default();
+        for (argument, key) in &query.secrets {
+            let value = self.secrets.value(namespace, key).await?;
+            values.insert(argument.clone(), value);
+        }
+        Ok(Question {
+            server,
+            query: query.fill(values).map_err(|error| error.to_string())?,
+            timeout: query.timeout,
+            not_before: due_at,
+        })
+    }
+}
+
+/// Warnings (such as a partial answer) stand beside the number, so that nobody takes it for more than it is.
+fn with_warnings(result: GateResult, warnings: &[String]) -> GateResult {
+    let Some(warning) = warnings.first() else {
+        return result;
+    };
+    let add = |text: String| format!("{text} (Prometheus warns: {warning})");
+    match result {
+        GateResult::Pass { value } => GateResult::Pass { value: add(value) },
+        GateResult::Fail { value, why } => GateResult::Fail {
+            value,
+            why: add(why),
+        },
+        GateResult::Continue { why } => GateResult::Continue { why: add(why) },
+        GateResult::NoData { why } => GateResult::NoData { why: add(why) },
+        GateResult::Error { why } => GateResult::Error { why: add(why) },
+    }
+}

@@ -1,0 +1,292 @@
+//! The part of the cluster that Rollouts depend on, as stores that follow watches, and what makes a Rollout be looked at.
+//!
+//! Invariant: a change of anything that a Rollout's observation is made of triggers that Rollout, and nothing else does. The
+//! echo of our own write is not news.
+
+use std::sync::Arc;
+
+use belay_api::{
+    Action, AnalysisTemplate, ClusterAnalysisTemplate, Rollout, action::TargetKind,
+    names::ROLLOUT_LABEL,
+};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject},
+    runtime::{
+        reflector::{self, ObjectRef, Store},
+        watcher::Event,
+    },
+};
+use tokio::task::JoinSet;
+
+use super::{
+    absent::Absent,
+    project::{self, Set, Workload},
+};
+use crate::{
+    Context, Result,
+    rollout::acts::OpenActs,
+    watch::{
+        Selection, Triggers, events,
+        store::{Projections, Source},
+    },
+};
+
+/// The stores.
+#[derive(Debug)]
+pub(super) struct World {
+    /// Governed Deployments.
+    pub(super) workloads: Projections<Workload>,
+    /// ReplicaSets of governed Deployments, and candidates.
+    pub(super) sets: Projections<Set>,
+    /// Templates of gates.
+    pub(super) templates: Store<AnalysisTemplate>,
+    /// Templates of gates for all namespaces.
+    pub(super) cluster_templates: Store<ClusterAnalysisTemplate>,
+    /// Acts of people that wait for an outcome.
+    pub(super) acts: OpenActs,
+    /// Rollouts whose workload does not exist or is not labelled yet.
+    pub(super) absent: Absent,
+    /// The Rollouts themselves.
+    pub(super) rollouts: Store<Rollout>,
+    /// Rollouts to look at.
+    pub(super) triggers: Triggers<Rollout>,
+}
+
+/// The resource of raw Deployments.
+pub(super) fn deployment_resource() -> ApiResource {
+    ApiResource::erase::<Deployment>(&())
+}
+
+/// The resource of raw ReplicaSets.
+pub(super) fn set_resource() -> ApiResource {
+    ApiResource::erase::<ReplicaSet>(&())
+}
+
+/// Raw objects of all namespaces that Belay works in.
+pub(super) fn raw(context: &Context, resource: &ApiResource) -> Api<DynamicObject> {
+    match &context.settings.namespace {
+        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, resource),
+        None => Api::all_with(context.client.clone(), resource),
+    }
+}
+
+impl World {
+    /// Starts the watches as tasks of `tasks`, and gives the stores that they fill once the first lists are complete.
+    pub(super) fn start(
+        context: &Arc<Context>,
+        rollouts: Store<Rollout>,
+        triggers: Triggers<Rollout>,
+        tasks: &mut JoinSet<Result<()>>,
+    ) -> Arc<Self> {
+        let (templates, templates_writer) = reflector::store();
+        let (cluster_templates, cluster_writer) = reflector::store();
+        let world = Arc::new(Self {
+            workloads: Projections::new(),
+            sets: Projections::new(),
+            templates,
+            cluster_templates,
+            acts: OpenActs::new(TargetKind::Rollout),
+            absent: Absent::new(triggers.clone()),
+            rollouts,
+            triggers,
+        });
+        let governed = || Selection::labels(ROLLOUT_LABEL);
+        tasks.spawn(Arc::clone(&world).follow_workloads(stream(
+            context,
+            raw(context, &deployment_resource()),
+            governed(),
+            "deployments",
+        )));
+        tasks.spawn(Arc::clone(&world).follow_sets(stream(
+            context,
+            raw(context, &set_resource()),
+            governed(),
+            "replicasets",
+        )));
+        tasks.spawn(Arc::clone(&world).follow_acts(stream(
+            context,
+            context.watched::<Action>(),
+            Selection::default(),
+            "actions",
+        )));
+        let events = stream(
+            context,
+            context.watched(),
+            Selection::default(),
+            "analysistemplates",
+        );
+        tasks.spawn(Arc::clone(&world).follow_templates(events, templates_writer));
+        let events = stream(
+            context,
+            Api::all(context.client.clone()),
+            Selection::default(),
+            "clusteranalysistemplates",
+        );
+        tasks.spawn(Arc::clone(&world).follow_templates(events, cluster_writer));
+        tasks.spawn(Absent::watch(Arc::clone(&world), Arc::clone(context)));
+        world
+    }
+
+    /// Returns once every first list is complete. A decision before would take what is not read yet for missing.
+    pub(super) async fn ready(&self) {
+        self.workloads.ready().await;
+        self.sets.ready().await;
+        self.acts.ready().await;
+        // The writers live in tasks that end only with this world.
+        let _ = self.templates.wait_until_ready().await;
+        let _ = self.cluster_templates.wait_until_ready().await;
+    }
+
+    /// Takes in a Deployment.
+    pub(super) fn saw_workload(&self, object: &DynamicObject, source: Source) {
+        let namespace = object.namespace().unwrap_or_default();
+        let previous = self.workloads.get(&namespace, &object.name_any());
+        let workload = project::workload(object, previous.as_deref());
+        let rollout = workload.rollout.clone();
+        if self.workloads.apply(workload, source) && source == Source::Watch {
+            self.trigger(&namespace, rollout.as_deref());
+            if let Some(previous) = previous.filter(|p| p.rollout != rollout) {
+                self.trigger(&namespace, previous.rollout.as_deref());
+            }
+        }
+    }
+
+    /// Takes in a ReplicaSet.
+    pub(super) fn saw_set(&self, object: &DynamicObject, source: Source) {
+        let namespace = object.namespace().unwrap_or_default();
+        let previous = self.sets.get(&namespace, &object.name_any());
+        let set = project::set(object, previous.as_deref());
+        let rollout = set.rollout.clone();
+        if self.sets.apply(set, source) && source == Source::Watch {
+            self.trigger(&namespace, rollout.as_deref());
+        }
+    }
+
+    fn trigger(&self, namespace: &str, rollout: Option<&str>) {
+        if let Some(rollout) = rollout {
+            self.triggers.trigger(namespace, rollout);
+        }
+    }
+
+    async fn follow_workloads(
+        self: Arc<Self>,
+        events: impl Stream<Item = Event<DynamicObject>> + Send,
+    ) -> Result<()> {
+        let mut events = Box::pin(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Init => self.workloads.list_begins(),
+                Event::InitApply(object) | Event::Apply(object) => {
+                    self.saw_workload(&object, Source::Watch);
+                }
+                Event::Delete(object) => {
+                    let namespace = object.namespace().unwrap_or_default();
+                    let uid = object.uid().unwrap_or_default();
+                    let name = object.name_any();
+                    let gone = self.workloads.get(&namespace, &name);
+                    self.workloads
+                        .delete(&namespace, &name, &uid, Source::Watch);
+                    self.trigger(&namespace, gone.and_then(|g| g.rollout.clone()).as_deref());
+                }
+                Event::InitDone => {
+                    for gone in self.workloads.list_ends() {
+                        self.trigger(&gone.namespace, gone.rollout.as_deref());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow_sets(
+        self: Arc<Self>,
+        events: impl Stream<Item = Event<DynamicObject>> + Send,
+    ) -> Result<()> {
+        let mut events = Box::pin(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Init => self.sets.list_begins(),
+                Event::InitApply(object) | Event::Apply(object) => {
+                    self.saw_set(&object, Source::Watch);
+                }
+                Event::Delete(object) => {
+                    let namespace = object.namespace().unwrap_or_default();
+                    let uid = object.uid().unwrap_or_default();
+                    let name = object.name_any();
+                    let gone = self.sets.get(&namespace, &name);
+                    if self.sets.delete(&namespace, &name, &uid, Source::Watch) {
+                        self.trigger(&namespace, gone.and_then(|g| g.rollout.clone()).as_deref());
+                    }
+                }
+                Event::InitDone => {
+                    for gone in self.sets.list_ends() {
+                        self.trigger(&gone.namespace, gone.rollout.as_deref());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow_acts(
+        self: Arc<Self>,
+        events: impl Stream<Item = Event<Action>> + Send,
+    ) -> Result<()> {
+        let mut events = Box::pin(events);
+        while let Some(event) = events.next().await {
+            if let Some((namespace, target)) = self.acts.take_in(event) {
+                self.triggers.trigger(&namespace, &target);
+            }
+        }
+        Ok(())
+    }
+
+    /// A changed template concerns every Rollout of its namespace, or of all: which ones name it is not indexed, for templates
+    /// change rarely.
+    async fn follow_templates<K>(
+        self: Arc<Self>,
+        events: impl Stream<Item = Event<K>> + Send,
+        mut writer: reflector::store::Writer<K>,
+    ) -> Result<()>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let mut events = Box::pin(events);
+        while let Some(event) = events.next().await {
+            let event = event.modify(|template| template.managed_fields_mut().clear());
+            writer.apply_watcher_event(&event);
+            match &event {
+                Event::Apply(template) | Event::Delete(template) => {
+                    self.trigger_all(template.namespace().as_deref());
+                }
+                Event::InitDone => self.trigger_all(None),
+                Event::Init | Event::InitApply(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn trigger_all(&self, namespace: Option<&str>) {
+        for rollout in self.rollouts.state() {
+            if namespace.is_none() || rollout.namespace().as_deref() == namespace {
+                self.triggers
+                    .trigger_ref(ObjectRef::from_obj(rollout.as_ref()));
+            }
+        }
+    }
+}
+
+fn stream<K>(
+    context: &Context,
+    api: Api<K>,
+    selection: Selection,
+    resource: &'static str,
+) -> impl Stream<Item = Event<K>> + Send + use<K>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    events(api, selection, context.server, &context.metrics, resource)
+}
