@@ -16,6 +16,7 @@ pub mod action;
 pub mod analysis;
 pub mod duration;
 pub mod names;
+pub mod release;
 pub mod rollout;
 
 pub use action::{Action, ActionSpec, ActionStatus};
@@ -23,6 +24,7 @@ pub use analysis::{
     AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate, ClusterAnalysisTemplateSpec,
 };
 pub use duration::Duration;
+pub use release::{Release, ReleaseSpec};
 pub use rollout::{Rollout, RolloutSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -31,6 +33,7 @@ use kube::CustomResourceExt as _;
 /// All of Belay's definitions, in the order in which they are documented.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
     let mut definitions = vec![
+        Release::crd(),
         Rollout::crd(),
         AnalysisTemplate::crd(),
         ClusterAnalysisTemplate::crd(),

@@ -13,6 +13,8 @@ pub mod analysis;
 pub mod condition;
 pub mod digest;
 pub mod gate;
+pub mod health;
 pub mod quarantine;
+pub mod release;
 pub mod rollout;
 pub mod shares;

@@ -1,0 +1,238 @@
+//! `Release`: which version of a set of objects should run, and where it comes from.
+
+pub mod group;
+pub mod plan;
+
+use belay_engine::release::{
+    plan::{DeletionPolicy, DriftMode, Promotion},
+    status::ReleaseStatus,
+};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, analysis::GateRef};
+
+/// Which version of a set of objects should run, and where it comes from. Belay syncs the objects from Git, applies them,
+/// judges the result, remembers the last verified version, and goes back to it by itself when verification fails.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "belay.dev",
+    version = "v1alpha1",
+    kind = "Release",
+    namespaced,
+    status = "ReleaseStatus",
+    shortname = "brel",
+    category = "belay",
+    printcolumn(
+        name = "Revision",
+        type_ = "string",
+        json_path = ".status.asked.revision",
+        description = "what the source asks for"
+    ),
+    printcolumn(
+        name = "Verified",
+        type_ = "string",
+        json_path = ".status.verified.revision",
+        description = "the last verified revision"
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSpec {
+    /// Where the objects come from.
+    pub source: Source,
+    /// How the files become objects. Absent: with Kustomize if the directory has a kustomization file, else as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub render: Option<Render>,
+    /// The service account, in the namespace of the Release, in whose name everything is applied, watched and pruned. The
+    /// Release can do what this account can, and nothing more.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub service_account_name: String,
+    /// How objects are applied.
+    #[serde(default)]
+    pub apply: Apply,
+    /// What makes applied content a verified version.
+    #[serde(default)]
+    pub verification: Verification,
+    /// Going back.
+    #[serde(default)]
+    pub rollback: RollbackSpec,
+    /// Set: the source is not looked at and nothing is written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+    /// What happens to the applied objects when the Release is deleted. With `Orphan` they stay and run on, with `Delete` they
+    /// are deleted, save Namespaces, definitions of resources and volumes.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Where the objects come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// A Git repository.
+    pub git: Git,
+}
+
+/// A directory of a Git repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.secretRef) || self.url.startsWith('https://') || self.url.startsWith('http://')").message("secretRef needs an https:// URL: other repositories take no credential"))]
+#[serde(rename_all = "camelCase")]
+pub struct Git {
+    /// Address of the repository, `https://…`, without user name and password: those belong into the Secret of `secretRef`.
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^(https?://[^/@]+/.+|file:///.+|/.+)$')").message("write https://host/path, without a user name or password (put those into a Secret and name it in secretRef)"))]
+    pub url: String,
+    /// What to follow.
+    #[serde(rename = "ref")]
+    pub reference: GitRef,
+    /// Directory in the repository; its root when absent.
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')").message("write the path relative to the root of the repository, without a leading / and without .. in it"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Secret in the namespace of the Release with the keys `username` and `password`, or `bearerToken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// Time between two looks at the repository. All Releases that follow one repository with one credential share its looks.
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("write a time from 1s to 24h, for example 1m"))]
+    #[serde(default = "defaults::interval")]
+    pub interval: Duration,
+}
+
+/// What to follow in a Git repository. Exactly one is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.commit)].filter(x, x).size() == 1").message("give exactly one of branch, tag and commit"))]
+#[serde(rename_all = "camelCase")]
+pub struct GitRef {
+    /// The tip of this branch.
+    #[schemars(length(min = 1, max = 244))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit of this tag.
+    #[schemars(length(min = 1, max = 244))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// This commit, by its full id.
+    #[schemars(regex(pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// A Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// How files become objects. Exactly one is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.plain) != has(self.kustomize)").message("give exactly one of plain and kustomize, for example kustomize: {}"))]
+#[serde(rename_all = "camelCase")]
+pub struct Render {
+    /// Every YAML and JSON file below the directory, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain: Option<Plain>,
+    /// What `kustomize build` makes of the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kustomize: Option<Kustomize>,
+}
+
+/// Files as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plain {}
+
+/// Kustomize.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Kustomize {}
+
+/// How objects are applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Apply {
+    /// Whether objects that left the source are deleted, once the version without them is verified. Namespaces,
+    /// definitions of resources and volumes never are.
+    pub prune: bool,
+    /// What happens when somebody changes an applied object.
+    pub drift: DriftMode,
+}
+
+impl Default for Apply {
+    fn default() -> Self {
+        Self {
+            prune: true,
+            drift: DriftMode::Correct,
+        }
+    }
+}
+
+/// What makes applied content a verified version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// Gates that must pass after everything is healthy.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRef>,
+    /// How long objects that no Rollout governs may take to become healthy.
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("write a time of at least 1s, for example 15m"))]
+    #[serde(default = "defaults::timeout")]
+    pub timeout: Duration,
+    /// Whether the Rollouts of the Release promote one by one (`Separate`), or wait, verified, for each other (`Together`).
+    #[serde(default)]
+    pub promotion: Promotion,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self {
+            gates: Vec::new(),
+            timeout: defaults::timeout(),
+            promotion: Promotion::Separate,
+        }
+    }
+}
+
+/// Going back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollbackSpec {
+    /// Verified versions whose renders are kept, in Secrets beside the Release, for going back without Git.
+    #[schemars(range(min = 1, max = 20))]
+    pub history: u8,
+}
+
+impl Default for RollbackSpec {
+    fn default() -> Self {
+        Self { history: 5 }
+    }
+}
+
+mod defaults {
+    use crate::Duration;
+
+    pub(super) const fn interval() -> Duration {
+        Duration::from_secs(60)
+    }
+
+    pub(super) const fn timeout() -> Duration {
+        Duration::from_secs(900)
+    }
+}

@@ -1,0 +1,121 @@
+//! Conditions in the sense of kstatus, so that `kubectl wait`, Flux and Argo CD understand a Release.
+
+use super::pass::{Pass, brief};
+use crate::{
+    condition::{self, Condition, Truth},
+    release::{observed::Contest, plan::DriftMode, status::Phase},
+};
+
+pub(super) fn set(pass: &mut Pass<'_>) {
+    let (ready, reason, message) = ready(pass);
+    put(pass, "Ready", ready, reason, &message);
+    match pass.status.phase {
+        _ if pass.plan.is_err() => stalled(pass, "SpecRefused", &message),
+        Phase::Pending | Phase::Applying | Phase::Verifying | Phase::RollingBack => {
+            put(pass, "Reconciling", Truth::True, reason, &message);
+            condition::clear(&mut pass.status.conditions, "Stalled");
+        }
+        Phase::Rejected | Phase::Refused | Phase::Failed => stalled(pass, reason, &message),
+        Phase::Verified | Phase::Terminating => {
+            condition::clear(&mut pass.status.conditions, "Reconciling");
+            condition::clear(&mut pass.status.conditions, "Stalled");
+        }
+    }
+    source(pass);
+    drift(pass);
+}
+
+fn ready(pass: &mut Pass<'_>) -> (Truth, &'static str, String) {
+    if let Err(why) = pass.plan {
+        let message = format!("The spec can't be carried out, and what runs stays as it is: {why}");
+        pass.wait("SpecRefused", message.clone());
+        return (Truth::False, "SpecRefused", message);
+    }
+    let waits = pass.waits().map(str::to_owned);
+    let target = pass
+        .status
+        .target
+        .as_ref()
+        .map(|target| brief(&target.content));
+    let runs = format!("{} runs and is verified", target.unwrap_or_default());
+    let word = match pass.status.phase {
+        Phase::Verified => {
+            let message = waits.map_or_else(|| runs.clone(), |waits| format!("{runs}; {waits}"));
+            return (Truth::True, "Verified", message);
+        }
+        Phase::Pending => "Pending",
+        Phase::Applying => "Applying",
+        Phase::Verifying => "Verifying",
+        Phase::RollingBack => "RollingBack",
+        Phase::Rejected => "Rejected",
+        Phase::Refused => "Refused",
+        Phase::Failed => "Failed",
+        Phase::Terminating => "Terminating",
+    };
+    (Truth::False, word, waits.unwrap_or_default())
+}
+
+fn stalled(pass: &mut Pass<'_>, reason: &str, message: &str) {
+    put(pass, "Stalled", Truth::True, reason, message);
+    condition::clear(&mut pass.status.conditions, "Reconciling");
+}
+
+fn source(pass: &mut Pass<'_>) {
+    if let Some(trouble) = pass.status.source.clone() {
+        let message = format!(
+            "The source can't be had since {}; the last state runs on: {}",
+            trouble.since, trouble.message
+        );
+        put(
+            pass,
+            "SourceAvailable",
+            Truth::False,
+            "Unavailable",
+            &message,
+        );
+    } else if pass.status.asked.is_some() || pass.status.refused.is_some() {
+        put(
+            pass,
+            "SourceAvailable",
+            Truth::True,
+            "Available",
+            "The source answers",
+        );
+    }
+}
+
+/// `Drifted` is there only while there is something that Belay does not put right at once.
+fn drift(pass: &mut Pass<'_>) {
+    let report = pass.plan.is_ok_and(|plan| plan.drift == DriftMode::Report);
+    let mut shown = pass
+        .observed
+        .drift
+        .iter()
+        .filter(|drift| report || drift.contest != Contest::Quiet);
+    let Some(first) = shown.next() else {
+        return condition::clear(&mut pass.status.conditions, "Drifted");
+    };
+    let others = match shown.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more objects)"),
+    };
+    let reason = if first.contest == Contest::Quiet {
+        "Reported"
+    } else {
+        "Fought"
+    };
+    let message = format!("{}: {}{others}", first.object, first.message);
+    put(pass, "Drifted", Truth::True, reason, &message);
+}
+
+fn put(pass: &mut Pass<'_>, kind: &str, status: Truth, reason: &str, message: &str) {
+    let next = Condition {
+        kind: kind.to_owned(),
+        status,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_transition_time: pass.now,
+        observed_generation: pass.observed.generation,
+    };
+    condition::set(&mut pass.status.conditions, next);
+}

@@ -1,0 +1,75 @@
+//! The validated form of a Release's spec, as far as decisions look at it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::gate::GatePolicy;
+
+/// How a Release moves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// Whether the Rollouts of the Release promote one by one or all at once.
+    pub promotion: Promotion,
+    /// Gates that must pass after everything is healthy.
+    pub gates: Vec<GatePolicy>,
+    /// How long objects that no Rollout governs may take to become healthy.
+    pub timeout: Duration,
+    /// What happens to objects that left the content.
+    pub prune: Prune,
+    /// What happens when somebody changes an applied object.
+    pub drift: DriftMode,
+    /// Verified versions kept for going back; at least one.
+    pub history: usize,
+    /// Whether anything is written at all.
+    pub suspension: Suspension,
+}
+
+/// Whether the Rollouts of a Release promote one by one or all at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Promotion {
+    /// Each as soon as it is verified; those that were promoted go back when another one fails.
+    #[default]
+    Separate,
+    /// Each waits, verified, until all the others are: one failure leaves no workload to roll back.
+    Together,
+}
+
+/// What happens to objects that left the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Prune {
+    /// They are deleted once the content without them is verified.
+    Delete,
+    /// They stay, and Belay forgets them.
+    Forget,
+}
+
+/// What happens when somebody changes an object that a Release applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DriftMode {
+    /// It is applied again.
+    #[default]
+    Correct,
+    /// It is reported in the condition `Drifted` and left alone.
+    Report,
+}
+
+/// What happens to the applied objects when the Release is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// They stay and run on; Belay's marks are taken off.
+    #[default]
+    Orphan,
+    /// They are deleted, last applied first. Namespaces, definitions and volumes stay.
+    Delete,
+}
+
+/// Whether anything is written at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Suspension {
+    /// The Release works.
+    Active,
+    /// The source is not looked at and nothing is written to the cluster.
+    Suspended,
+}
