@@ -154,7 +154,7 @@ impl Walk<'_> {
                     needed.insert(id.clone());
                     self.found.insert(full, id);
                 }
-                EntryKind::File => {}
+                EntryKind::File | EntryKind::Directory => {}
             }
         }
         if hidden > 0 {

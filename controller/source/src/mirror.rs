@@ -8,6 +8,7 @@
 mod lock;
 mod objects;
 mod upkeep;
+mod walk;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ impl Default for Limits {
         // serde_json reads at most 128 levels, and stored renders are read back with it.
         Self {
             depth: 100,
-            expanded_bytes: 64 << 20,
+            expanded_bytes: 48 << 20,
             documents: 10_000,
         }
     }

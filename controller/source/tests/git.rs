@@ -281,19 +281,13 @@ async fn servers_that_send_everything_and_give_nothing_by_id_work_too() {
     // Protocol version 0 with its default settings gives only what a name points to.
     let first = world.origin.commit_config("a.yaml", "one");
     world.origin.commit_config("a.yaml", "two");
-    let (program, _) = world.counting_git();
+    let (program, calls) = world.counting_git();
     let script = std::fs::read_to_string(&program).unwrap();
     let old_protocol = script.replace("exec git", "exec git -c protocol.version=0");
-    std::fs::write(world.path().join("old"), old_protocol).unwrap();
-    let status = std::process::Command::new("cp")
-        .arg(world.path().join("old"))
-        .arg(&program)
-        .status()
-        .unwrap();
-    assert!(status.success());
+    support::write_program(&program, &old_protocol);
     let mut settings = world.settings();
     settings.git_program = program;
-    let hub = SourceHub::new(settings).unwrap();
+    let hub = SourceHub::new(settings.clone()).unwrap();
     assert_eq!(
         names(&checkout_main(&hub, &world.repository()).await, ".").await,
         ["two"]
@@ -306,6 +300,36 @@ async fn servers_that_send_everything_and_give_nothing_by_id_work_too() {
     .await
     .unwrap();
     assert_eq!(names(&older, ".").await, ["one"]);
+    assert!(
+        std::fs::read_to_string(&calls)
+            .unwrap()
+            .contains("refs/belay/all")
+    );
+
+    // The branch moves between the look and the fetch.
+    let seen = world.origin.head();
+    world.origin.commit_config("a.yaml", "three");
+    world
+        .origin
+        .git(["commit", "--quiet", "--amend", "--message", "rewritten"]);
+    let hub = SourceHub::new(SourceSettings {
+        cache_directory: world.path().join("other"),
+        ..settings
+    })
+    .unwrap();
+    let error = hub
+        .checkout(&world.repository(), &main_branch(), &seen)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.reason(), error.permanence()),
+        ("Superseded", Permanence::Transient)
+    );
+    assert!(
+        std::fs::read_to_string(&calls)
+            .unwrap()
+            .contains("refs/belay/tip")
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::git::{Call, Side, words};
 use crate::text::{has_control, lines};
 use crate::{Oid, Repository, SourceError};
 
-const LISTING_BYTES: usize = 64 << 20;
+pub(super) const LISTING_BYTES: usize = 64 << 20;
 
 /// What a name inside a commit leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub(crate) enum Lookup {
     Outside,
     /// Nothing there, or a link that leads nowhere or in a circle.
     Nothing,
+}
+
+/// Git's answer to one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    Known(Lookup),
+    /// Git gave up at a symbolic link; it does so at every `.` in a link's target.
+    Unclear,
 }
 
 /// An object by its id.
@@ -48,6 +56,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     File,
+    Directory,
     Link,
     Submodule,
 }
@@ -63,10 +72,17 @@ impl Mirror {
         let mut names = vec![format!("{commit}^{{commit}}")];
         names.extend(paths.iter().map(|path| format!("{commit}:{path}")));
         let mut answers = self.check(repository, &names).await?.into_iter();
-        match answers.next() {
-            Some(Lookup::Found(_)) => Ok(answers.collect()),
-            _ => Err(self.damaged(repository, "a commit is missing")),
+        if !matches!(answers.next(), Some(Answer::Known(Lookup::Found(_)))) {
+            return Err(self.damaged(repository, "a commit is missing"));
         }
+        let mut lookups = Vec::with_capacity(paths.len());
+        for (answer, path) in answers.zip(paths) {
+            lookups.push(match answer {
+                Answer::Known(lookup) => lookup,
+                Answer::Unclear => self.walk(repository, commit, path).await?,
+            });
+        }
+        Ok(lookups)
     }
 
     /// Sizes of files by their ids.
@@ -78,8 +94,8 @@ impl Mirror {
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let answers = self.check(repository, &names).await?;
         let sizes = answers.into_iter().map(|answer| match answer {
-            Lookup::Found(found) => Ok((found.id, found.bytes)),
-            Lookup::Outside | Lookup::Nothing => Err(self.damaged(repository, "a file is missing")),
+            Answer::Known(Lookup::Found(found)) => Ok((found.id, found.bytes)),
+            _ => Err(self.damaged(repository, "a file is missing")),
         });
         sizes.collect()
     }
@@ -88,7 +104,7 @@ impl Mirror {
         &self,
         repository: &Repository,
         names: &[String],
-    ) -> Result<Vec<Lookup>, SourceError> {
+    ) -> Result<Vec<Answer>, SourceError> {
         let call = Call {
             args: words(&["cat-file", "--batch-check", "--follow-symlinks"]),
             stdin: lines(names).into_bytes(),
@@ -243,7 +259,7 @@ impl Mirror {
             .map_err(|_| self.damaged(repository, "a commit can't be read"))
     }
 
-    fn damaged(&self, repository: &Repository, detail: &str) -> SourceError {
+    pub(super) fn damaged(&self, repository: &Repository, detail: &str) -> SourceError {
         tracing::debug!(directory = %self.directory.display(), detail, "damaged copy");
         SourceError::Corrupt {
             url: repository.url().to_string(),
@@ -253,7 +269,7 @@ impl Mirror {
 }
 
 /// Takes the answers of `cat-file --batch-check --follow-symlinks` apart.
-fn parse_answers(names: &[String], output: &[u8]) -> Option<Vec<Lookup>> {
+fn parse_answers(names: &[String], output: &[u8]) -> Option<Vec<Answer>> {
     let mut rest = output;
     let mut answers = Vec::with_capacity(names.len());
     for name in names {
@@ -261,16 +277,22 @@ fn parse_answers(names: &[String], output: &[u8]) -> Option<Vec<Lookup>> {
         let text = String::from_utf8_lossy(line);
         let mut fields = text.split(' ');
         let answer = match (fields.next()?, fields.next()) {
-            _ if line.strip_suffix(b" missing") == Some(name.as_bytes()) => Lookup::Nothing,
+            _ if line.strip_suffix(b" missing") == Some(name.as_bytes()) => {
+                Answer::Known(Lookup::Nothing)
+            }
             ("symlink", Some(length)) => {
                 take_bytes(&mut rest, length.parse().ok()?)?;
-                Lookup::Outside
+                Answer::Known(Lookup::Outside)
             }
-            ("dangling" | "loop" | "notdir", Some(length)) => {
+            ("loop", Some(length)) => {
                 take_bytes(&mut rest, length.parse().ok()?)?;
-                Lookup::Nothing
+                Answer::Known(Lookup::Nothing)
             }
-            (id, Some(kind)) => Lookup::Found(Found {
+            ("dangling" | "notdir", Some(length)) => {
+                take_bytes(&mut rest, length.parse().ok()?)?;
+                Answer::Unclear
+            }
+            (id, Some(kind)) => Answer::Known(Lookup::Found(Found {
                 id: Oid::parse(id).ok()?,
                 kind: match kind {
                     "blob" => ObjectKind::File,
@@ -278,7 +300,7 @@ fn parse_answers(names: &[String], output: &[u8]) -> Option<Vec<Lookup>> {
                     _ => ObjectKind::Other,
                 },
                 bytes: fields.next()?.parse().ok()?,
-            }),
+            })),
             (_, None) => return None,
         };
         answers.push(answer);
@@ -287,13 +309,14 @@ fn parse_answers(names: &[String], output: &[u8]) -> Option<Vec<Lookup>> {
 }
 
 /// Takes one record of `ls-tree` apart. The inner error is a name that is refused.
-fn parse_entry(record: &[u8]) -> Option<Result<Entry, SourceError>> {
+pub(super) fn parse_entry(record: &[u8]) -> Option<Result<Entry, SourceError>> {
     let tab = record.iter().position(|byte| *byte == b'\t')?;
     let (meta, path) = (record.get(..tab)?, record.get(tab + 1..)?);
     let mut fields = std::str::from_utf8(meta).ok()?.split(' ');
     let kind = match fields.next()? {
         "120000" => EntryKind::Link,
         "160000" => EntryKind::Submodule,
+        "040000" => EntryKind::Directory,
         _ => EntryKind::File,
     };
     let id = Oid::parse(fields.nth(1)?).ok()?;
@@ -360,11 +383,15 @@ mod tests {
             format!("{A} blob 12\nc:b x missing\nsymlink 9\n/etc/\nabc\ndangling 3\nc:d\n");
         let answers = parse_answers(&names, output.as_bytes()).unwrap();
         assert!(
-            matches!(&answers[0], Lookup::Found(found) if found.bytes == 12 && found.kind == ObjectKind::File)
+            matches!(&answers[0], Answer::Known(Lookup::Found(found)) if found.bytes == 12 && found.kind == ObjectKind::File)
         );
         assert_eq!(
             answers[1..],
-            [Lookup::Nothing, Lookup::Outside, Lookup::Nothing]
+            [
+                Answer::Known(Lookup::Nothing),
+                Answer::Known(Lookup::Outside),
+                Answer::Unclear
+            ]
         );
         assert_eq!(parse_answers(&names, b"garbage\n"), None);
         assert_eq!(parse_answers(&names, b""), None);

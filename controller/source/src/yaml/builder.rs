@@ -304,6 +304,16 @@ impl Builder {
     }
 
     fn attach(&mut self, node: Node) -> Result<(), String> {
+        if matches!(
+            self.open.last(),
+            Some(Frame::Object {
+                key: Key::Merge,
+                ..
+            })
+        ) {
+            // Every entry is looked up and noted as well as copied.
+            self.spend(node.bytes.saturating_mul(3))?;
+        }
         match self.open.last_mut() {
             None => self.root = Some(node.value),
             Some(Frame::List { items, bytes, .. }) => {

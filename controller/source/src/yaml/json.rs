@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::{Document, Limits, Problem};
+use super::{Document, Limits, Problem, scalar};
 
 pub(super) fn parse(text: &str, limits: &Limits) -> Result<Vec<Document>, Problem> {
     let mut documents = Vec::new();
@@ -73,22 +73,15 @@ impl<'de> Visitor<'de> for ExactSeed {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        const TWO_TO_THE_53: f64 = 9_007_199_254_740_992.0;
-        if value.fract() != 0.0 {
-            return Number::from_f64(value)
-                .map(Value::Number)
-                .ok_or_else(|| E::custom("a number without a JSON form"));
-        }
-        if value.abs() > TWO_TO_THE_53 {
+        // Beyond 64 bits, integers arrive here with their last digits lost.
+        const SMALLEST: f64 = -9_223_372_036_854_775_808.0;
+        const LARGEST: f64 = 18_446_744_073_709_551_616.0;
+        if value <= SMALLEST || value >= LARGEST {
             return Err(E::custom(
                 "a number too large to keep every digit; write it as text",
             ));
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole and at most 2^53 in size"
-        )]
-        Ok(Value::from(value as i64))
+        Ok(scalar::from_float(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

@@ -34,7 +34,17 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
         b'.' if matches!(text.to_ascii_lowercase().as_str(), ".nan" | ".inf") => {
             Err(not_json(text))
         }
-        b'.' => Ok(decimal_float(text).map_or_else(|| Value::from(text), from_float)),
+        b'.' => {
+            // Here, unlike in other numbers, underscores count only between digits.
+            let is_grouped = text.split('_').skip(1).all(starts_with_digit)
+                && text.rsplit('_').skip(1).all(ends_with_digit);
+            let float = if is_grouped {
+                decimal_float(&text.replace('_', ""))
+            } else {
+                None
+            };
+            Ok(float.map_or_else(|| Value::from(text), from_float))
+        }
         b'+' | b'-' | b'0'..=b'9' => number(text),
         _ => Ok(Value::from(text)),
     }
@@ -78,6 +88,14 @@ pub(super) fn plain_key(text: &str) -> Result<String, String> {
             "the unquoted key {text:?} is read as {rewritten} by YAML 1.1; put the key in quotes"
         ))
     }
+}
+
+fn starts_with_digit(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn ends_with_digit(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_digit())
 }
 
 fn keyword(text: &str) -> Option<Value> {
@@ -165,16 +183,17 @@ fn decimal_float(text: &str) -> Option<f64> {
 }
 
 /// A float as JSON. Whole numbers become integers, as they do on kubectl's way through JSON.
-fn from_float(value: f64) -> Value {
-    const TWO_TO_THE_53: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() <= TWO_TO_THE_53 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole and at most 2^53 in size"
-        )]
-        return Value::from(value as i64);
+pub(super) fn from_float(value: f64) -> Value {
+    // The shortest digits that stand for the float, and zeros after them: never an exponent.
+    let whole = if value.fract() == 0.0 {
+        format!("{value}").parse::<i64>().ok()
+    } else {
+        None
+    };
+    match whole {
+        Some(whole) => Value::from(whole),
+        None => Number::from_f64(value).map_or(Value::Null, Value::Number),
     }
-    Number::from_f64(value).map_or(Value::Null, Value::Number)
 }
 
 fn not_json(text: &str) -> String {
@@ -210,6 +229,11 @@ mod tests {
             ("1.0", json!(1)),
             ("1.50", json!(1.5)),
             (".5", json!(0.5)),
+            (".8_75", json!(0.875)),
+            (".8_", json!(".8_")),
+            ("9E18", json!(9_000_000_000_000_000_000_i64)),
+            ("-0.0", json!(0)),
+            ("0x10", json!(16)),
             ("1e3", json!(1000)),
             ("1234e56", json!(1234e56)),
             ("1e400", json!("1e400")),

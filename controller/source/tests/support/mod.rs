@@ -67,24 +67,21 @@ impl World {
             "#!/bin/sh\necho \"$*\" >> '{}'\nexec git \"$@\"\n",
             calls.display()
         );
-        // Written by another process: a file this one has open for writing can't be executed by its children.
-        shell(
-            &format!(
-                "printf '%s' \"$1\" > '{0}' && chmod +x '{0}'",
-                program.display()
-            ),
-            &script,
-        );
+        write_program(&program, &script);
         (program, calls)
     }
 }
 
-fn shell(script: &str, argument: &str) {
+/// Writes an executable script by another process: a file that this one has open for writing can't be executed by its
+/// children.
+pub fn write_program(file: &Path, script: &str) {
+    let write = "printf '%s' \"$1\" > \"$2\" && chmod +x \"$2\"";
     let status = Command::new("/bin/sh")
-        .args(["-c", script, "sh", argument])
+        .args(["-c", write, "sh", script])
+        .arg(file)
         .status()
         .unwrap();
-    assert!(status.success(), "{script}");
+    assert!(status.success(), "{}", file.display());
 }
 
 impl Origin {
