@@ -1,6 +1,6 @@
 //! A generated file, and the comparison with what is committed.
 //!
-//! Folders that hold nothing but generated files are listed in [`OWNED`]: a file there that is no longer generated is drift too.
+//! Folders that hold nothing but generated files are listed in `OWNED`: a file there that is no longer generated is drift too.
 
 use std::{
     collections::BTreeSet,
@@ -11,10 +11,11 @@ use std::{
 use crate::Error;
 
 /// Folders whose every file is generated.
-const OWNED: [&str; 3] = [
+const OWNED: [&str; 4] = [
     "crds",
     "charts/belay/files/crds",
     "charts/belay/files/permissions",
+    "deploy/kustomize",
 ];
 
 /// One generated file.
@@ -76,7 +77,10 @@ pub fn check(root: &Path, files: &[File]) -> Result<(), Error> {
 fn leftovers(root: &Path, files: &[File]) -> Result<Vec<PathBuf>, Error> {
     let wanted: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).collect();
     let mut found = Vec::new();
-    for folder in OWNED {
+    for folder in OWNED.map(Path::new) {
+        if !files.iter().any(|file| file.path.starts_with(folder)) {
+            continue;
+        }
         let path = root.join(folder);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
@@ -85,7 +89,7 @@ fn leftovers(root: &Path, files: &[File]) -> Result<Vec<PathBuf>, Error> {
         };
         for entry in entries {
             let entry = entry.map_err(|source| io_error(&path, source))?;
-            let relative = Path::new(folder).join(entry.file_name());
+            let relative = folder.join(entry.file_name());
             if !wanted.contains(relative.as_path()) {
                 found.push(relative);
             }

@@ -1,10 +1,13 @@
 //! The generated files of the repository: custom resource definitions, permissions, manifests and reference pages.
 //!
 //! Invariant: what is generated is a function of the code and of the chart alone, so the same tree always gives the same bytes,
-//! and a test fails when a committed file differs. Nothing here needs a cluster or a network.
+//! and a test fails when a committed file differs. Nothing here needs a cluster; the plain manifests need Helm, which renders
+//! the chart that was generated before.
 
+pub mod alerts;
 pub mod definitions;
 pub mod files;
+pub mod manifests;
 pub mod permissions;
 pub mod reference;
 pub mod yaml;
@@ -41,6 +44,9 @@ pub enum Error {
         /// What is wrong, and what to do.
         message: String,
     },
+    /// A program that is needed can't be had.
+    #[error("{0}")]
+    Program(String),
     /// Committed files differ from what the code says.
     #[error(
         "out of date: {}. Run `cargo xtask generate` and commit what it writes",
@@ -55,11 +61,12 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// Every generated file of the repository at `root`, ordered by path.
+/// Every generated file that needs nothing but the code, ordered by path.
 pub fn generated(root: &Path) -> Result<Vec<File>, Error> {
     let mut files = definitions::files()?;
     files.extend(permissions::files()?);
     files.extend(reference::files(root)?);
+    files.push(alerts::file(root)?);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }

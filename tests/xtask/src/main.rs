@@ -2,6 +2,7 @@
 
 use std::{io::Write as _, process::ExitCode};
 
+use belay_xtask::manifests;
 use clap::{Parser, Subcommand};
 
 /// Keeps generated files and code in step.
@@ -14,7 +15,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Write crds/, the chart's definitions and permissions, and docs/reference/ from the code.
+    /// Write crds/, the chart's definitions and permissions, docs/reference/ and deploy/kustomize/.
     Generate {
         /// Write nothing; fail when a file differs from what would be written.
         #[arg(long)]
@@ -22,12 +23,13 @@ enum Task {
     },
 }
 
-fn main() -> ExitCode {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let Args {
         task: Task::Generate { check },
     } = Args::parse();
     let mut err = std::io::stderr().lock();
-    match run(check) {
+    match run(check).await {
         Ok(report) => {
             let _ = writeln!(err, "{report}");
             ExitCode::SUCCESS
@@ -39,17 +41,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(check: bool) -> Result<String, belay_xtask::Error> {
+/// The chart's own files come first: Helm renders what was written.
+async fn run(check: bool) -> Result<String, belay_xtask::Error> {
     let root = belay_xtask::root();
+    let helm = belay_lab::program(belay_lab::Program::Helm)
+        .await
+        .map_err(|error| belay_xtask::Error::Program(error.to_string()))?;
     let files = belay_xtask::generated(&root)?;
     if check {
         belay_xtask::check(&root, &files)?;
-        Ok(format!("{} generated files are up to date", files.len()))
-    } else {
-        let changed = belay_xtask::write(&root, &files)?;
-        Ok(format!(
-            "{} generated files, {changed} changed",
-            files.len()
-        ))
+        let manifests = manifests::files(&root, &helm)?;
+        belay_xtask::check(&root, &manifests)?;
+        return Ok(format!(
+            "{} generated files are up to date",
+            files.len() + manifests.len()
+        ));
     }
+    let mut changed = belay_xtask::write(&root, &files)?;
+    let manifests = manifests::files(&root, &helm)?;
+    changed += belay_xtask::write(&root, &manifests)?;
+    Ok(format!(
+        "{} generated files, {changed} changed",
+        files.len() + manifests.len()
+    ))
 }

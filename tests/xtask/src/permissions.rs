@@ -29,6 +29,8 @@ pub struct Rule {
     pub group: &'static str,
     /// Resources and subresources.
     pub resources: Vec<&'static str>,
+    /// The only objects that the rule is about; all when empty.
+    pub names: Vec<&'static str>,
     /// Verbs.
     pub verbs: Vec<&'static str>,
     /// What it is for.
@@ -56,8 +58,29 @@ pub fn files() -> Result<Vec<File>, Error> {
 }
 
 impl Rule {
+    /// The same rule for these objects only.
+    fn named(mut self, names: &[&'static str]) -> Self {
+        self.names = names.to_vec();
+        self
+    }
+
     fn value(&self) -> Value {
-        json!({"apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs})
+        let mut rule =
+            json!({"apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs});
+        if let Some(map) = rule.as_object_mut().filter(|_| !self.names.is_empty()) {
+            map.insert("resourceNames".to_owned(), json!(self.names));
+        }
+        rule
+    }
+
+    /// The resources for people, with the names that the rule is limited to.
+    fn subjects(&self) -> String {
+        let resources = self.resources.join(", ");
+        if self.names.is_empty() {
+            resources
+        } else {
+            format!("{resources}, only `{}`", self.names.join("`, `"))
+        }
     }
 }
 
@@ -78,7 +101,7 @@ fn page() -> String {
             let _ = writeln!(
                 page,
                 "| {group} | {} | {} | {} |",
-                rule.resources.join(", "),
+                rule.subjects(),
                 rule.verbs.join(", "),
                 rule.why
             );

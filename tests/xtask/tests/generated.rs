@@ -1,12 +1,20 @@
 //! The committed generated files are what the code says, and what is generated keeps to its own rules.
 
-use belay_xtask::{check, definitions, generated, permissions, root};
+use belay_xtask::{check, definitions, generated, manifests, permissions, root};
 use serde_json::Value;
 
 #[test]
 fn committed_files_are_what_the_code_says() {
     let root = root();
     let files = generated(&root).unwrap();
+    check(&root, &files).unwrap();
+}
+
+#[tokio::test]
+async fn the_committed_manifests_are_what_the_chart_renders() {
+    let helm = belay_lab::program(belay_lab::Program::Helm).await.unwrap();
+    let root = root();
+    let files = manifests::files(&root, &helm).unwrap();
     check(&root, &files).unwrap();
 }
 

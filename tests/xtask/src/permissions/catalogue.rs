@@ -5,6 +5,8 @@ use belay_engine::action::Verb;
 use super::{Role, Rule};
 
 const BELAY: &str = "belay.dev";
+/// Name of the policy that holds governed workloads, and of its binding.
+const HOLD_POLICY: &str = "hold.rollouts.belay.dev";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
@@ -30,6 +32,7 @@ fn rule(
     Rule {
         group,
         resources: resources.to_vec(),
+        names: Vec::new(),
         verbs: verbs.to_vec(),
         why,
     }
@@ -61,7 +64,7 @@ fn controller() -> Role {
             rule(
                 BELAY,
                 &["rollouts/status", "releases/status", "actions/status"],
-                &["patch", "update"],
+                &["patch"],
                 "the state of each object, and what became of each act",
             ),
             rule(
@@ -85,13 +88,13 @@ fn controller() -> Role {
             rule(
                 "",
                 &["pods"],
-                &["get", "list", "watch"],
+                &["list"],
                 "why the pods of a candidate don't get ready",
             ),
             rule(
                 "events.k8s.io",
                 &["events"],
-                &["create", "patch"],
+                &["create"],
                 "what happened, for people",
             ),
         ],
@@ -115,9 +118,10 @@ fn cluster() -> Role {
                     "mutatingadmissionpolicies",
                     "mutatingadmissionpolicybindings",
                 ],
-                &["get", "list", "watch"],
+                &["list", "watch"],
                 "whether the policy that holds governed workloads is in force",
-            ),
+            )
+            .named(&[HOLD_POLICY]),
         ],
     }
 }
@@ -129,7 +133,7 @@ fn lease() -> Role {
         rules: vec![rule(
             "coordination.k8s.io",
             &["leases"],
-            &["get", "create", "update", "patch"],
+            &["get", "create", "update"],
             "to agree with the other replicas on which one acts",
         )],
     }
