@@ -23,7 +23,11 @@ pub(crate) async fn print<K: Subject>(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let object: K = fetch::one(cluster, name).await?;
-    for line in object.history(Timestamp::now(), style) {
+    let lines = object.history(Timestamp::now(), style);
+    if lines.is_empty() {
+        writeln!(out, "Nothing has been verified, rejected or done yet.")?;
+    }
+    for line in lines {
         writeln!(out, "{line}")?;
     }
     Ok(())
@@ -58,20 +62,24 @@ pub(crate) fn rollout(rollout: &Rollout, now: Timestamp, style: Style) -> Vec<St
         table(&["VERSION", "HASH", "STATE"], rows, style),
         style,
     );
-    lines.extend(section(
-        "QUARANTINE",
-        rejected(&status.quarantine, now, style),
-        style,
-    ));
-    lines.extend(section("ACTS", acts(&status.actions, now, style), style));
-    if lines.is_empty() {
-        lines.push("Nothing has been verified, rejected or done yet.".to_owned());
-    }
+    lines.extend(common(&status.quarantine, &status.actions, now, style));
+    lines
+}
+
+/// What Rollouts and Releases have in common: rejected content and acts.
+pub(crate) fn common(
+    entries: &[quarantine::Entry],
+    receipts: &[Receipt],
+    now: Timestamp,
+    style: Style,
+) -> Vec<String> {
+    let mut lines = section("QUARANTINE", rejected(entries, now, style), style);
+    lines.extend(section("ACTS", acts(receipts, now, style), style));
     lines
 }
 
 /// Lines of the quarantined content.
-pub(crate) fn rejected(entries: &[quarantine::Entry], now: Timestamp, style: Style) -> Vec<String> {
+fn rejected(entries: &[quarantine::Entry], now: Timestamp, style: Style) -> Vec<String> {
     let rows = entries
         .iter()
         .map(|entry| {
@@ -87,7 +95,7 @@ pub(crate) fn rejected(entries: &[quarantine::Entry], now: Timestamp, style: Sty
 }
 
 /// Lines of what people asked for.
-pub(crate) fn acts(receipts: &[Receipt], now: Timestamp, style: Style) -> Vec<String> {
+fn acts(receipts: &[Receipt], now: Timestamp, style: Style) -> Vec<String> {
     let rows = receipts
         .iter()
         .map(|receipt| {

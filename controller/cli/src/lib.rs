@@ -21,7 +21,7 @@ use std::io::Write;
 
 pub use args::{Args, command};
 use args::{Command, Format, Target};
-use belay_api::{Rollout, action::TargetKind};
+use belay_api::{Release, Rollout, action::TargetKind};
 use cluster::Cluster;
 pub use error::Error;
 pub use output::Style;
@@ -39,7 +39,7 @@ pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Er
         None => list::print(&cluster, &command.list(), style, out).await,
         Some(target) => match target.kind {
             TargetKind::Rollout => on::<Rollout>(&cluster, command, &target, style, out).await,
-            TargetKind::Release => Err(Error::NotInstalled("Release")),
+            TargetKind::Release => on::<Release>(&cluster, command, &target, style, out).await,
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use belay_api::Rollout;
+use belay_api::{Release, Rollout};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -22,12 +22,23 @@ pub(crate) async fn print(
     style: Style,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
+    let releases: Vec<Release> = fetch::all(cluster, args).await?;
     let rollouts: Vec<Rollout> = fetch::all(cluster, args).await?;
     match args.output {
-        Format::Json => json_list(&rollouts, out),
+        Format::Json => {
+            let mut items = values(&releases)?;
+            items.extend(values(&rollouts)?);
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+            json_object(&list, out)
+        }
         Format::Table => {
             let now = Timestamp::now();
-            let lines = lines(&rollouts, args.all_namespaces, now, style);
+            let mut lines = table_of(&releases, args.all_namespaces, now, style);
+            let rollouts = table_of(&rollouts, args.all_namespaces, now, style);
+            if !lines.is_empty() && !rollouts.is_empty() {
+                lines.push(String::new());
+            }
+            lines.extend(rollouts);
             if lines.is_empty() {
                 nothing(cluster, args, out)
             } else {
@@ -38,16 +49,8 @@ pub(crate) async fn print(
     }
 }
 
-/// Prints objects as a `List`, as kubectl does.
-pub(crate) fn json_list<K: Subject>(objects: &[K], out: &mut dyn Write) -> Result<(), Error> {
-    let items = objects
-        .iter()
-        .map(serde_json::to_value)
-        .collect::<Result<Vec<Value>, _>>()?;
-    json_object(
-        &json!({"apiVersion": "v1", "kind": "List", "items": items}),
-        out,
-    )
+fn values<K: Subject>(objects: &[K]) -> Result<Vec<Value>, serde_json::Error> {
+    objects.iter().map(serde_json::to_value).collect()
 }
 
 /// Prints one object.
@@ -59,7 +62,12 @@ pub(crate) fn json_object(
     Ok(())
 }
 
-fn lines<K: Subject>(objects: &[K], namespaces: bool, now: Timestamp, style: Style) -> Vec<String> {
+fn table_of<K: Subject>(
+    objects: &[K],
+    namespaces: bool,
+    now: Timestamp,
+    style: Style,
+) -> Vec<String> {
     if objects.is_empty() {
         return Vec::new();
     }

@@ -52,3 +52,25 @@ pub(crate) fn field(label: &str, text: &str, style: Style) -> String {
         style.paint(Tone::Faint, &format!("{label:<11}"))
     )
 }
+
+/// The first line of a view: kind, name, phase, and since when.
+pub(crate) fn title<K: Subject>(
+    object: &K,
+    (phase, tone): (String, Tone),
+    since: Option<Timestamp>,
+    now: Timestamp,
+    style: Style,
+) -> String {
+    let meta = object.meta();
+    let name = format!(
+        "{} {}/{}",
+        K::KIND,
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default()
+    );
+    let since = since
+        .map(|since| format!(" for {}", crate::span::between(since, now)))
+        .unwrap_or_default();
+    let (name, phase) = (style.paint(Tone::Title, &name), style.paint(tone, &phase));
+    format!("{name}  {phase}{since}")
+}

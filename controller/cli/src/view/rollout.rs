@@ -12,12 +12,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     gates,
-    signs::{Mark, mark, verdict_tone},
+    signs::{Mark, line, verdict_tone},
 };
 use crate::{
+    history,
     output::{Entry, Style, Tone},
     span,
-    subject::{Subject, age, field},
+    subject::{Subject, age, field, title},
 };
 
 impl Subject for Rollout {
@@ -67,7 +68,8 @@ impl Subject for Rollout {
 
     fn view(&self, now: Timestamp, style: Style) -> Vec<String> {
         let status = self.status.clone().unwrap_or_default();
-        let mut lines = vec![title(self, &status, now, style)];
+        let phase = (phase_text(&status), tone(status.phase));
+        let mut lines = vec![title(self, phase, status.phase_since, now, style)];
         lines.extend(versions(&status, now, style));
         lines.extend(paused(&status, now, style));
         if status.candidate.is_some() {
@@ -84,7 +86,7 @@ impl Subject for Rollout {
     }
 
     fn history(&self, now: Timestamp, style: Style) -> Vec<String> {
-        super::super::history::rollout(self, now, style)
+        history::rollout(self, now, style)
     }
 
     fn headline(&self) -> String {
@@ -124,24 +126,6 @@ impl Subject for Rollout {
                 .map(|candidate| candidate.version.hash.clone()),
         }
     }
-}
-
-fn title(rollout: &Rollout, status: &RolloutStatus, now: Timestamp, style: Style) -> String {
-    let meta = &rollout.metadata;
-    let name = format!(
-        "Rollout {}/{}",
-        meta.namespace.as_deref().unwrap_or_default(),
-        meta.name.as_deref().unwrap_or_default()
-    );
-    let since = status
-        .phase_since
-        .map(|since| format!(" for {}", span::between(since, now)))
-        .unwrap_or_default();
-    format!(
-        "{}  {}{since}",
-        style.paint(Tone::Title, &name),
-        style.paint(tone(status.phase), &phase_text(status)),
-    )
 }
 
 fn versions(status: &RolloutStatus, now: Timestamp, style: Style) -> Vec<String> {
@@ -227,17 +211,6 @@ fn steps(rollout: &Rollout, status: &RolloutStatus, now: Timestamp, style: Style
         lines.push(line(stage(Phase::Baking, &[]), &text, "", style));
     }
     lines
-}
-
-fn line(sign: Mark, text: &str, note: &str, style: Style) -> String {
-    let text = format!("{text:<36}");
-    let text = match sign {
-        Mark::Ahead => style.paint(Tone::Faint, text.trim_end()),
-        _ => text,
-    };
-    format!("  {} {text}{note}", mark(sign, style))
-        .trim_end()
-        .to_owned()
 }
 
 fn describe(step: &Step) -> String {

@@ -14,7 +14,7 @@ pub(crate) enum Mark {
 }
 
 /// The sign in front of a step.
-pub(crate) fn mark(mark: Mark, style: Style) -> String {
+fn mark(mark: Mark, style: Style) -> String {
     let (sign, plain, tone) = match mark {
         Mark::Done => ("✔", "[x]", Tone::Good),
         Mark::Now => ("▶", "[>]", Tone::Busy),
@@ -22,6 +22,18 @@ pub(crate) fn mark(mark: Mark, style: Style) -> String {
         Mark::Ahead => ("○", "[ ]", Tone::Faint),
     };
     style.paint(tone, if style.signs { sign } else { plain })
+}
+
+/// A line of a list of steps: sign, text, and a note in a column of its own.
+pub(crate) fn line(sign: Mark, text: &str, note: &str, style: Style) -> String {
+    let text = format!("{text:<36}");
+    let text = match sign {
+        Mark::Ahead => style.paint(Tone::Faint, text.trim_end()),
+        _ => text,
+    };
+    format!("  {} {text}{note}", mark(sign, style))
+        .trim_end()
+        .to_owned()
 }
 
 /// How a verdict looks.
