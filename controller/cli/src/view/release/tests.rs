@@ -2,7 +2,7 @@ use super::*;
 
 const COMMIT: &str = "main@sha1:1f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c";
 
-fn release(status: serde_json::Value) -> Release {
+fn release(status: &serde_json::Value) -> Release {
     serde_json::from_value(serde_json::json!({
         "apiVersion": "belay.dev/v1alpha1",
         "kind": "Release",
@@ -21,7 +21,7 @@ fn verifying() -> Release {
     let mut target = new.clone();
     target["startedAt"] = "2026-11-01T11:50:00Z".into();
     target["appliedAt"] = "2026-11-01T11:50:05Z".into();
-    release(serde_json::json!({
+    release(&serde_json::json!({
         "phase": "Verifying", "phaseSince": "2026-11-01T11:50:05Z",
         "asked": new, "target": target,
         "verified": {"digest": "bb", "revision": "main@sha1:00112233445566", "at": "2026-11-01T09:58:00Z"},
@@ -54,7 +54,7 @@ Release shop/shop  Verifying for 7m55s
 
 #[test]
 fn broken_content_and_a_source_that_is_gone_are_told_with_their_reasons() {
-    let release = release(serde_json::json!({
+    let release = release(&serde_json::json!({
         "phase": "Refused",
         "refused": {"revision": COMMIT, "message": "deploy/web.yaml: no such kind", "since": "2026-11-01T11:57:00Z", "generation": 1},
         "source": {"since": "2026-11-01T11:56:00Z", "message": "git.example.com does not answer"},
