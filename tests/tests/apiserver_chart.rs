@@ -297,7 +297,11 @@ async fn a_rollout_that_can_t_work_is_refused_with_advice_and_a_good_one_gets_it
             "should be less than or equal to 50",
         ),
         (json!([]), "at least 1 items"),
-        (json!([{"replicas": "0%"}]), "from \"1%\" to \"100%\""),
+        (json!([{"replicas": "0%"}]), "should match"),
+        (
+            json!([{"replicas": 0}]),
+            "should be greater than or equal to 1",
+        ),
     ] {
         let error = rollouts
             .create(&PostParams::default(), &dynamic(steps))

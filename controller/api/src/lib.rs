@@ -14,6 +14,7 @@
 
 pub mod action;
 pub mod analysis;
+mod definitions;
 pub mod duration;
 pub mod names;
 pub mod release;
@@ -23,60 +24,7 @@ pub use action::{Action, ActionSpec, ActionStatus};
 pub use analysis::{
     AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate, ClusterAnalysisTemplateSpec,
 };
+pub use definitions::definitions;
 pub use duration::Duration;
 pub use release::{Release, ReleaseSpec};
 pub use rollout::{Rollout, RolloutSpec};
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
-
-/// All of Belay's definitions, in the order in which they are documented.
-pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![
-        Release::crd(),
-        Rollout::crd(),
-        AnalysisTemplate::crd(),
-        ClusterAnalysisTemplate::crd(),
-        Action::crd(),
-    ];
-    definitions.iter_mut().for_each(describe);
-    definitions
-}
-
-/// `kubectl explain KIND` shows the text of the top level, where the derive puts a technical one: the spec's text goes there.
-fn describe(definition: &mut CustomResourceDefinition) {
-    let schemas = definition
-        .spec
-        .versions
-        .iter_mut()
-        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    for schema in schemas {
-        let text = schema
-            .properties
-            .as_ref()
-            .and_then(|properties| properties.get("spec")?.description.clone());
-        if text.is_some() {
-            schema.description = text;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_definition_is_structural_enough_to_have_a_schema() {
-        for definition in definitions() {
-            let schema = definition.spec.versions[0]
-                .schema
-                .as_ref()
-                .and_then(|s| s.open_api_v3_schema.as_ref());
-            assert!(
-                schema.is_some(),
-                "{:?} has no schema",
-                definition.metadata.name
-            );
-        }
-    }
-}
