@@ -8,7 +8,7 @@ mod failures;
 pub mod store;
 pub mod trigger;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use kube::{
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Result,
     client::bounded,
+    limits,
     telemetry::{Metrics, metrics::ResourceLabel},
 };
 
@@ -98,7 +99,7 @@ where
         ..watcher::Config::default()
     };
     watcher(api, config)
-        .backoff(backoff())
+        .backoff(WatchBackoff::new())
         .filter_map(move |event| {
             let event = event
                 .inspect_err(|error| {
@@ -110,9 +111,31 @@ where
         })
 }
 
-/// Quick after the first failure, for an API server that restarts; then slower, with jitter.
-fn backoff() -> watcher::DefaultBackoff {
-    watcher::DefaultBackoff::default()
+/// Time between two attempts of a watch: short after the first failure, for an API server that restarts or has just got to know a
+/// resource, then longer. Starts over once something was received.
+#[derive(Debug)]
+struct WatchBackoff(Duration);
+
+impl WatchBackoff {
+    const fn new() -> Self {
+        Self(limits::RETRY_MIN)
+    }
+}
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let delay = self.0;
+        self.0 = (delay * 2).min(limits::WATCH_BACKOFF_MAX);
+        Some(delay)
+    }
+}
+
+impl kube::runtime::utils::Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        *self = Self::new();
+    }
 }
 
 #[cfg(test)]

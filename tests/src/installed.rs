@@ -57,6 +57,16 @@ impl Installed {
         })
     }
 
+    /// Kubeconfig file with the token of the chart's service account.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The Prometheus that gates ask by default.
+    pub fn prometheus_url(&self) -> Option<&str> {
+        self.prometheus_url.as_deref()
+    }
+
     /// The same installation with another Prometheus for its gates, for example a relay in front of the lab's.
     #[must_use]
     pub fn with_prometheus(mut self, url: &str) -> Self {

@@ -5,6 +5,8 @@ pub mod bench;
 pub mod error;
 pub mod installed;
 pub mod measure;
+pub mod stage;
+pub mod watching;
 pub mod workload;
 
 pub use error::{Error, check};
