@@ -221,9 +221,11 @@ impl Mirror {
     /// Sets the copy up when it isn't, and removes what a killed git left behind.
     async fn prepare(&self, repository: &Repository, commit: &Oid) -> Result<(), SourceError> {
         if self.directory.join(MARKER).exists() {
+            upkeep::note_use(&self.directory);
             return lock::remove_leftovers(&self.directory);
         }
         self.wipe().await?;
+        upkeep::sweep(&self.directory).await?;
         let format = format!("--object-format={}", commit.object_format());
         let directory = self.directory.to_string_lossy();
         let init = [

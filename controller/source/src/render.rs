@@ -225,8 +225,6 @@ impl Renderer {
         if request.kind != RenderKind::Detect {
             return Ok(request.kind);
         }
-        // Also the check that the directory exists.
-        checkout.tree_id(&request.path).await?;
         let names: Vec<String> = KUSTOMIZATION_NAMES
             .iter()
             .map(|name| request.path.child(name))

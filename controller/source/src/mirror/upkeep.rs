@@ -1,14 +1,18 @@
 //! Keeps a local copy small.
 
+use std::fs::OpenOptions;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use super::{KEPT_COMMITS, Mirror, keep_ref};
+use super::{KEPT_COMMITS, MARKER, Mirror, keep_ref};
 use crate::git::{Call, Side, words};
 use crate::text::lines;
 use crate::{GitRef, Oid, Repository, SourceError};
 
 /// Packs after which they are joined and unreferenced objects dropped.
 const PACKS_BEFORE_REPACK: usize = 40;
+/// A copy without a fetch for this long makes room when another repository comes; it is built anew when it is needed.
+const UNUSED_AFTER: Duration = Duration::from_hours(14 * 24);
 
 impl Mirror {
     /// Removes the copy. The caller holds it alone.
@@ -90,6 +94,50 @@ impl Mirror {
             ..self.call(repository, Side::Copy)
         };
         self.git.run(gc).await.map(|_| ())
+    }
+}
+
+/// Notes that the copy is in use, for [`sweep`].
+pub(super) fn note_use(directory: &Path) {
+    // Only tidiness is lost when this fails, and the fetch that follows tells what is wrong with the directory.
+    let marker = OpenOptions::new().append(true).open(directory.join(MARKER));
+    let _ = marker.and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Removes copies beside `directory` that nothing was fetched into for long and that nobody holds.
+pub(super) async fn sweep(directory: &Path) -> Result<(), SourceError> {
+    let directory = directory.to_owned();
+    tokio::task::spawn_blocking(move || sweep_beside(&directory))
+        .await
+        .map_err(SourceError::cache)
+}
+
+fn sweep_beside(directory: &Path) {
+    let entries = directory
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok());
+    for path in entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        let used = std::fs::metadata(path.join(MARKER)).and_then(|marker| marker.modified());
+        let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > UNUSED_AFTER));
+        if path != directory && is_old {
+            let lock = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path.with_extension("lock"));
+            // The lock is held until the copy is gone. The lock file stays: another process may wait for it.
+            if let Ok(lock) = lock
+                && lock.try_lock().is_ok()
+                && let Err(error) = std::fs::remove_dir_all(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "an unused local copy can't be removed");
+            }
+        }
     }
 }
 
