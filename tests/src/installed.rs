@@ -241,7 +241,7 @@ pub async fn controller_program(release: bool) -> Result<PathBuf, Error> {
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-        .last()
+        .next_back()
         .ok_or_else(|| Error::Program {
             program: "cargo build".to_owned(),
             output: "it named no program".to_owned(),

@@ -14,7 +14,7 @@ use crate::{
 
 const SIZES: [i32; 3] = [3, 30, 300];
 const STEPS: u64 = 3;
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_mins(5);
 /// Rollouts of each size; figures are per rollout.
 const RUNS: u64 = 3;
 

@@ -15,9 +15,9 @@ use crate::{
 };
 
 const CREATE_AT_ONCE: usize = 16;
-const WITHIN: Duration = Duration::from_secs(600);
+const WITHIN: Duration = Duration::from_mins(10);
 /// How long requests and processor time are counted.
-const OBSERVED: Duration = Duration::from_secs(60);
+const OBSERVED: Duration = Duration::from_mins(1);
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 pub(super) async fn run(bench: &Bench) -> Result<Value, Error> {

@@ -22,7 +22,7 @@ use super::Bench;
 use crate::{Error, measure::figures::Figures, workload::Workload};
 
 const SAMPLES: usize = 20;
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// When ReplicaSets of candidates came and went.
 #[derive(Default)]
