@@ -48,7 +48,7 @@ impl Installed {
             .arg("--")
             .arg(workspace_root().join("charts/belay"))
             .env("KUBECONFIG", lab.kubeconfig_path());
-        run("helm install", command).await?;
+        run_program("helm install", command).await?;
         let token = lab.service_account_token(NAMESPACE, NAME).await?;
         Ok(Self {
             kubeconfig: lab.kubeconfig_for_token(NAME, &token)?,
@@ -194,7 +194,7 @@ impl Controller {
             .unwrap_or_default();
         let mut command = Command::new("kill");
         command.args(["-s", "TERM", "--", &pid]);
-        run("kill", command).await?;
+        run_program("kill", command).await?;
         self.child
             .wait()
             .await
@@ -236,7 +236,7 @@ pub async fn controller_program(release: bool) -> Result<PathBuf, Error> {
             "json",
         ])
         .args(release.then_some("--release"));
-    let output = run("cargo build", command).await?;
+    let output = run_program("cargo build", command).await?;
     output
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
@@ -256,7 +256,8 @@ pub fn workspace_root() -> PathBuf {
         .unwrap_or_default()
 }
 
-async fn run(name: &str, mut command: Command) -> Result<String, Error> {
+/// Runs a program to its end and gives what it printed; what it says of a failure becomes the error.
+pub async fn run_program(name: &str, mut command: Command) -> Result<String, Error> {
     let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -188,8 +188,8 @@ fn fails(body: &str) -> bool {
 /// The gate of all parts: the candidate's share of failed requests.
 pub(super) async fn template(client: &Client, namespace: &str) -> Result<(), Error> {
     let query = concat!(
-        r#"(sum(rate(http_requests_total{app="{{app}}",pod_template_hash="{{hash}}",code=~"5.."}[5s])) or vector(0))"#,
-        r#" / sum(rate(http_requests_total{app="{{app}}",pod_template_hash="{{hash}}"}[5s]))"#
+        r#"sum(rate(http_requests_total{service="{{app}}",pod=~"{{app}}-{{hash}}-.*",code="500"}[5s]))"#,
+        r#" / sum(rate(http_requests_total{service="{{app}}",pod=~"{{app}}-{{hash}}-.*"}[5s]))"#
     );
     let template = serde_json::from_value(json!({
         "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},

@@ -1,0 +1,245 @@
+//! The stage of the demo: the lab with Belay on it, the shop's repository, and what the story asks of them.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use belay_api::{Release, Rollout};
+use belay_engine::{
+    release::status::{Phase as ReleasePhase, ReleaseStatus},
+    rollout::{RolloutStatus, status::Phase},
+};
+use belay_lab::{GitRepo, Lab, Part, Program, wait_for_object};
+use kube::Api;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::{observer::Observer, report::Report};
+use crate::{
+    Error,
+    installed::{Controller, Installed, controller_program, run_program},
+};
+
+const WITHIN: Duration = Duration::from_mins(3);
+const NAME: &str = "checkout";
+const FILES: [(&str, &str); 5] = [
+    ("deploy/service.yaml", include_str!("shop/service.yaml")),
+    ("deploy/config.yaml", include_str!("shop/config.yaml")),
+    ("deploy/gates.yaml", include_str!("shop/gates.yaml")),
+    ("deploy/rollout.yaml", include_str!("shop/rollout.yaml")),
+    (
+        "deploy/deployment.yaml",
+        include_str!("shop/deployment.yaml"),
+    ),
+];
+
+/// The stage, with everything on it.
+pub(super) struct Stage {
+    pub(super) lab: Lab,
+    pub(super) controller: Controller,
+    pub(super) observer: Observer,
+    report: Arc<Report>,
+    namespace: String,
+    repo: GitRepo,
+}
+
+impl Stage {
+    /// Boots the control plane and installs Belay on it.
+    pub(super) async fn set(report: &Arc<Report>) -> Result<Self, Error> {
+        report.chapter("A real control plane");
+        let lab = Lab::builder()
+            .nodes(3)
+            .with(Part::Prometheus)
+            .with(Part::Git)
+            .with(Part::Load)
+            .start()
+            .await?;
+        report.say(&format!(
+            "etcd, kube-apiserver, controller-manager, scheduler and 3 nodes are up at {}",
+            lab.api_url()
+        ));
+        report.say(&format!(
+            "a real Prometheus at {}, a real Git server at {}",
+            lab.prometheus_url()?,
+            lab.git_url()?
+        ));
+        report.chapter("Belay, from its own chart");
+        let program = controller_program(false).await?;
+        let installed = Installed::chart(&lab, &[]).await?;
+        let controller = installed.start(&program, "demo").await?;
+        controller.acting().await?;
+        report.say("installed by helm; the controller acts with the token of the chart's service account, and nothing more");
+        let namespace = lab.namespace("shop").await?;
+        let repo = lab.create_repo("shop").await?;
+        let observer = Observer::start(&lab.client()?, &namespace, NAME, Arc::clone(report));
+        Ok(Self {
+            lab,
+            controller,
+            observer,
+            report: Arc::clone(report),
+            namespace,
+            repo,
+        })
+    }
+
+    /// Commits the first version, gives the tenant its account and creates the Release.
+    pub(super) async fn open_shop(&self, tag: &str) -> Result<(), Error> {
+        self.apply(include_str!("shop/account.yaml")).await?;
+        let deployment = deployment(tag);
+        let files: Vec<(&str, &str)> = FILES
+            .iter()
+            .map(|(path, text)| {
+                if path.ends_with("deployment.yaml") {
+                    (*path, deployment.as_str())
+                } else {
+                    (*path, *text)
+                }
+            })
+            .collect();
+        let commit = self.repo.commit(&files, "Open the shop").await?;
+        self.report.say(&format!(
+            "commit {} on main: checkout:{tag}, its Rollout and its gate",
+            short(&commit)
+        ));
+        let release = json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop", "namespace": self.namespace},
+            "spec": {
+                "source": {"git": {"url": self.repo.url(), "ref": {"branch": "main"}, "path": "deploy", "interval": "2s"}},
+                "serviceAccountName": "shop-deployer",
+            },
+        });
+        self.apply(&release.to_string()).await
+    }
+
+    /// Merges another version of the workload to Git; nothing else is told to anybody.
+    pub(super) async fn merge(&self, tag: &str, message: &str) -> Result<String, Error> {
+        let commit = self
+            .repo
+            .commit(&[("deploy/deployment.yaml", &deployment(tag))], message)
+            .await?;
+        self.report.say(&format!(
+            "commit {} on main: {message} (checkout:{tag})",
+            short(&commit)
+        ));
+        Ok(commit)
+    }
+
+    /// Waits until the Release is in this phase and was asked for this revision.
+    pub(super) async fn release(
+        &self,
+        phase: ReleasePhase,
+        commit: &str,
+    ) -> Result<ReleaseStatus, Error> {
+        let releases = Api::<Release>::namespaced(self.lab.client()?, &self.namespace);
+        let what = |release: Option<&Release>| {
+            let status = release
+                .and_then(|release| release.status.as_ref())
+                .ok_or("it has no status")?;
+            let asked = status
+                .asked
+                .as_ref()
+                .map(|asked| asked.revision.as_str())
+                .unwrap_or_default();
+            let there = status.phase == phase && asked.contains(commit);
+            if there {
+                Ok(status.clone())
+            } else {
+                Err(format!(
+                    "{:?} at {asked:?}, waiting for {:?}",
+                    status.phase, status.waiting_for
+                ))
+            }
+        };
+        Ok(wait_for_object(&releases, "shop", WITHIN, what).await?)
+    }
+
+    /// Waits until the Rollout is in this phase with a candidate of this tag.
+    pub(super) async fn candidate(&self, phase: Phase, tag: &str) -> Result<RolloutStatus, Error> {
+        self.rollout(|status| {
+            let candidate = status
+                .candidate
+                .as_ref()
+                .is_some_and(|candidate| candidate.version.version.contains(tag));
+            status.phase == phase && candidate
+        })
+        .await
+    }
+
+    /// Waits until the Rollout is healthy on this tag.
+    pub(super) async fn healthy(&self, tag: &str) -> Result<RolloutStatus, Error> {
+        self.rollout(|status| {
+            status.phase == Phase::Healthy
+                && status
+                    .stable
+                    .as_ref()
+                    .is_some_and(|stable| stable.version.contains(tag))
+        })
+        .await
+    }
+
+    /// Waits until the Rollout's status is as wanted.
+    pub(super) async fn rollout(
+        &self,
+        wanted: impl Fn(&RolloutStatus) -> bool,
+    ) -> Result<RolloutStatus, Error> {
+        let rollouts = Api::<Rollout>::namespaced(self.lab.client()?, &self.namespace);
+        let what = |rollout: Option<&Rollout>| {
+            let status = rollout
+                .and_then(|rollout| rollout.status.as_ref())
+                .ok_or("it has no status")?;
+            if wanted(status) {
+                Ok(status.clone())
+            } else {
+                Err(format!(
+                    "{:?}, waiting for {:?}",
+                    status.phase, status.waiting_for
+                ))
+            }
+        };
+        Ok(wait_for_object(&rollouts, NAME, WITHIN, what).await?)
+    }
+
+    /// UIDs of the living pods of a version.
+    pub(super) fn pods(&self, tag: &str) -> BTreeSet<String> {
+        self.observer.pods(&image(tag))
+    }
+
+    /// What an SRE sees: `kubectl get` of the Rollout and the Release.
+    pub(super) async fn show(&self) -> Result<(), Error> {
+        let mut command = Command::new(self.lab.program(Program::Kubectl).await?);
+        command
+            .args([
+                "get",
+                "rollouts.belay.dev,releases.belay.dev",
+                "--namespace",
+                &self.namespace,
+            ])
+            .env("KUBECONFIG", self.lab.kubeconfig_path());
+        for line in run_program("kubectl get", command).await?.lines() {
+            self.report.quote(line);
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, manifest: &str) -> Result<(), Error> {
+        let file = tempfile::NamedTempFile::new().map_err(Error::io("make a file"))?;
+        std::fs::write(file.path(), manifest).map_err(Error::io("write a manifest"))?;
+        let mut command = Command::new(self.lab.program(Program::Kubectl).await?);
+        command
+            .args(["apply", "--namespace", &self.namespace, "--filename"])
+            .arg(file.path())
+            .env("KUBECONFIG", self.lab.kubeconfig_path());
+        run_program("kubectl apply", command).await.map(|_| ())
+    }
+}
+
+/// The image of a version.
+pub(super) fn image(tag: &str) -> String {
+    format!("shop/checkout:{tag}")
+}
+
+fn deployment(tag: &str) -> String {
+    include_str!("shop/deployment.yaml").replace("@TAG@", tag)
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
