@@ -30,7 +30,9 @@ pub(crate) struct Bench {
 /// Runs the parts named in `BELAY_BENCH` (all by default), prints a table and writes `target/bench/rollouts.json`.
 pub async fn run() -> Result<(), Error> {
     let wanted = std::env::var("BELAY_BENCH").unwrap_or_else(|_| "costs,latency,idle".to_owned());
-    let program = controller_program(true).await?;
+    // An unoptimised controller is for trying the benchmark itself out.
+    let optimised = std::env::var_os("BELAY_BENCH_UNOPTIMISED").is_none();
+    let program = controller_program(optimised).await?;
     let lab = Lab::builder()
         .nodes(5)
         .with(Part::Prometheus)
