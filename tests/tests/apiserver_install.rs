@@ -24,7 +24,7 @@ use kube::{
 use serde_json::json;
 use tokio::process::Command;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 static LAB: SharedLab = SharedLab::new();
 

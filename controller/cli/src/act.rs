@@ -1,6 +1,7 @@
 //! Acts: one `Action` object each, and its outcome.
 //!
-//! Who acts is not sent: the API server's admission writes it down from the credentials of the request.
+//! Who acts is not for the client to say: the API server's admission writes it down from the credentials of the request, or, in
+//! clusters that can't change objects by policy, refuses a wrong name. For those the name is sent, as the API server told it.
 
 use std::io::Write;
 
@@ -9,6 +10,7 @@ use belay_api::{
     action::{Target as ActionTarget, TargetKind},
 };
 use belay_engine::action::{Outcome, Verb};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{api::PostParams, runtime::wait::await_condition};
 
 use crate::{
@@ -45,7 +47,7 @@ pub(crate) async fn run<K: Subject>(
                 name: target.name.clone(),
             },
             verb,
-            actor: None,
+            actor: own_name(cluster).await,
             for_version,
             reason: args.reason.clone(),
         },
@@ -59,6 +61,16 @@ pub(crate) async fn run<K: Subject>(
         list::json_object(&decided, out)?;
     }
     report(&decided, target, args.output, style, out)
+}
+
+/// The name under which the API server knows the caller.
+async fn own_name(cluster: &Cluster) -> Option<String> {
+    let api: kube::Api<SelfSubjectReview> = kube::Api::all(cluster.client.clone());
+    let review = api
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await
+        .ok()?;
+    review.status?.user_info?.username
 }
 
 async fn outcome(cluster: &Cluster, name: &str, args: &ActArgs) -> Result<Action, Error> {

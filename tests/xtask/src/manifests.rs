@@ -11,8 +11,11 @@ use crate::{Error, File, yaml};
 /// Namespace of the installation.
 const NAMESPACE: &str = "belay-system";
 
+/// What the chart asks the API server for before it uses it.
+const MUTATING_POLICIES: &str = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
+
 /// Files in the order in which they are to be applied, with the kinds that each holds.
-const PARTS: [(&str, &[&str]); 4] = [
+const PARTS: [(&str, &[&str]); 5] = [
     ("definitions.yaml", &["CustomResourceDefinition"]),
     (
         "permissions.yaml",
@@ -27,11 +30,14 @@ const PARTS: [(&str, &[&str]); 4] = [
     (
         "policies.yaml",
         &[
-            "MutatingAdmissionPolicy",
-            "MutatingAdmissionPolicyBinding",
             "ValidatingAdmissionPolicy",
             "ValidatingAdmissionPolicyBinding",
         ],
+    ),
+    // A file of its own: Kubernetes before 1.36 does not have this API, and Belay does without it there.
+    (
+        "mutating-policies.yaml",
+        &["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"],
     ),
     (
         "controller.yaml",
@@ -79,7 +85,8 @@ fn render(root: &Path, helm: &Path) -> Result<Vec<Value>, Error> {
         message,
     };
     let output = Command::new(helm)
-        .args(["template", "belay", "--namespace", NAMESPACE, "--"])
+        .args(["template", "belay", "--namespace", NAMESPACE])
+        .args(["--api-versions", MUTATING_POLICIES, "--"])
         .arg(&chart)
         .output()
         .map_err(|error| failed(format!("helm can't be run: {error}")))?;

@@ -118,8 +118,7 @@ impl Subject for Rollout {
         let status = self.status.as_ref()?;
         match verb {
             Verb::Undo => status.stable.as_ref().map(|stable| stable.hash.clone()),
-            // What is asked for stands in the workload, not in the status.
-            Verb::Retry => None,
+            Verb::Retry => status.asked.as_ref().map(|asked| asked.digest.short()),
             _ => status
                 .candidate
                 .as_ref()
@@ -147,8 +146,8 @@ fn versions(status: &RolloutStatus, now: Timestamp, style: Style) -> Vec<String>
         );
         lines.push(field("candidate", &text, style));
     }
-    if let (Some(weight), Some(pods)) = (status.weight_percent, status.candidate_replicas) {
-        let text = format!("{} on {pods} pods of the candidate", percent(weight));
+    if let (Some(weight), Some(count)) = (status.weight_percent, status.candidate_replicas) {
+        let text = format!("{} on {} of the candidate", percent(weight), pods(count));
         lines.push(field("weight", &text, style));
     }
     lines
@@ -216,7 +215,7 @@ fn steps(rollout: &Rollout, status: &RolloutStatus, now: Timestamp, style: Style
 fn describe(step: &Step) -> String {
     let mut text = match (&step.weight, &step.replicas) {
         (Some(weight), _) => format!("weight {weight} %"),
-        (None, Some(IntOrString::Int(pods))) => format!("{pods} pods"),
+        (None, Some(IntOrString::Int(count))) => pods(*count),
         (None, Some(IntOrString::String(share))) => format!("{share} of the pods"),
         (None, None) => String::new(),
     };
@@ -319,6 +318,14 @@ fn long_version(version: &Version) -> String {
         version.hash.clone()
     } else {
         format!("{} ({})", version.version, version.hash)
+    }
+}
+
+fn pods(count: i32) -> String {
+    if count == 1 {
+        "1 pod".to_owned()
+    } else {
+        format!("{count} pods")
     }
 }
 

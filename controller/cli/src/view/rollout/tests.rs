@@ -22,6 +22,7 @@ fn progressing() -> Rollout {
             "stable": {"digest": "aa", "hash": "bcdfghjklm", "version": "v1"},
             "candidate": {"digest": "bb", "hash": "nqprstbcdf", "version": "v2", "startedAt": "2026-11-01T11:50:00Z"},
             "step": {"index": 1, "enteredAt": "2026-11-01T11:56:00Z", "readyAt": "2026-11-01T11:56:50Z"},
+            "asked": {"digest": "bb", "generation": 4},
             "stepText": "2/3",
             "weightPercent": 25,
             "candidateReplicas": 4,
@@ -151,7 +152,8 @@ fn an_act_is_meant_for_the_version_that_is_on_trial() {
         rollout.version_for(Verb::Undo).as_deref(),
         Some("bcdfghjklm")
     );
-    assert_eq!(rollout.version_for(Verb::Retry), None);
+    let asked = rollout.status.clone().unwrap().asked.unwrap().digest;
+    assert_eq!(rollout.version_for(Verb::Retry), Some(asked.short()));
 }
 
 #[test]

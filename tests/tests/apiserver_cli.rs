@@ -1,0 +1,352 @@
+//! The kubectl plugin against a real API server and a real controller, called as people call it: `kubectl belay …`.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use belay_api::{Action, Rollout};
+use belay_engine::rollout::status::Phase;
+use belay_lab::{Lab, Program, SharedLab, wait_for, wait_for_object};
+use belay_tests::{
+    installed::{Controller, Installed, controller_program, workspace_root},
+    workload::Workload,
+};
+use kube::Api;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    sync::OnceCell,
+};
+
+const SOON: Duration = Duration::from_mins(1);
+
+static LAB: SharedLab = SharedLab::new();
+static BELAY: OnceCell<(Controller, Plugin)> = OnceCell::const_new();
+
+/// kubectl with the plugin on its PATH.
+struct Plugin {
+    kubectl: PathBuf,
+    path: String,
+    kubeconfig: PathBuf,
+}
+
+/// What a call ended with.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Plugin {
+    async fn build(lab: &Lab) -> Self {
+        let built = Command::new(env!("CARGO"))
+            .current_dir(workspace_root())
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "kubectl-belay",
+                "--message-format",
+                "json",
+            ])
+            .output()
+            .await
+            .expect("cargo runs");
+        let messages = String::from_utf8_lossy(&built.stdout).into_owned();
+        let program = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+            .expect("cargo names the plugin");
+        let folder = program.parent().expect("a folder").display().to_string();
+        let inherited = std::env::var("PATH").unwrap_or_default();
+        Self {
+            kubectl: lab.program(Program::Kubectl).await.expect("kubectl"),
+            path: format!("{folder}:{inherited}"),
+            kubeconfig: lab.kubeconfig_path(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command
+            .arg("belay")
+            .args(arguments)
+            .env("PATH", &self.path)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn call(&self, arguments: &[&str]) -> Ended {
+        let output = self
+            .command(arguments)
+            .output()
+            .await
+            .expect("kubectl runs");
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The lab with Belay installed and its controller acting, and the plugin.
+async fn stage() -> (&'static Lab, &'static Plugin) {
+    let lab = LAB
+        .get(|| Lab::builder().nodes(2))
+        .await
+        .expect("the lab starts");
+    let (_, plugin) = BELAY
+        .get_or_try_init(|| async {
+            let installed = Installed::chart(lab, &[]).await?;
+            let program = controller_program(false).await?;
+            let controller = installed.start(&program, "cli").await?;
+            controller.acting().await?;
+            Ok::<_, belay_tests::Error>((controller, Plugin::build(lab).await))
+        })
+        .await
+        .expect("Belay runs");
+    (lab, plugin)
+}
+
+/// A workload of two pods whose new version waits for approval at its first step.
+async fn waiting_for_approval(lab: &Lab, name: &str) -> Workload {
+    let namespace = lab.namespace(name).await.expect("a namespace");
+    let client = lab.client().expect("a client");
+    let steps = json!({"strategy": {"canary": {"steps": [{"replicas": 1, "approval": true}]}}});
+    let workload = Workload::create(&client, &namespace, "web", 2, "shop/web:v1", steps)
+        .await
+        .expect("a workload");
+    workload
+        .settled(Phase::Healthy, "v1", SOON)
+        .await
+        .expect("v1 is stable");
+    workload
+        .set_image("shop/web:v2")
+        .await
+        .expect("a new version");
+    wait_for_object(
+        &workload.rollouts(),
+        "web",
+        SOON,
+        |rollout: Option<&Rollout>| {
+            let status = rollout.and_then(|r| r.status.clone()).unwrap_or_default();
+            let ready = status
+                .step
+                .as_ref()
+                .is_some_and(|step| step.ready_at.is_some());
+            ready.then_some(()).ok_or_else(|| format!("{status:?}"))
+        },
+    )
+    .await
+    .expect("the candidate is ready");
+    workload
+}
+
+#[tokio::test]
+async fn a_canary_is_shown_approved_and_kept_in_history() {
+    // given a canary that waits for a person
+    let (lab, kubectl) = stage().await;
+    let workload = waiting_for_approval(lab, "approve").await;
+    let namespace = workload.namespace.as_str();
+
+    // then the list and the view tell so
+    let list = kubectl.call(&["status", "-n", namespace]).await;
+    assert_eq!(list.code, 0, "{list:?}");
+    let row = list.out.lines().nth(1).unwrap_or_default();
+    for part in ["web", "Progressing", "1/1", "v1", "v2"] {
+        assert!(row.contains(part), "{part} is missing in {:?}", list.out);
+    }
+    let view = kubectl.call(&["status", "web", "-n", namespace]).await;
+    assert!(view.out.contains("[>] 1  1 pod, approval"), "{}", view.out);
+    assert!(view.out.contains("needs approval"), "{}", view.out);
+    assert!(
+        !view.out.contains('\u{1b}'),
+        "colours without a terminal: {:?}",
+        view.out
+    );
+
+    // when it is approved with a reason
+    let approved = kubectl
+        .call(&["approve", "web", "-n", namespace, "--reason", "looks fine"])
+        .await;
+
+    // then it is told, goes on by itself, and the act is on record for the version that was on trial
+    assert_eq!(approved.code, 0, "{approved:?}");
+    assert!(
+        approved.out.contains("rollout/web: approve accepted."),
+        "{approved:?}"
+    );
+    workload.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+    let actions = Api::<Action>::namespaced(lab.client().unwrap(), namespace);
+    let action = actions
+        .list(&kube::api::ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
+    assert_eq!(action.spec.actor.as_deref(), Some("lab-admin"));
+    assert_eq!(action.spec.reason.as_deref(), Some("looks fine"));
+    assert!(action.spec.for_version.is_some());
+    let history = kubectl.call(&["history", "web", "-n", namespace]).await;
+    assert!(history.out.contains("approve"), "{}", history.out);
+    assert!(history.out.contains("verified before"), "{}", history.out);
+}
+
+#[tokio::test]
+async fn an_act_that_makes_no_sense_is_refused_with_the_reason_and_its_own_exit_code() {
+    let (lab, kubectl) = stage().await;
+    let workload = waiting_for_approval(lab, "refuse").await;
+    let namespace = workload.namespace.as_str();
+
+    let retried = kubectl.call(&["retry", "web", "-n", namespace]).await;
+    assert_eq!(retried.code, 3, "{retried:?}");
+    assert!(
+        retried
+            .err
+            .contains("refused: Nothing that is asked for is rejected"),
+        "{retried:?}"
+    );
+
+    let stale = kubectl
+        .call(&["approve", "web", "-n", namespace, "--for", "v7"])
+        .await;
+    assert_eq!(stale.code, 3, "{stale:?}");
+    assert!(stale.err.contains("v7"), "{stale:?}");
+
+    // a person may abort in its place, and gets the act as JSON
+    let aborted = kubectl
+        .call(&["abort", "web", "-n", namespace, "-o", "json"])
+        .await;
+    assert_eq!(aborted.code, 0, "{aborted:?}");
+    let action: Value = serde_json::from_str(&aborted.out).unwrap();
+    assert_eq!(action["status"]["outcome"], "Accepted");
+    let view = wait_for("the rejection in the view", SOON, || async {
+        let view = kubectl.call(&["status", "web", "-n", namespace]).await.out;
+        if view.contains("Rejected") {
+            Ok(view)
+        } else {
+            Err(view)
+        }
+    })
+    .await
+    .unwrap();
+    assert!(view.contains("rolled back"), "{view}");
+}
+
+#[tokio::test]
+async fn watch_prints_a_line_per_change_where_there_is_no_terminal() {
+    let (lab, kubectl) = stage().await;
+    let workload = waiting_for_approval(lab, "watch").await;
+    let namespace = workload.namespace.as_str();
+    let mut watch = kubectl
+        .command(&["watch", "web", "-n", namespace])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+
+    let first = tokio::time::timeout(SOON, lines.next_line())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert!(first.contains("Progressing · step 1/1"), "{first}");
+    let approved = kubectl.call(&["approve", "web", "-n", namespace]).await;
+    assert_eq!(approved.code, 0, "{approved:?}");
+
+    let mut seen = vec![first];
+    while !seen
+        .last()
+        .is_some_and(|line| line.contains("Healthy") && line.contains("stable v2"))
+    {
+        let line = tokio::time::timeout(SOON, lines.next_line()).await;
+        seen.push(
+            line.unwrap_or_else(|_| panic!("no end in {seen:?}"))
+                .unwrap()
+                .unwrap(),
+        );
+    }
+    assert!(
+        seen.windows(2).all(|pair| pair[0] != pair[1]),
+        "a line twice in {seen:?}"
+    );
+    watch.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_with_what_to_do() {
+    let (lab, kubectl) = stage().await;
+    let namespace = lab.namespace("nothing").await.unwrap();
+
+    let empty = kubectl.call(&["list", "-n", &namespace]).await;
+    assert_eq!(
+        (
+            empty.code,
+            empty.out.contains("No Rollouts or Releases in namespace")
+        ),
+        (0, true),
+        "{empty:?}"
+    );
+    let missing = kubectl.call(&["status", "web", "-n", &namespace]).await;
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(
+        missing.err.contains("Rollout web is not in namespace"),
+        "{missing:?}"
+    );
+    let missing = kubectl
+        .call(&["abort", "release/shop", "-n", &namespace])
+        .await;
+    assert!(
+        missing.err.contains("Release shop is not in namespace"),
+        "{missing:?}"
+    );
+    let context = kubectl.call(&["list", "--context", "nowhere"]).await;
+    assert_eq!(context.code, 1, "{context:?}");
+    assert!(
+        context.err.contains("nowhere") && context.err.contains("--context"),
+        "{context:?}"
+    );
+    let json = kubectl.call(&["list", "-A", "-o", "json"]).await;
+    let list: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(list["kind"], "List");
+}
+
+#[tokio::test]
+async fn somebody_without_the_verb_is_turned_away_by_name() {
+    // given a person who may look, and nothing more
+    let (lab, kubectl) = stage().await;
+    let workload = waiting_for_approval(lab, "rights").await;
+    let namespace = workload.namespace.as_str();
+    let binding = json!({
+        "metadata": {"name": "viewer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "belay-viewer"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ana"}],
+    });
+    Api::<k8s_openapi::api::rbac::v1::RoleBinding>::namespaced(lab.client().unwrap(), namespace)
+        .create(
+            &kube::api::PostParams::default(),
+            &serde_json::from_value(binding).unwrap(),
+        )
+        .await
+        .unwrap();
+
+    let seen = kubectl
+        .call(&["status", "web", "-n", namespace, "--as", "ana"])
+        .await;
+    assert_eq!(seen.code, 0, "{seen:?}");
+    let refused = kubectl
+        .call(&["approve", "web", "-n", namespace, "--as", "ana"])
+        .await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("ana"), "{refused:?}");
+}
