@@ -14,6 +14,7 @@ pub mod condition;
 pub mod digest;
 pub mod gate;
 pub mod health;
+pub mod invariant;
 pub mod quarantine;
 pub mod release;
 pub mod rollout;

@@ -70,6 +70,7 @@ pub fn fold(
         pending: 0,
     };
     folded.state.dry_run = policy.mode == Mode::DryRun;
+    under_present_rules(policy, &mut folded.state);
     for reading in readings
         .iter()
         .filter(|reading| reading.gate == policy.name)
@@ -96,6 +97,15 @@ fn sane(state: &GateState, now: Timestamp) -> GateState {
         state.unknown_since = state.unknown_since.map(|since| since.min(now));
     }
     state
+}
+
+/// The limit may have been edited since the failures were counted.
+fn under_present_rules(policy: &GatePolicy, state: &mut GateState) {
+    if state.failures > policy.failure_limit {
+        state.verdict = Verdict::Fail;
+    } else if state.verdict == Verdict::Fail {
+        state.verdict = Verdict::Continue;
+    }
 }
 
 fn count(

@@ -4,6 +4,10 @@
 //! status stays the same; the effects are those of the last pass. So a decision is a fixed point of itself: deciding again
 //! on the same observation changes nothing, and every effect follows from the settled status and the observation alone.
 //!
+//! What the shell owes in return: it writes a changed status under its resource version before any effect, and when that
+//! write fails, or when it begins to act under a new lease, it reads the Rollout (a consistent read, not a watch's state)
+//! before it decides again. An unchanged status is not written, so nothing else would tell that it is out of date.
+//!
 //! Deliberately absent: any memory besides the status, and any trust in effects having been carried out.
 
 mod actions;
@@ -147,6 +151,7 @@ fn remember_asked(
     {
         decided.asked = Some(Asked {
             digest: deployment.template.digest.clone(),
+            uid: deployment.uid.clone(),
             generation: deployment.generation,
         });
     }

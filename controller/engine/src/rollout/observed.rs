@@ -16,7 +16,8 @@ pub struct Observed {
     /// ReplicaSets that the workload or the Rollout controls.
     pub sets: Vec<ReplicaSet>,
     /// Measurements of the present candidate since the persisted `measured_at` of their gates, in order of time. One that
-    /// was begun for another candidate must not be here.
+    /// was begun for another candidate, or that is later than the time of the decision because the clock was set back, must
+    /// not be here.
     pub readings: Vec<Reading>,
     /// Acts that ask for this Rollout and have no outcome yet, oldest first.
     pub actions: Vec<Request>,

@@ -114,6 +114,8 @@ pub struct Watermark {
 pub struct Asked {
     /// Digest of the workload's template.
     pub digest: Digest,
+    /// UID of the workload that had it: one that is made anew begins at its first generation again.
+    pub uid: String,
     /// Generation of the workload that had it. The same generation with another digest is the same content.
     pub generation: i64,
 }

@@ -187,3 +187,19 @@ fn a_clock_that_was_set_back_takes_the_passes_but_not_the_failures() {
         Verdict::Pass
     );
 }
+
+#[test]
+fn an_edited_limit_applies_to_the_failures_that_were_counted_before() {
+    let lenient = folded(&policy(1, 2), &[fail(1)]);
+    let window = Window {
+        ready_from: Some(at(0)),
+        passes_from: Some(at(0)),
+        now: at(9),
+    };
+    let strict = fold(&policy(1, 0), &lenient, &[], window).state;
+    assert_eq!(strict.verdict, Verdict::Fail);
+    assert_eq!(
+        fold(&policy(1, 1), &strict, &[], window).state.verdict,
+        Verdict::Continue
+    );
+}

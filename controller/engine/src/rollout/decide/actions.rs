@@ -1,5 +1,7 @@
 //! Taking up what people asked for: every act gets exactly one receipt, in the status, before anything is done.
 
+use std::time::Duration;
+
 use super::{
     super::{
         Effect,
@@ -8,7 +10,9 @@ use super::{
         reason,
         status::{Paused, Phase, RollbackReason, StepState, Track, Version},
     },
-    begin, gates,
+    begin,
+    clock::after,
+    gates,
     lookup::version_of,
     pass::Pass,
     promote, rollback,
@@ -20,6 +24,9 @@ use crate::{
 
 /// Receipts that are kept. Acts beyond this number wait until earlier ones have been acknowledged.
 const MAX_RECEIPTS: usize = 10;
+
+/// Creation times are cut to seconds and come from another clock.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
 /// What was done, or why not.
 type Answer = Result<String, String>;
@@ -110,10 +117,10 @@ fn file(pass: &mut Pass<'_>, request: &Request, answer: Answer) {
     }
 }
 
-/// Refuses an act that was meant for another version than the one it would hit.
+/// Refuses an act that was meant for another version or step than the one it would hit.
 fn meant(pass: &Pass<'_>, deployment: &Deployment, request: &Request) -> Result<(), String> {
     let Some(wanted) = &request.version else {
-        return Ok(());
+        return in_time(pass, request);
     };
     let target = match request.verb {
         Verb::Retry => Some(Version {
@@ -147,6 +154,27 @@ fn meant(pass: &Pass<'_>, deployment: &Deployment, request: &Request) -> Result<
             target.version,
             target.digest.short()
         ))
+    }
+}
+
+/// An act without a version is about what its author could see: not about what began after it was written.
+fn in_time(pass: &Pass<'_>, request: &Request) -> Result<(), String> {
+    let candidate = pass
+        .next
+        .candidate
+        .as_ref()
+        .map(|candidate| candidate.started_at);
+    let step = pass.next.step.as_ref().map(|step| step.entered_at);
+    let begun = match request.verb {
+        Verb::Approve | Verb::Skip => step.or(candidate),
+        Verb::Promote | Verb::Pause | Verb::Abort => candidate,
+        Verb::Resume | Verb::Retry | Verb::Undo => None,
+    };
+    match begun {
+        Some(begun) if after(request.created_at, CLOCK_SLACK) < begun => Err(
+            "What is at hand began after it was asked for; name the version to insist.".to_owned(),
+        ),
+        _ => Ok(()),
     }
 }
 

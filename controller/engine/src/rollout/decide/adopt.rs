@@ -9,7 +9,7 @@ use super::{
         reason,
         status::{Phase, Version},
     },
-    lookup::{active, version_of},
+    lookup::{active, is_of, version_of},
     pass::Pass,
 };
 
@@ -35,6 +35,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
         {
             record(pass, set);
         }
+        None if pass.quarantined(&deployment.template.digest) => earlier(pass),
         None if deployment.total_replicas == 0 => {
             // The hold caught the very first template: nothing runs, so there is nothing to protect.
             pass.resume(deployment, Guard::Unchanged);
@@ -42,6 +43,33 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
         }
         None => wait(pass, "its ReplicaSets are seen"),
     }
+}
+
+/// Nothing runs, the stable version's template is gone with its ReplicaSet, and what is asked for was rejected.
+fn earlier(pass: &mut Pass<'_>) {
+    if !use_earlier_verified(pass) {
+        let message = "Nothing runs and the only template left was rejected; apply another one, or ask for a retry.";
+        pass.stall(reason::STABLE_LOST, message.to_owned());
+    }
+}
+
+/// Puts the newest verified version whose ReplicaSet, the only source of its template, still exists in the place of a
+/// stable version whose ReplicaSet is gone; says whether there is one.
+pub(super) fn use_earlier_verified(pass: &mut Pass<'_>) -> bool {
+    let exists = |version: &&Version| pass.seen.native().any(|set| is_of(set, version));
+    let Some(found) = pass.next.verified.iter().rev().find(exists).cloned() else {
+        return false;
+    };
+    let message = format!(
+        "The ReplicaSet of the stable version is gone; {} was verified before and takes its place.",
+        found.version,
+    );
+    pass.warning(reason::BASELINE_CHANGED, message);
+    pass.next
+        .verified
+        .retain(|version| version.digest != found.digest);
+    pass.next.stable = Some(found);
+    true
 }
 
 fn record(pass: &mut Pass<'_>, set: &ReplicaSet) {

@@ -19,6 +19,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     let Some(candidate) = pass.next.candidate.clone() else {
         return pass.enter(Phase::Healthy);
     };
+    promote::note_readiness(pass, &candidate);
     if let Some((why, message)) = gates::against(pass) {
         return rollback::begin(pass, &candidate.version, why, message, true);
     }

@@ -141,13 +141,15 @@ pub(super) fn wait(pass: &mut Pass<'_>) {
 
 /// Takes back the ReplicaSets without pods that hold quarantined content: neither the Deployment controller nor a
 /// `kubectl rollout undo` shall find them.
-pub(super) fn take_back_rejected(pass: &mut Pass<'_>) {
+pub(super) fn take_back_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
     let stable = pass.stable_set().map(|set| set.name.as_str());
     let rejected: Vec<&ReplicaSet> = pass
         .seen
         .native()
         .filter(|set| !active(set) && Some(set.name.as_str()) != stable)
         .filter(|set| pass.quarantined(&set.template.digest))
+        // The un-paused Deployment would make the one that it rolls to anew.
+        .filter(|set| deployment.paused || set.template.digest != deployment.template.digest)
         .collect();
     for set in rejected {
         take_back(pass, set);

@@ -124,10 +124,10 @@ fn worth_writing(known: &GateState, folded: &Folded) -> bool {
 
 fn measure(pass: &mut Pass<'_>, policy: &GatePolicy, state: &GateState, window: Window) {
     if let Some(ready_from) = window.ready_from {
-        let due_at = match state.measured_at {
-            Some(last) => after(last, policy.interval),
-            None => after(ready_from, policy.initial_delay),
-        };
+        let first = after(ready_from, policy.initial_delay);
+        let next = state.measured_at.map(|last| after(last, policy.interval));
+        // Not before the first even if the clock was set back since: such a measurement would not count.
+        let due_at = next.map_or(first, |next| next.max(first));
         pass.measures.push(Measure {
             gate: policy.name.clone(),
             due_at,

@@ -212,5 +212,5 @@ fn remove_strays(pass: &mut Pass<'_>, deployment: &Deployment) {
     if !clear::remove(pass, Some(deployment), None, manner) {
         clear::wait(pass);
     }
-    clear::take_back_rejected(pass);
+    clear::take_back_rejected(pass, deployment);
 }

@@ -7,6 +7,7 @@ use super::{
         status::Candidate,
     },
     clear::{self, Manner},
+    clock::after,
     lookup::is_of,
     pass::Pass,
 };
@@ -30,7 +31,7 @@ pub(super) fn ensure(
     replicas: i32,
 ) -> Pods {
     let digest = &deployment.template.digest;
-    clear::remove(pass, Some(deployment), Some(digest), Manner::AtOnce);
+    clear_others(pass, deployment);
     let own = pass
         .seen
         .candidates()
@@ -52,6 +53,24 @@ pub(super) fn ensure(
         replicas,
     });
     Pods::Missing(deployment.problem.clone())
+}
+
+/// Other versions' pods that were not seen when the candidate began: half of a native rolling update, or leftovers.
+fn clear_others(pass: &mut Pass<'_>, deployment: &Deployment) {
+    clear::take_back_others(pass, deployment);
+    let entered_at = pass
+        .next
+        .step
+        .as_ref()
+        .map_or(pass.now, |step| step.entered_at);
+    let until = after(entered_at, clear::progress_deadline(pass));
+    let digest = &deployment.template.digest;
+    clear::remove(
+        pass,
+        Some(deployment),
+        Some(digest),
+        Manner::Gently { until },
+    );
 }
 
 fn scale(pass: &mut Pass<'_>, set: &ReplicaSet, replicas: i32) -> Pods {

@@ -71,8 +71,8 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     }
 }
 
-/// A candidate that is promoted at once has its first pods only now.
-fn note_readiness(pass: &mut Pass<'_>, candidate: &Candidate) {
+/// A candidate that is promoted at once has its first pods only now, or even later if the workload sleeps.
+pub(super) fn note_readiness(pass: &mut Pass<'_>, candidate: &Candidate) {
     let ready = pass
         .seen
         .sets
@@ -156,5 +156,9 @@ pub(super) fn settled(
         && deployment.updated_replicas == wanted
         && deployment.total_replicas == wanted
         && deployment.available_replicas >= wanted;
-    runs && (native || course == Course::Held)
+    match course {
+        Course::On => runs && native,
+        Course::Held => runs,
+        Course::Restoring | Course::Left => false,
+    }
 }

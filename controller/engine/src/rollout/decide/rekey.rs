@@ -16,13 +16,13 @@ pub(super) fn same_content(status: &RolloutStatus, observed: &Observed) -> Rollo
         return status;
     };
     if let Some(asked) = status.asked.clone()
-        && asked.generation == deployment.generation
+        && (&asked.uid, asked.generation) == (&deployment.uid, deployment.generation)
         && asked.digest != deployment.template.digest
     {
         replace(&mut status, &asked.digest, &deployment.template.digest);
         status.asked = Some(Asked {
             digest: deployment.template.digest.clone(),
-            generation: deployment.generation,
+            ..asked
         });
     }
     status

@@ -8,6 +8,7 @@ use super::{
         reason,
         status::{Phase, Rollback, RollbackReason, Version},
     },
+    adopt,
     clear::{self, Manner},
     clock::after,
     gates, idle,
@@ -190,7 +191,7 @@ fn restore_stable(pass: &mut Pass<'_>, deployment: &Deployment) {
             digest: set.template.digest.clone(),
             resource_version: deployment.resource_version.clone(),
         });
-    } else {
+    } else if !adopt::use_earlier_verified(pass) {
         let message = "The stable version's ReplicaSet is gone, so its template can't be brought back; apply a template that works.";
         pass.stall(reason::STABLE_LOST, message.to_owned());
     }

@@ -21,11 +21,10 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     let Some(state) = pass.next.step.clone() else {
         return progress::restart_steps(pass);
     };
-    // A plan that was shortened in mid-canary: its last step is the present one.
-    let index = (state.index as usize).min(plan.steps.len().saturating_sub(1));
-    let Some(step) = plan.steps.get(index) else {
-        return;
+    let Some(step) = plan.steps.get(state.index as usize) else {
+        return shortened(pass, plan);
     };
+    let index = state.index as usize;
 
     let replicas = shares::candidate_pods(step.share, deployment.replicas);
     pass.next.candidate_replicas = Some(replicas);
@@ -41,6 +40,14 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     match blocked(pass, step) {
         Some(why) => pass.wait(why.reason, why.message),
         None => forward(pass, plan, index),
+    }
+}
+
+/// The plan was shortened in mid-canary: its last step is the present one.
+fn shortened(pass: &mut Pass<'_>, plan: &Plan) {
+    let last = plan.steps.len().saturating_sub(1);
+    if let Some(step) = &mut pass.next.step {
+        step.index = u32::try_from(last).unwrap_or(0);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     super::{
         Effect, Guard,
         observed::{Deployment, Owner},
-        status::{Candidate, RollbackReason},
+        status::{Candidate, RollbackReason, Track},
     },
     begin,
     clear::{self, Manner},
@@ -26,14 +26,15 @@ pub(super) enum Course {
     On,
     /// It goes on under a newer template that is held back.
     Held,
+    /// The template that it promotes is still to be written.
+    Restoring,
     /// It ended, or can't go on in this pass.
     Left,
 }
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) -> Course {
     if candidate.replaces.as_ref() == Some(&deployment.template.digest) {
-        restore(pass, deployment, candidate);
-        return Course::On;
+        return restore(pass, deployment, candidate);
     }
     if pass.asks_for(deployment, &candidate.version) {
         hand_over(pass, deployment, candidate);
@@ -52,30 +53,48 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
 }
 
 /// Brings an earlier version's template back, as a person's `Undo` wants.
-fn restore(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
+fn restore(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) -> Course {
+    let version = &candidate.version;
+    if !pass.seen.native().any(|set| set.hash == version.hash) {
+        let message = format!(
+            "The ReplicaSet of {} was cleaned up before its template could be brought back.",
+            version.version,
+        );
+        rollback::begin(pass, version, RollbackReason::Reverted, message, true);
+        return Course::Left;
+    }
     pass.effect(Effect::RestoreTemplate {
-        hash: candidate.version.hash.clone(),
-        digest: candidate.version.digest.clone(),
+        hash: version.hash.clone(),
+        digest: version.digest.clone(),
         resource_version: deployment.resource_version.clone(),
     });
+    Course::Restoring
 }
 
 fn hand_over(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
-    clear::remove(
-        pass,
-        None,
-        Some(&deployment.template.digest),
-        Manner::AtOnce,
-    );
+    let digest = &deployment.template.digest;
+    clear::remove(pass, None, Some(digest), Manner::AtOnce);
     let own = pass
         .seen
         .candidates()
-        .find(|set| is_of(set, &candidate.version) && !set.terminating);
-    if let Some(set) = own {
-        pass.effect(Effect::HandOver {
+        .find(|set| is_of(set, &candidate.version));
+    let stepped = matches!(candidate.track, Track::Steps | Track::Forced);
+    match own {
+        Some(set) if set.terminating => return,
+        Some(set) => pass.effect(Effect::HandOver {
             name: set.name.clone(),
             resource_version: set.resource_version.clone(),
-        });
+        }),
+        // Made, but not seen yet, or deleted by somebody. To un-pause without it would make the Deployment controller create
+        // a second ReplicaSet with the same content.
+        None if stepped && deployment.paused && pass.seen.native_of(digest).is_none() => {
+            return pass.effect(Effect::CreateCandidate {
+                digest: digest.clone(),
+                hash: candidate.version.hash.clone(),
+                replicas: pass.next.candidate_replicas.unwrap_or(1),
+            });
+        }
+        None => {}
     }
     if deployment.paused {
         pass.resume(deployment, Guard::Template);

@@ -1,6 +1,7 @@
 //! The cluster of the tests.
 
 use super::*;
+use crate::invariant::{self, Case};
 
 /// A cluster with one Deployment, in which every effect works at once.
 pub(super) struct Bench {
@@ -202,6 +203,14 @@ impl Bench {
             "a settled decision has no news: {:?}",
             again.events
         );
+        let broken = invariant::broken(Case {
+            plan,
+            before: &self.status,
+            observed: &self.seen,
+            now: self.now,
+            decision: &decision,
+        });
+        assert!(broken.is_empty(), "{broken:?}");
         let on_trial = |status: &RolloutStatus| status.candidate.as_ref().map(|c| c.started_at);
         if on_trial(&self.status) != on_trial(&decision.status) {
             self.seen.readings.clear();

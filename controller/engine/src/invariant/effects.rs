@@ -1,0 +1,193 @@
+//! What the effects of a decision may do.
+
+use super::Case;
+use crate::{
+    digest::Digest,
+    quarantine,
+    rollout::{
+        Effect, Observed,
+        observed::{Owner, ReplicaSet, Workload},
+        status::{Phase, RolloutStatus, Track},
+    },
+};
+
+/// Only ReplicaSets that the Rollout controls are scaled, deleted or handed over; only the Deployment's are taken back.
+pub(super) fn only_own_sets_are_touched(case: Case<'_>) -> Result<(), String> {
+    for effect in &case.decision.effects {
+        let (name, owner) = match effect {
+            Effect::ScaleCandidate { name, .. }
+            | Effect::RemoveCandidate { name, .. }
+            | Effect::HandOver { name, .. } => (name, Owner::Rollout),
+            Effect::TakeBack { name, .. } => (name, Owner::Deployment),
+            _ => continue,
+        };
+        if !case
+            .observed
+            .sets
+            .iter()
+            .any(|set| set.name == *name && set.owner == owner)
+        {
+            return Err(format!("{effect:?} is not about a ReplicaSet of {owner:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The stable version's ReplicaSet is never touched, and nothing makes the workload leave it before a promotion.
+pub(super) fn stable_at_strength(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    let stable = stable_set(status, case.observed);
+    for effect in &case.decision.effects {
+        match effect {
+            Effect::TakeBack { name, .. } if stable.is_some_and(|set| set.name == *name) => {
+                return Err(format!("{effect:?} takes the stable pods away"));
+            }
+            Effect::Resume { digest, .. } if !may_roll_to(case, digest) => {
+                return Err(format!(
+                    "{effect:?} in {:?} leaves the stable version",
+                    status.phase
+                ));
+            }
+            Effect::RestoreTemplate { digest, .. }
+                if !is_stable(status, case.observed, digest)
+                    && promoting(status) != Some(digest) =>
+            {
+                return Err(format!("{effect:?} restores what is not stable"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Only a promotion hands over; it is entered from the last step, or by a track that says why not.
+pub(super) fn no_unverified_promotion(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    for effect in &case.decision.effects {
+        let Effect::HandOver { name, .. } = effect else {
+            continue;
+        };
+        let digest = case
+            .observed
+            .sets
+            .iter()
+            .find(|set| set.name == *name)
+            .map(|set| &set.template.digest);
+        if promoting(status).is_none() || promoting(status) != digest {
+            return Err(format!("{effect:?} in {:?}", status.phase));
+        }
+    }
+    let Some(candidate) = &status.candidate else {
+        return Ok(());
+    };
+    let fast_for_a_reason = case
+        .before
+        .verified
+        .iter()
+        .chain(&case.before.stable)
+        .any(|version| version.digest == candidate.version.digest);
+    if candidate.track == Track::Fast && !fast_for_a_reason {
+        let went_on = case
+            .before
+            .candidate
+            .as_ref()
+            .is_some_and(|c| c.track == Track::Fast);
+        if !went_on {
+            return Err("a version that was never verified went the fast track".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Quarantined content is not started, let go or handed over by Belay, unless somebody let it go past the hold.
+pub(super) fn quarantine_holds(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    let bypassed = status
+        .candidate
+        .as_ref()
+        .is_some_and(|c| c.track == Track::Bypassed);
+    for effect in &case.decision.effects {
+        let digest = match effect {
+            Effect::CreateCandidate { digest, .. } | Effect::Resume { digest, .. } => digest,
+            Effect::HandOver { name, .. } => {
+                match case.observed.sets.iter().find(|set| set.name == *name) {
+                    Some(set) => &set.template.digest,
+                    None => continue,
+                }
+            }
+            _ => continue,
+        };
+        let rejected = quarantine::find(&status.quarantine, digest).is_some();
+        if rejected && !bypassed && !is_stable(status, case.observed, digest) {
+            return Err(format!("{effect:?} is about quarantined content"));
+        }
+    }
+    Ok(())
+}
+
+/// While rolling back or rejected, nothing of a candidate is made, grown or handed over.
+pub(super) fn rollback_only_goes_back(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    if !matches!(
+        status.phase,
+        Phase::RollingBack | Phase::Rejected | Phase::Terminating
+    ) {
+        return Ok(());
+    }
+    for effect in &case.decision.effects {
+        let forward = match effect {
+            Effect::CreateCandidate { .. } | Effect::HandOver { .. } => true,
+            Effect::ScaleCandidate { name, replicas, .. } => case
+                .observed
+                .sets
+                .iter()
+                .any(|set| set.name == *name && *replicas > set.desired),
+            _ => false,
+        };
+        if forward {
+            return Err(format!("{effect:?} in {:?}", status.phase));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the workload may roll to this template: the stable one, one that is promoted, or any when nothing runs.
+fn may_roll_to(case: Case<'_>, digest: &Digest) -> bool {
+    let status = &case.decision.status;
+    let Workload::Deployment(deployment) = &case.observed.workload else {
+        return false;
+    };
+    let nothing_runs = deployment.replicas == 0
+        || !case
+            .observed
+            .sets
+            .iter()
+            .any(|set| set.owner == Owner::Deployment && set.desired > 0);
+    is_stable(status, case.observed, digest) || promoting(status) == Some(digest) || nothing_runs
+}
+
+/// The content that is being promoted.
+fn promoting(status: &RolloutStatus) -> Option<&Digest> {
+    let promoting = matches!(status.phase, Phase::Promoting | Phase::Baking);
+    status
+        .candidate
+        .as_ref()
+        .filter(|_| promoting)
+        .map(|candidate| &candidate.version.digest)
+}
+
+fn stable_set<'a>(status: &RolloutStatus, observed: &'a Observed) -> Option<&'a ReplicaSet> {
+    let stable = status.stable.as_ref()?;
+    observed
+        .sets
+        .iter()
+        .find(|set| set.owner == Owner::Deployment && set.hash == stable.hash)
+}
+
+fn is_stable(status: &RolloutStatus, observed: &Observed, digest: &Digest) -> bool {
+    status
+        .stable
+        .as_ref()
+        .is_some_and(|stable| stable.digest == *digest)
+        || stable_set(status, observed).is_some_and(|set| set.template.digest == *digest)
+}

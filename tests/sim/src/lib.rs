@@ -1,0 +1,28 @@
+//! A simulated cluster for the production `decide`: a model of the Deployment controller, pods, people and Prometheus, and a
+//! shell whose process can die between any two effects, whose writes can fail or succeed unseen, and whose view of every
+//! object lags on its own. Everything random comes from one seed, so that a history can be played again.
+//!
+//! A history has two parts: a chaotic one, in which everything may go wrong, and a fair one, in which nothing does and time
+//! goes on. Invariants are checked after every step of both; at the end of the fair part everything must have settled.
+//!
+//! Deliberately absent: real I/O, real time, threads, and any copy of the engine's rules. What the simulator expects is
+//! written against the promises, in `oracle`.
+
+mod api;
+mod deployment;
+pub mod history;
+pub mod mutants;
+mod oracle;
+mod people;
+mod pods;
+mod shell;
+mod view;
+mod world;
+
+use belay_engine::rollout::{Decision, Observed, Plan, RolloutStatus};
+use jiff::Timestamp;
+
+pub use history::{Outcome, Story, play};
+
+/// The function under test.
+pub type Decide = fn(Result<&Plan, &str>, &RolloutStatus, &Observed, Timestamp) -> Decision;
