@@ -8,6 +8,7 @@ mod act;
 pub(crate) mod acts;
 mod candidate;
 mod gather;
+mod groups;
 mod hold;
 mod looked;
 mod measure;

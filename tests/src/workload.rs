@@ -69,6 +69,15 @@ impl Workload {
         Ok(workload)
     }
 
+    /// One that was created in another way.
+    pub fn existing(client: &Client, namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            client: client.clone(),
+        }
+    }
+
     /// Deployments of its namespace.
     pub fn deployments(&self) -> Api<Deployment> {
         Api::namespaced(self.client.clone(), &self.namespace)

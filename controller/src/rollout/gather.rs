@@ -10,7 +10,7 @@ use belay_api::{
 };
 use belay_engine::rollout::{
     Observed, RolloutStatus,
-    observed::{Group, Lifecycle, Owner, Workload as Seen},
+    observed::{Lifecycle, Owner, Workload as Seen},
 };
 use kube::{
     Api, ResourceExt as _,
@@ -62,7 +62,7 @@ impl Shell {
             sets: sets.into_iter().map(|set| set.view).collect(),
             readings,
             actions: self.world.acts.on(&namespace, &name),
-            group: Group::Alone,
+            group: self.world.groups.of(rollout, &status),
             hold: self.hold.get(),
             acting_since: self.context.term.since(),
         })

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use belay_api::{
-    Action, AnalysisTemplate, ClusterAnalysisTemplate, Rollout, action::TargetKind,
-    names::ROLLOUT_LABEL,
+    Action, AnalysisTemplate, ClusterAnalysisTemplate, Release, Rollout,
+    action::TargetKind,
+    names::{RELEASE_UID_ANNOTATION, ROLLOUT_LABEL},
 };
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 
 use super::{
     absent::Absent,
+    groups::Groups,
     project::{self, Set, Workload},
 };
 use crate::{
@@ -47,6 +49,8 @@ pub(super) struct World {
     pub(super) cluster_templates: Store<ClusterAnalysisTemplate>,
     /// Acts of people that wait for an outcome.
     pub(super) acts: OpenActs,
+    /// Releases that promote their Rollouts together.
+    pub(super) groups: Groups,
     /// Rollouts whose workload does not exist or is not labelled yet.
     pub(super) absent: Absent,
     /// The Rollouts themselves.
@@ -89,6 +93,7 @@ impl World {
             templates,
             cluster_templates,
             acts: OpenActs::new(TargetKind::Rollout),
+            groups: Groups::default(),
             absent: Absent::new(triggers.clone()),
             rollouts,
             triggers,
@@ -111,6 +116,12 @@ impl World {
             context.watched::<Action>(),
             Selection::default(),
             "actions",
+        )));
+        tasks.spawn(Arc::clone(&world).follow_groups(stream(
+            context,
+            context.watched::<Release>(),
+            Selection::default(),
+            "releases",
         )));
         let events = stream(
             context,
@@ -135,6 +146,7 @@ impl World {
         self.workloads.ready().await;
         self.sets.ready().await;
         self.acts.ready().await;
+        self.groups.ready().await;
         // The writers live in tasks that end only with this world.
         let _ = self.templates.wait_until_ready().await;
         let _ = self.cluster_templates.wait_until_ready().await;
@@ -239,6 +251,25 @@ impl World {
         while let Some(event) = events.next().await {
             if let Some((namespace, target)) = self.acts.take_in(event) {
                 self.triggers.trigger(&namespace, &target);
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow_groups(
+        self: Arc<Self>,
+        events: impl Stream<Item = Event<Release>> + Send,
+    ) -> Result<()> {
+        let mut events = Box::pin(events);
+        while let Some(event) = events.next().await {
+            let Some(uid) = self.groups.take_in(event) else {
+                continue;
+            };
+            for rollout in self.rollouts.state() {
+                if rollout.annotations().get(RELEASE_UID_ANNOTATION) == Some(&uid) {
+                    self.triggers
+                        .trigger_ref(ObjectRef::from_obj(rollout.as_ref()));
+                }
             }
         }
         Ok(())

@@ -1,0 +1,285 @@
+//! What else happens to workloads: scaling, deletion, late creation, specs that can't be carried out, pods that can't start.
+
+use belay_api::Rollout;
+use belay_engine::rollout::status::{Phase, RollbackReason};
+use belay_lab::{wait_for, wait_for_object};
+use belay_tests::{
+    scene::{SOON, Scene},
+    watching::{SetWatch, pods},
+    workload::Workload,
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ResourceQuota};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::lab;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scaling_in_mid_canary_is_followed_and_is_no_release() {
+    let scene = Scene::new(lab().await, "scale").await.unwrap();
+    let steps = json!([{"weight": 50, "hold": "1h"}]);
+    let web = scene.workload("web", 2, &steps, &[]).await.unwrap();
+    web.set_image("web:v2").await.unwrap();
+    let status = web.waits_for("Hold").await.unwrap();
+    let started = status.candidate.unwrap().started_at;
+    // When an autoscaler doubles the workload, then both versions follow, and it is still the same trial.
+    web.patch(json!({"spec": {"replicas": 4}})).await.unwrap();
+    wait_for("both versions to have four pods", SOON, || async {
+        let all = pods(&scene.client, &scene.namespace, "app=web")
+            .await
+            .unwrap();
+        if all.len() == 8 {
+            Ok(())
+        } else {
+            Err(format!("{} pods", all.len()))
+        }
+    })
+    .await
+    .unwrap();
+    let status = web.waits_for("Hold").await.unwrap();
+    assert_eq!(status.candidate.unwrap().started_at, started);
+    // When it is scaled to nothing, there is nothing to compare with.
+    web.patch(json!({"spec": {"replicas": 0}})).await.unwrap();
+    let status = web.waits_for("ScaledToZero").await.unwrap();
+    assert_eq!(
+        status.rollback.unwrap().reason,
+        RollbackReason::ScaledToZero
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_zero_replicas_there_is_nothing_to_verify() {
+    let scene = Scene::new(lab().await, "zero").await.unwrap();
+    scene.gate("bad", "vector(1)").await.unwrap();
+    let web = scene
+        .workload("web", 0, &json!([{"weight": 50}]), &["bad"])
+        .await
+        .unwrap();
+    web.set_image("web:v2").await.unwrap();
+    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_the_rollout_leaves_a_plain_deployment() {
+    let scene = Scene::new(lab().await, "delete").await.unwrap();
+    let web = scene
+        .workload("web", 2, &json!([{"weight": 50, "hold": "1h"}]), &[])
+        .await
+        .unwrap();
+    let before = pods(&scene.client, &scene.namespace, "app=web")
+        .await
+        .unwrap();
+    web.set_image("web:v2").await.unwrap();
+    web.waits_for("Hold").await.unwrap();
+    // When the Rollout is deleted in mid-canary.
+    web.rollouts()
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    wait_for_object(&web.rollouts(), "web", SOON, |rollout: Option<&Rollout>| {
+        rollout.map_or(Ok(()), |rollout| Err(format!("{:?}", rollout.status)))
+    })
+    .await
+    .unwrap();
+    // Then the canary is gone, and the Deployment stays paused, for its template was never verified.
+    wait_for("only the pods of before", SOON, || async {
+        let now = pods(&scene.client, &scene.namespace, "app=web")
+            .await
+            .unwrap();
+        if now == before {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await
+    .unwrap();
+    let deployment = web.deployments().get("web").await.unwrap();
+    assert_eq!(deployment.spec.unwrap().paused, Some(true));
+    assert!(
+        !deployment
+            .metadata
+            .labels
+            .unwrap()
+            .contains_key("belay.dev/rollout")
+    );
+    // And its owner can resume it like any other.
+    web.patch(json!({"spec": {"paused": false}})).await.unwrap();
+    wait_for_object(&web.deployments(), "web", SOON, |d: Option<&Deployment>| {
+        let status = d.and_then(|d| d.status.clone()).unwrap_or_default();
+        match status.updated_replicas {
+            Some(2) if status.replicas == Some(2) => Ok(()),
+            _ => Err(format!("{status:?}")),
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_made_after_its_rollout_is_governed_at_once() {
+    let scene = Scene::new(lab().await, "late").await.unwrap();
+    let rollout = rollout("web", &json!([{"weight": 50}]));
+    scene
+        .api::<Rollout>()
+        .create(&PostParams::default(), &rollout)
+        .await
+        .unwrap();
+    let web = Workload::existing(&scene.client, &scene.namespace, "web");
+    web.waits_for("WorkloadMissing").await.unwrap();
+    web.deployments()
+        .create(
+            &PostParams::default(),
+            &deployment("web", "web:v1", &json!({})),
+        )
+        .await
+        .unwrap();
+    web.settled(Phase::Healthy, "v1", SOON).await.unwrap();
+    web.set_image("web:v2").await.unwrap();
+    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_governed_says_why_and_is_left_alone() {
+    let scene = Scene::new(lab().await, "refused").await.unwrap();
+    let recreate = deployment("web", "web:v1", &json!({"type": "Recreate"}));
+    scene
+        .api::<Deployment>()
+        .create(&PostParams::default(), &recreate)
+        .await
+        .unwrap();
+    let web = Workload::existing(&scene.client, &scene.namespace, "web");
+    let web_rollout = rollout("web", &json!([{"weight": 50}]));
+    web.rollouts()
+        .create(&PostParams::default(), &web_rollout)
+        .await
+        .unwrap();
+    let message = stalled(&web).await;
+    assert!(message.contains("Recreate"), "{message}");
+    // A second Rollout for a governed Deployment is told of the first.
+    let api = scene
+        .workload("api", 1, &json!([{"weight": 50}]), &[])
+        .await
+        .unwrap();
+    let mut second = rollout("second", &json!([{"weight": 50}]));
+    second.spec.workload_ref.name = "api".to_owned();
+    api.rollouts()
+        .create(&PostParams::default(), &second)
+        .await
+        .unwrap();
+    let second = Workload::existing(&scene.client, &scene.namespace, "second");
+    let message = stalled(&second).await;
+    assert!(message.contains("governed by Rollout api"), "{message}");
+    // A template that does not exist is named.
+    let spec = json!({"verification": {"gates": [{"template": "nowhere"}]}});
+    let patch = PatchParams::default();
+    api.rollouts()
+        .patch("api", &patch, &Patch::Merge(&json!({"spec": spec})))
+        .await
+        .unwrap();
+    let message = stalled(&api).await;
+    assert!(
+        message.contains("AnalysisTemplate") && message.contains("nowhere"),
+        "{message}"
+    );
+    // And heals when it is made.
+    scene.gate("nowhere", "vector(0)").await.unwrap();
+    api.status_when(|status| match condition(status, "Stalled") {
+        None => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_keeps_canary_pods_away_is_named_and_then_the_deadline_applies() {
+    let scene = Scene::new(lab().await, "quota").await.unwrap();
+    let spec =
+        json!({"strategy": {"canary": {"steps": [{"replicas": 1}]}}, "progressDeadline": "5s"});
+    let web = scene.workload_with("web", 2, spec).await.unwrap();
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": {"name": "small"}, "spec": {"hard": {"pods": "2"}},
+    }))
+    .unwrap();
+    scene
+        .api::<ResourceQuota>()
+        .create(&PostParams::default(), &quota)
+        .await
+        .unwrap();
+    wait_for_object(
+        &scene.api::<ResourceQuota>(),
+        "small",
+        SOON,
+        |q: Option<&ResourceQuota>| {
+            let used = q.and_then(|q| q.status.as_ref()?.used.as_ref()?.get("pods").cloned());
+            used.filter(|used| used.0 == "2")
+                .map(drop)
+                .ok_or("not counted yet".to_owned())
+        },
+    )
+    .await
+    .unwrap();
+    web.set_image("web:v2").await.unwrap();
+    web.status_when(|status| match &status.waiting_for {
+        Some(waiting) if waiting.message.contains("exceeded quota") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .unwrap();
+    let status = web.is_in(Phase::Rejected).await.unwrap();
+    assert_eq!(
+        status.rollback.unwrap().reason,
+        RollbackReason::DeadlineExceeded
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_never_gets_ready_is_taken_back_and_stable_serves_on() {
+    let scene = Scene::new(lab().await, "never").await.unwrap();
+    let spec =
+        json!({"strategy": {"canary": {"steps": [{"replicas": 1}]}}, "progressDeadline": "3s"});
+    let web = scene.workload_with("web", 2, spec).await.unwrap();
+    let sets = SetWatch::begin(&scene.client, &scene.namespace, "app=web").await;
+    web.set_image("web:neverready").await.unwrap();
+    let status = web.is_in(Phase::Rejected).await.unwrap();
+    assert_eq!(
+        status.rollback.unwrap().reason,
+        RollbackReason::DeadlineExceeded
+    );
+    let stable = status.stable.unwrap().hash;
+    assert_eq!(sets.seen()[&stable], [2]);
+}
+
+async fn stalled(web: &Workload) -> String {
+    web.status_when(|status| condition(status, "Stalled").ok_or(format!("{:?}", status.conditions)))
+        .await
+        .unwrap()
+}
+
+fn condition(status: &belay_engine::rollout::RolloutStatus, kind: &str) -> Option<String> {
+    use belay_engine::condition::Truth;
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.kind == kind && condition.status == Truth::True)
+        .map(|condition| condition.message.clone())
+}
+
+fn rollout(name: &str, steps: &Value) -> Rollout {
+    serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name},
+        "spec": {"workloadRef": {"name": name}, "strategy": {"canary": {"steps": steps}}},
+    }))
+    .unwrap()
+}
+
+fn deployment(name: &str, image: &str, strategy: &Value) -> Deployment {
+    serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "strategy": strategy,
+            "template": {"metadata": {"labels": {"app": name}},
+                         "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "main", "image": image}]}}},
+    }))
+    .unwrap()
+}

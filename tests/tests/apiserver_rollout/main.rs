@@ -1,0 +1,18 @@
+//! Rollouts on a real control plane, with Belay installed from its chart. One lab for all of these tests.
+
+mod acts;
+mod canary;
+mod changes;
+mod hold;
+
+use belay_lab::{Lab, Part};
+use belay_tests::stage::Stage;
+
+static STAGE: Stage = Stage::new();
+
+async fn lab() -> &'static Lab {
+    STAGE
+        .lab(|| Lab::builder().with(Part::Prometheus))
+        .await
+        .expect("the lab starts")
+}
