@@ -111,7 +111,7 @@ fn tracing_line(text: &str) {
 }
 
 /// A policy is in force a moment after its creation: waits until a probe is held.
-async fn policies_in_force(lab: &Lab) -> Result<(), Error> {
+pub async fn policies_in_force(lab: &Lab) -> Result<(), Error> {
     let namespace = lab.namespace("probe").await?;
     let client: Client = lab.client()?;
     let api: Api<Deployment> = Api::namespaced(client, &namespace);

@@ -5,10 +5,10 @@ use std::time::Duration;
 use belay_api::Rollout;
 use belay_engine::rollout::status::Phase;
 use belay_lab::wait_for_object;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -88,6 +88,15 @@ impl Workload {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// Its ReplicaSets as they are now, whoever controls them.
+    pub async fn sets(&self) -> Result<Vec<SetView>, Error> {
+        let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api
+            .list(&ListParams::default().labels(&format!("app={}", self.name)))
+            .await?;
+        Ok(list.items.into_iter().map(SetView::of).collect())
+    }
+
     /// Asks for another image, as `kubectl set image` does.
     pub async fn set_image(&self, image: &str) -> Result<(), Error> {
         let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}});
@@ -132,5 +141,41 @@ impl Workload {
         )
         .await
         .map_err(Error::from)
+    }
+}
+
+/// A ReplicaSet, as tests look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetView {
+    /// Name.
+    pub name: String,
+    /// Kind of the controlling owner.
+    pub owner: String,
+    /// Image of the first container.
+    pub image: String,
+    /// Pods that it is to have.
+    pub desired: i32,
+}
+
+impl SetView {
+    fn of(set: ReplicaSet) -> Self {
+        let owner = set
+            .owner_references()
+            .iter()
+            .find(|owner| owner.controller == Some(true))
+            .map(|owner| owner.kind.clone());
+        let name = set.name_any();
+        let spec = set.spec.unwrap_or_default();
+        let containers = spec
+            .template
+            .and_then(|template| template.spec)
+            .map(|pod| pod.containers);
+        let image = containers.and_then(|containers| containers.into_iter().next()?.image);
+        Self {
+            name,
+            owner: owner.unwrap_or_default(),
+            image: image.unwrap_or_default(),
+            desired: spec.replicas.unwrap_or_default(),
+        }
     }
 }
