@@ -10,7 +10,9 @@ use jiff::Timestamp;
 
 use super::{
     super::{
-        Measure, reason,
+        Measure,
+        plan::Approval,
+        reason,
         status::{Phase, RollbackReason},
     },
     clock::{after, show},
@@ -23,6 +25,9 @@ use crate::gate::{
 
 /// Beyond two intervals and this long a gate's last measurement is too old to go forward on.
 const FRESHNESS_SLACK: Duration = Duration::from_secs(30);
+
+/// A transition that is due within this time brings a first pass along; people need not see it earlier.
+const WRITTEN_SOON: Duration = Duration::from_secs(10);
 
 /// A gate with its standing of this moment.
 pub(super) struct Live<'a> {
@@ -77,11 +82,8 @@ pub(super) fn fold(pass: &mut Pass<'_>) {
             .unwrap_or_else(|| GateState::unmeasured(policy));
         let folded = gate::fold(policy, &known, &pass.seen.readings, window);
         measure(pass, policy, &folded.state, window);
-        persisted.push(if worth_writing(&known, &folded) {
-            folded.state.clone()
-        } else {
-            known
-        });
+        let worth = worth_writing(&known, &folded) && !brought_along(pass, &known, &folded);
+        persisted.push(if worth { folded.state.clone() } else { known });
         pass.live.push(Live {
             policy,
             state: folded.state,
@@ -110,6 +112,31 @@ fn segment_start(pass: &Pass<'_>) -> Option<Timestamp> {
     match pass.next.phase {
         Phase::Progressing => pass.next.step.as_ref().and_then(|step| step.ready_at),
         _ => pass.next.phase_since,
+    }
+}
+
+/// A first pass is no news of its own when the end of the hold, near by, will write it down anyway.
+fn brought_along(pass: &Pass<'_>, known: &GateState, folded: &Folded) -> bool {
+    let first_pass = known.verdict == Verdict::Continue
+        && folded.state.verdict == Verdict::Pass
+        && known.failures == folded.state.failures
+        && folded.pending < MAX_PENDING;
+    let near = hold_until(pass).is_some_and(|until| until <= after(pass.now, WRITTEN_SOON));
+    first_pass && near && pass.next.paused.is_none()
+}
+
+/// When the present step's or bake's own time is over; a promotion ends by itself.
+fn hold_until(pass: &Pass<'_>) -> Option<Timestamp> {
+    let plan = pass.plan()?;
+    match pass.next.phase {
+        Phase::Progressing => {
+            let state = pass.next.step.as_ref()?;
+            let step = plan.steps.get(state.index as usize)?;
+            let approved = step.approval == Approval::NotRequired || state.approved_by.is_some();
+            approved.then_some(after(state.ready_at?, step.hold))
+        }
+        Phase::Promoting => Some(pass.now),
+        _ => Some(after(pass.next.phase_since?, plan.bake)),
     }
 }
 

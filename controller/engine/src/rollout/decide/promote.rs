@@ -50,11 +50,14 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     if settled(pass, deployment, &candidate, course) {
         gates::new_segment(pass);
         pass.enter(Phase::Baking);
-        let message = format!(
-            "Everything runs {}; it is watched until the bake is over.",
-            candidate.version.version
-        );
-        return pass.normal(reason::BAKING, message);
+        if pass.plan().is_some_and(|plan| !plan.bake.is_zero()) {
+            let message = format!(
+                "Everything runs {}; it is watched until the bake is over.",
+                candidate.version.version
+            );
+            pass.normal(reason::BAKING, message);
+        }
+        return;
     }
     if !stuck(pass, &candidate) {
         let problem = deployment

@@ -42,6 +42,23 @@ fn a_passing_measurement_that_changes_nothing_costs_no_write() {
 }
 
 #[test]
+fn a_first_pass_shortly_before_the_end_of_the_hold_is_written_with_the_next_step() {
+    let mut bench = canary(|plan| plan.steps[0].hold = Duration::from_secs(15));
+    let before = bench.status.clone();
+    bench.after(10).pass().decide();
+    assert_eq!(bench.status, before);
+    bench.after(5).decide();
+    assert_eq!(bench.status.step_text.as_deref(), Some("2/2"));
+}
+
+#[test]
+fn a_first_pass_in_a_long_hold_is_written_at_once() {
+    let mut bench = canary(|plan| plan.steps[0].hold = Duration::from_secs(60));
+    bench.after(10).pass().decide();
+    assert_eq!(bench.status.verdict, Some(Verdict::Pass));
+}
+
+#[test]
 fn one_failure_too_many_removes_the_candidate_in_the_same_pass() {
     let mut bench = canary(|_| {});
     let decision = bench.after(10).fail().decide();
