@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use belay_api::Rollout;
 use belay_lab::{Lab, Program, SharedLab, wait_for};
-use belay_tests::installed::{Installed, NAMESPACE};
+use belay_tests::installed::{Installed, NAMESPACE, workspace_root};
 use k8s_openapi::api::{authorization::v1::SubjectAccessReview, rbac::v1::RoleBinding};
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
@@ -323,6 +323,40 @@ async fn a_rollout_that_can_t_work_is_refused_with_advice_and_a_good_one_gets_it
         Duration::from_secs(600)
     );
     assert!(created.spec.strategy.canary.steps[0].hold.get().is_zero());
+}
+
+#[tokio::test]
+async fn the_readmes_manifests_are_accepted_as_they_stand() {
+    // given the YAML of the README, put into a namespace of this test
+    let lab = lab().await;
+    let namespace = lab.namespace("readme").await.unwrap();
+    let readme = std::fs::read_to_string(workspace_root().join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 2, "the README has lost its examples");
+    let manifests = blocks
+        .join("---\n")
+        .replace("namespace: shop", &format!("namespace: {namespace}"));
+    let file = lab.dir().join("readme.yaml");
+    std::fs::write(&file, manifests).unwrap();
+
+    // when it is applied with strict validation, then the API server takes it
+    let kubectl = lab.program(Program::Kubectl).await.unwrap();
+    let output = Command::new(&kubectl)
+        .args(["apply", "--validate=strict", "--filename"])
+        .arg(&file)
+        .env("KUBECONFIG", lab.kubeconfig_path())
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]

@@ -349,4 +349,39 @@ async fn somebody_without_the_verb_is_turned_away_by_name() {
         .await;
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.err.contains("ana"), "{refused:?}");
+
+    // when that person may make Actions, but was not given the verb, then admission says which one is missing
+    let role = json!({
+        "metadata": {"name": "actions"},
+        "rules": [{"apiGroups": ["belay.dev"], "resources": ["actions"], "verbs": ["create"]}],
+    });
+    let binding = json!({
+        "metadata": {"name": "actions"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "actions"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ana"}],
+    });
+    let client = lab.client().unwrap();
+    let parameters = kube::api::PostParams::default();
+    let roles = Api::<k8s_openapi::api::rbac::v1::Role>::namespaced(client.clone(), namespace);
+    roles
+        .create(&parameters, &serde_json::from_value(role).unwrap())
+        .await
+        .unwrap();
+    let bindings = Api::<k8s_openapi::api::rbac::v1::RoleBinding>::namespaced(client, namespace);
+    bindings
+        .create(&parameters, &serde_json::from_value(binding).unwrap())
+        .await
+        .unwrap();
+    let told = wait_for("the policy's own sentence", SOON, || async {
+        let refused = kubectl
+            .call(&["approve", "web", "-n", namespace, "--as", "ana"])
+            .await;
+        let told = refused
+            .err
+            .contains("that needs the RBAC verb approve on rollouts");
+        told.then_some(refused.code).ok_or(refused.err)
+    })
+    .await
+    .unwrap();
+    assert_eq!(told, 1);
 }

@@ -3,7 +3,7 @@
 //! A newer template arrives paused. While pods of the stable version are left, the promotion is undone: the candidate's
 //! ReplicaSet is taken back, the paused Deployment brings stable to full strength, and the newer template gets its canary.
 //! When the candidate has replaced stable already, the newer template waits for the end of the bake. In neither case is
-//! the user's template overwritten. See docs/decisions/0010-newer-template-during-promotion.md.
+//! the user's template overwritten. See docs/decisions/0012-newer-template-during-promotion.md.
 
 use super::{
     super::{
