@@ -112,3 +112,56 @@ impl Screen {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> Screen {
+        Screen::new(Style {
+            live: true,
+            ..Style::default()
+        })
+    }
+
+    fn lines(count: usize) -> Vec<String> {
+        (1..=count).map(|n| format!("line {n}")).collect()
+    }
+
+    #[test]
+    fn a_drawing_takes_the_place_of_the_one_before() {
+        // given three lines on the screen
+        let (mut screen, mut out) = (live(), Vec::new());
+        screen.draw(&lines(3), &mut out).unwrap();
+        assert!(!String::from_utf8_lossy(&out).contains("\u{1b}[3F"));
+        out.clear();
+
+        // when two are drawn
+        screen.draw(&lines(2), &mut out).unwrap();
+
+        // then the cursor goes up three lines and everything below is cleared first
+        let drawn = String::from_utf8(out).unwrap();
+        let up = drawn.find("\u{1b}[3F").unwrap();
+        let clear = drawn.find("\u{1b}[J").unwrap();
+        let text = drawn.find("line 1\n").unwrap();
+        assert!(up < clear && clear < text, "{drawn:?}");
+        assert_eq!(screen.drawn, 2);
+    }
+
+    #[test]
+    fn a_view_that_is_higher_than_the_terminal_is_cut() {
+        let (mut screen, mut out) = (live(), Vec::new());
+        screen.draw(&lines(5000), &mut out).unwrap();
+        assert!(screen.drawn < 1000, "{}", screen.drawn);
+    }
+
+    #[test]
+    fn without_a_terminal_equal_lines_are_printed_once() {
+        let (mut screen, mut out) = (Screen::new(Style::default()), Vec::new());
+        for line in ["a", "a", "b"] {
+            screen.print(line, &mut out).unwrap();
+        }
+        let printed = String::from_utf8(out).unwrap();
+        assert_eq!(printed.lines().count(), 2, "{printed:?}");
+    }
+}
