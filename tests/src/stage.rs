@@ -9,7 +9,8 @@ use belay::{
     lease::LeaseSettings,
     runtime::{self, Settings},
 };
-use belay_api::names::ROLLOUT_LABEL;
+use belay_api::{Action, names::ROLLOUT_LABEL};
+use belay_engine::rollout::observed::Hold;
 use belay_lab::{Lab, LabBuilder, SharedLab, wait_for};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -30,14 +31,25 @@ const IN_FORCE_WITHIN: Duration = Duration::from_secs(30);
 /// A lab with Belay, started by the first test that asks for it.
 pub struct Stage {
     lab: SharedLab,
+    hold: Hold,
     installed: OnceCell<Installed>,
 }
 
 impl Stage {
     /// Not started yet.
     pub const fn new() -> Self {
+        Self::with(Hold::Admission)
+    }
+
+    /// Not started yet; its lab has no `MutatingAdmissionPolicy`, so that there is no hold policy to wait for.
+    pub const fn without_hold_policy() -> Self {
+        Self::with(Hold::AlwaysPaused)
+    }
+
+    const fn with(hold: Hold) -> Self {
         Self {
             lab: SharedLab::new(),
+            hold,
             installed: OnceCell::const_new(),
         }
     }
@@ -48,7 +60,9 @@ impl Stage {
         self.installed
             .get_or_try_init(|| async {
                 let installed = Installed::chart(lab, &[]).await?;
-                policies_in_force(lab).await?;
+                if self.hold == Hold::Admission {
+                    policies_in_force(lab).await?;
+                }
                 act(settings(&installed, "stage").await?)?;
                 Ok::<_, Error>(installed)
             })
@@ -148,5 +162,34 @@ pub async fn policies_in_force(lab: &Lab) -> Result<(), Error> {
     .await?;
     api.delete("probe", &kube::api::DeleteParams::default())
         .await?;
+    acts_in_force(lab, &namespace).await
+}
+
+/// The policies on Actions know the new kind a moment after the rest.
+async fn acts_in_force(lab: &Lab, namespace: &str) -> Result<(), Error> {
+    let api: Api<Action> = Api::namespaced(lab.client()?, namespace);
+    let probe = serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "Action", "metadata": {"name": "probe"},
+        "spec": {"target": {"kind": "Rollout", "name": "nobody"}, "verb": "Pause"},
+    }))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait_for(
+        "the policies on Actions to be in force",
+        IN_FORCE_WITHIN,
+        || async {
+            let made = api
+                .create(&dry_run, &probe)
+                .await
+                .map_err(|error| error.to_string())?;
+            made.spec
+                .actor
+                .map(drop)
+                .ok_or_else(|| "nobody is named".to_owned())
+        },
+    )
+    .await?;
     Ok(())
 }

@@ -148,16 +148,21 @@ impl Shell {
         sets: &[Set],
         status: &RolloutStatus,
     ) -> bool {
-        let owned = |set: &&Set| set.view.owner == Owner::Deployment;
-        let knows_template = sets
+        let view = &workload.view;
+        let of_template: Vec<&Set> = sets
             .iter()
-            .filter(owned)
-            .any(|set| set.view.template.digest == workload.view.template.digest);
+            .filter(|set| set.view.owner == Owner::Deployment)
+            .filter(|set| set.view.template.digest == view.template.digest)
+            .collect();
+        let knows_template = !of_template.is_empty();
         let knows_stable = match &status.stable {
             Some(stable) => sets.iter().any(|set| set.view.hash == stable.hash),
             None => knows_template,
         };
-        let missing = !knows_stable || !workload.view.paused && !knows_template;
+        // Un-paused past Belay, the Deployment controller may have made a set of its own beside a candidate.
+        let known_pods: i32 = of_template.iter().map(|set| set.view.total).sum();
+        let knows_pods = view.updated_replicas <= known_pods;
+        let missing = !knows_stable || !view.paused && !(knows_template && knows_pods);
         missing && self.looked.first_look(rollout_uid, workload)
     }
 

@@ -30,7 +30,7 @@ pub trait Reconciler<K>: Send + Sync + 'static {
     /// Brings one object one pass further. `Some` is the time after which to look again even if nothing changes.
     fn reconcile(&self, object: Arc<K>) -> impl Future<Output = Result<Option<Duration>>> + Send;
 
-    /// Hears of every event of the watch, before the object is looked at.
+    /// Hears of every event of the watch, once the store has it and before the object is looked at.
     fn seen(&self, event: &watcher::Event<K>);
 }
 
@@ -77,9 +77,10 @@ where
         R::NAME,
     )
     .map(move |event| {
-        hearing.seen(&event);
         let event = event.modify(|object| object.managed_fields_mut().clear());
         writer.apply_watcher_event(&event);
+        // Only now: who hears that the watch has caught up relies on the store for it.
+        hearing.seen(&event);
         Ok(event)
     })
     .applied_objects()

@@ -1,4 +1,12 @@
 //! Rollouts on a real control plane, with Belay installed from its chart. One lab for all of these tests.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 mod acts;
 mod canary;

@@ -1,0 +1,107 @@
+//! Rollouts on an API server without `MutatingAdmissionPolicy`: governed Deployments stay paused while idle too.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+use belay_api::Action;
+use belay_engine::rollout::status::Phase;
+use belay_lab::{Lab, wait_for_object};
+use belay_tests::{
+    scene::{SOON, Scene},
+    stage::Stage,
+    watching::{SetWatch, pods},
+    workload::Workload,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::PostParams;
+use serde_json::json;
+
+static STAGE: Stage = Stage::without_hold_policy();
+
+async fn lab() -> &'static Lab {
+    STAGE
+        .lab(|| Lab::builder().without_mutating_admission_policy())
+        .await
+        .expect("the lab starts")
+}
+
+async fn paused(web: &Workload) {
+    wait_for_object(&web.deployments(), "web", SOON, |d: Option<&Deployment>| {
+        let paused = d.and_then(|d| d.spec.as_ref()?.paused);
+        if paused == Some(true) {
+            Ok(())
+        } else {
+            Err(format!("paused: {paused:?}"))
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_deployment_stays_paused_scales_and_is_canaried_all_the_same() {
+    let scene = Scene::new(lab().await, "fallback").await.unwrap();
+    let steps = json!([{"weight": 50, "approval": true}]);
+    let web = scene.workload("web", 2, &steps, &[]).await.unwrap();
+    paused(&web).await;
+    // Paused, it still follows its replicas.
+    web.patch(json!({"spec": {"replicas": 3}})).await.unwrap();
+    wait_for_object(&web.deployments(), "web", SOON, |d: Option<&Deployment>| {
+        let available = d.and_then(|d| d.status.as_ref()?.available_replicas);
+        if available == Some(3) {
+            Ok(())
+        } else {
+            Err(format!("{available:?}"))
+        }
+    })
+    .await
+    .unwrap();
+    let sets = SetWatch::begin(&scene.client, &scene.namespace, "app=web").await;
+    // A new version is canaried, its pods are kept, and the Deployment is paused again.
+    web.set_image("web:v2").await.unwrap();
+    let status = web.waits_for("Approval").await.unwrap();
+    let hash = status.candidate.unwrap().version.hash;
+    let labels = format!("pod-template-hash={hash}");
+    let canaries = pods(&scene.client, &scene.namespace, &labels)
+        .await
+        .unwrap();
+    let stable = status.stable.unwrap().hash;
+    assert_eq!(sets.seen()[&stable], [3]);
+    let api = scene.api::<Action>();
+    let approve = serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "Action", "metadata": {"name": "approve"},
+        "spec": {"target": {"kind": "Rollout", "name": "web"}, "verb": "Approve", "actor": "lab-admin"},
+    }))
+    .unwrap();
+    api.create(&PostParams::default(), &approve).await.unwrap();
+    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+    paused(&web).await;
+    let after = pods(&scene.client, &scene.namespace, "app=web")
+        .await
+        .unwrap();
+    assert!(canaries.keys().all(|uid| after.contains_key(uid)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_must_name_itself_and_cannot_name_another() {
+    let scene = Scene::new(lab().await, "named").await.unwrap();
+    scene
+        .workload("web", 1, &json!([{"weight": 50}]), &[])
+        .await
+        .unwrap();
+    let nobody = scene
+        .make_action(&scene.client, "web", "Pause")
+        .await
+        .unwrap_err();
+    assert!(
+        nobody
+            .to_string()
+            .contains("spec.actor must be who makes this Action: lab-admin"),
+        "{nobody}"
+    );
+}
