@@ -115,7 +115,8 @@ async fn a_controller_killed_at_any_moment_leads_to_the_right_end() {
         })
         .await
         .unwrap();
-        let grown = good_sets.seen();
+        let mut grown = good_sets.seen();
+        grown.retain(|_, desired| desired.iter().any(|pods| *pods > 0));
         assert_eq!(
             grown.len(),
             2,
@@ -216,7 +217,7 @@ async fn while_prometheus_is_away_the_rollout_holds_and_says_so_and_then_goes_on
     let scene = Scene::new(stage.lab, "prometheus").await.unwrap();
     let _controller = stage.controller("steady").await;
     scene.gate("good", "vector(0)").await.unwrap();
-    let steps = json!([{"weight": 20, "hold": "1s"}, {"weight": 50, "hold": "1s"}]);
+    let steps = json!([{"weight": 20}, {"weight": 50}]);
     let web = scene.workload("web", 4, &steps, &["good"]).await.unwrap();
     // When Prometheus goes away in mid-canary.
     stage.lab.stop(Part::Prometheus).await.unwrap();
