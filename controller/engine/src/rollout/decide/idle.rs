@@ -61,11 +61,24 @@ fn stable(pass: &mut Pass<'_>, deployment: &Deployment) {
             let message = format!("The pods of the first version must become available{problem}.");
             pass.wait(reason::FIRST_VERSION, message);
         }
+        // Healthy is a promise that the next template is held.
+        Phase::Pending if !is_held(pass, deployment) => {
+            let message = "The workload is being labelled, so that its next version is held.";
+            pass.wait(reason::HOLDING, message.to_owned());
+        }
         _ => pass.enter(Phase::Healthy),
     }
     if let Err(why) = &pass.plan {
         let why = why.clone();
         pass.stall(reason::SPEC_REFUSED, why);
+    }
+}
+
+/// Whether a change of the template would be held.
+fn is_held(pass: &Pass<'_>, deployment: &Deployment) -> bool {
+    match pass.seen.hold {
+        Hold::Admission => deployment.labelled,
+        Hold::AlwaysPaused => deployment.labelled && deployment.paused,
     }
 }
 

@@ -6,8 +6,14 @@ fn a_first_template_is_recorded_without_a_canary() {
     let mut bench = Bench::new();
     let decision = bench.decide();
     assert_eq!(decision.effects, [Effect::Adopt]);
-    assert_eq!((bench.status.phase, bench.stable()), (Phase::Healthy, "v1"));
     assert_eq!(bench.events, [reason::ADOPTED]);
+    // Healthy is a promise that the next template is held, and so comes only once the label is seen.
+    assert_eq!(
+        (bench.status.phase, bench.waits_for()),
+        (Phase::Pending, reason::HOLDING)
+    );
+    bench.settle();
+    assert_eq!((bench.status.phase, bench.stable()), (Phase::Healthy, "v1"));
 }
 
 #[test]
