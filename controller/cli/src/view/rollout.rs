@@ -1,19 +1,13 @@
 //! A Rollout: as a row, as a live view of its steps, and its history.
 
-use std::fmt::Write as _;
-
-use belay_api::{Rollout, rollout::Step};
+use belay_api::Rollout;
 use belay_engine::{
     action::Verb,
-    rollout::status::{Phase, RolloutStatus, StepState, Track, Version},
+    rollout::status::{Phase, RolloutStatus, Track, Version},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{
-    gates,
-    signs::{Mark, line, verdict_tone},
-};
+use super::{gates, signs::verdict_tone, steps};
 use crate::{
     history,
     output::{Entry, Style, Tone},
@@ -74,7 +68,7 @@ impl Subject for Rollout {
         lines.extend(paused(&status, now, style));
         if status.candidate.is_some() {
             lines.push(String::new());
-            lines.extend(steps(self, &status, now, style));
+            lines.extend(steps::lines(self, &status, now, style));
         }
         let gates = gates::lines(&status.gates, style);
         if !gates.is_empty() {
@@ -146,9 +140,18 @@ fn versions(status: &RolloutStatus, now: Timestamp, style: Style) -> Vec<String>
         );
         lines.push(field("candidate", &text, style));
     }
-    if let (Some(weight), Some(count)) = (status.weight_percent, status.candidate_replicas) {
-        let text = format!("{} on {} of the candidate", percent(weight), pods(count));
-        lines.push(field("weight", &text, style));
+    if let Some(weight) = status.weight_percent {
+        // In a promotion the Deployment, and not the step, says how many pods there are.
+        let pods = status
+            .candidate_replicas
+            .filter(|_| status.phase == Phase::Progressing)
+            .map(|count| format!(" on {} of the candidate", steps::pods(count)))
+            .unwrap_or_default();
+        lines.push(field(
+            "weight",
+            &format!("{}{pods}", percent(weight)),
+            style,
+        ));
     }
     lines
 }
@@ -157,98 +160,6 @@ fn paused(status: &RolloutStatus, now: Timestamp, style: Style) -> Option<String
     let paused = status.paused.as_ref()?;
     let text = format!("by {}, {} ago", paused.by, span::between(paused.at, now));
     Some(field("paused", &style.paint(Tone::Busy, &text), style))
-}
-
-fn steps(rollout: &Rollout, status: &RolloutStatus, now: Timestamp, style: Style) -> Vec<String> {
-    let steps = &rollout.spec.strategy.canary.steps;
-    let at = status.step.as_ref();
-    let index = at.map_or(0, |step| step.index as usize);
-    let trying = status.phase == Phase::Progressing;
-    let failed = matches!(status.phase, Phase::RollingBack | Phase::Rejected);
-    let mut lines: Vec<String> = steps
-        .iter()
-        .enumerate()
-        .map(|(i, step)| {
-            let (sign, note) = if !trying && !failed || i < index {
-                (Mark::Done, String::new())
-            } else if i > index {
-                (Mark::Ahead, String::new())
-            } else if failed {
-                (Mark::Failed, String::new())
-            } else {
-                (
-                    Mark::Now,
-                    at.map(|at| progress(step, at, now)).unwrap_or_default(),
-                )
-            };
-            line(
-                sign,
-                &format!("{}  {}", i + 1, describe(step)),
-                &note,
-                style,
-            )
-        })
-        .collect();
-    let stage = |mine: Phase, over: &[Phase]| {
-        if status.phase == mine {
-            Mark::Now
-        } else if over.contains(&status.phase) {
-            Mark::Done
-        } else {
-            Mark::Ahead
-        }
-    };
-    let promotion = stage(Phase::Promoting, &[Phase::Baking]);
-    lines.push(line(promotion, "   promotion", "", style));
-    let bake = rollout
-        .spec
-        .verification
-        .as_ref()
-        .and_then(|verification| verification.after_promotion.as_ref());
-    if let Some(after) = bake {
-        let text = format!("   bake {}", after.bake);
-        lines.push(line(stage(Phase::Baking, &[]), &text, "", style));
-    }
-    lines
-}
-
-fn describe(step: &Step) -> String {
-    let mut text = match (&step.weight, &step.replicas) {
-        (Some(weight), _) => format!("weight {weight} %"),
-        (None, Some(IntOrString::Int(count))) => pods(*count),
-        (None, Some(IntOrString::String(share))) => format!("{share} of the pods"),
-        (None, None) => String::new(),
-    };
-    if !step.hold.get().is_zero() {
-        let _ = write!(text, ", hold {}", step.hold);
-    }
-    if step.approval {
-        text.push_str(", approval");
-    }
-    text
-}
-
-fn progress(step: &Step, at: &StepState, now: Timestamp) -> String {
-    let Some(ready) = at.ready_at else {
-        return format!("pods not ready for {}", span::between(at.entered_at, now));
-    };
-    let mut notes = vec![format!("ready for {}", span::between(ready, now))];
-    match (
-        &at.skipped_by,
-        ready.checked_add(jiff::SignedDuration::try_from(step.hold.get()).unwrap_or_default()),
-    ) {
-        (Some(by), _) => notes.push(format!("hold skipped by {by}")),
-        (None, Ok(end)) if end > now => {
-            notes.push(format!("{} of the hold left", span::between(now, end)));
-        }
-        _ => {}
-    }
-    match &at.approved_by {
-        Some(by) => notes.push(format!("approved by {by}")),
-        None if step.approval => notes.push("needs approval".to_owned()),
-        None => {}
-    }
-    notes.join(", ")
 }
 
 /// What is waited for, and the last rollback as long as it is what people see.
@@ -318,14 +229,6 @@ fn long_version(version: &Version) -> String {
         version.hash.clone()
     } else {
         format!("{} ({})", version.version, version.hash)
-    }
-}
-
-fn pods(count: i32) -> String {
-    if count == 1 {
-        "1 pod".to_owned()
-    } else {
-        format!("{count} pods")
     }
 }
 

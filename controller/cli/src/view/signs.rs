@@ -10,6 +10,7 @@ pub(crate) enum Mark {
     Done,
     Now,
     Failed,
+    Skipped,
     Ahead,
 }
 
@@ -19,6 +20,7 @@ fn mark(mark: Mark, style: Style) -> String {
         Mark::Done => ("✔", "[x]", Tone::Good),
         Mark::Now => ("▶", "[>]", Tone::Busy),
         Mark::Failed => ("✘", "[!]", Tone::Bad),
+        Mark::Skipped => ("–", "[-]", Tone::Faint),
         Mark::Ahead => ("○", "[ ]", Tone::Faint),
     };
     style.paint(tone, if style.signs { sign } else { plain })
@@ -28,7 +30,7 @@ fn mark(mark: Mark, style: Style) -> String {
 pub(crate) fn line(sign: Mark, text: &str, note: &str, style: Style) -> String {
     let text = format!("{text:<36}");
     let text = match sign {
-        Mark::Ahead => style.paint(Tone::Faint, text.trim_end()),
+        Mark::Ahead | Mark::Skipped => style.paint(Tone::Faint, text.trim_end()),
         _ => text,
     };
     format!("  {} {text}{note}", mark(sign, style))

@@ -22,7 +22,7 @@ fn progressing() -> Rollout {
             "stable": {"digest": "aa", "hash": "bcdfghjklm", "version": "v1"},
             "candidate": {"digest": "bb", "hash": "nqprstbcdf", "version": "v2", "startedAt": "2026-11-01T11:50:00Z"},
             "step": {"index": 1, "enteredAt": "2026-11-01T11:56:00Z", "readyAt": "2026-11-01T11:56:50Z"},
-            "asked": {"digest": "bb", "generation": 4},
+            "asked": {"uid": "1", "digest": "bb", "generation": 4},
             "stepText": "2/3",
             "weightPercent": 25,
             "candidateReplicas": 4,
@@ -121,9 +121,24 @@ fn a_bypassed_hold_and_a_pause_are_told() {
     assert!(view.contains("somebody un-paused the workload"), "{view}");
     assert!(view.contains("paused      by ana, 1m ago"), "{view}");
     assert!(
-        view.contains("[x] 3  60% of the pods\n  [>]    promotion"),
+        view.contains("[-] 3  60% of the pods\n  [>]    promotion"),
         "{view}"
     );
+}
+
+#[test]
+fn a_bake_shows_what_is_left_of_it() {
+    let mut rollout = progressing();
+    let status = rollout.status.as_mut().unwrap();
+    status.phase = Phase::Baking;
+    status.phase_since = Some("2026-11-01T11:55:00Z".parse().unwrap());
+    status.step = None;
+    let view = view(&rollout);
+    assert!(view.contains("[x] 1  weight 5 %, hold 2m\n"), "{view}");
+    assert!(view.contains("[x]    promotion\n"), "{view}");
+    assert!(view.contains("[>]    bake 10m"), "{view}");
+    assert!(view.contains("7m left"), "{view}");
+    assert!(view.contains("weight      25 %\n"), "{view}");
 }
 
 #[test]
