@@ -191,7 +191,7 @@ async fn the_owner_of_a_namespace_can_let_releases_in_and_only_there() {
         ("impersonate", "/serviceaccounts:deployer"),
         ("get", "/secrets:git"),
         ("create", "/secrets"),
-        ("patch", "/configmaps"),
+        ("update", "/configmaps"),
     ] {
         assert!(
             may(&admin, CONTROLLER, verb, resource, &mine).await,

@@ -154,13 +154,13 @@ fn tenant() -> Role {
             rule(
                 "",
                 &["secrets"],
-                &["get", "list", "create", "update", "patch", "delete"],
+                &["get", "list", "create", "delete"],
                 "credentials that Releases and gates name; verified renders, to roll back to",
             ),
             rule(
                 "",
                 &["configmaps"],
-                &["get", "list", "create", "update", "patch", "delete"],
+                &["get", "create", "update"],
                 "inventories of what a Release has applied",
             ),
         ],
