@@ -169,6 +169,47 @@ async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_
 }
 
 #[tokio::test]
+async fn on_a_cluster_without_mutating_policies_the_chart_installs_and_leaves_them_out() {
+    // given an API server that can't change objects by policy
+    let lab = Lab::builder()
+        .nodes(1)
+        .without_mutating_admission_policy()
+        .start()
+        .await
+        .unwrap();
+    let helm = lab.program(Program::Helm).await.unwrap();
+
+    // when the chart is installed
+    let install = [
+        "install",
+        "belay",
+        "charts/belay",
+        "--namespace",
+        NAMESPACE,
+        "--create-namespace",
+    ];
+    run(&lab, &helm, &install).await.unwrap();
+
+    // then the validating policies are there, and what Belay needs to do without the others
+    let kubectl = lab.program(Program::Kubectl).await.unwrap();
+    let policies = ["get", "validatingadmissionpolicies", "--output", "name"];
+    let found = run(&lab, &kubectl, &policies).await.unwrap();
+    assert!(found.contains("guard.rollouts.belay.dev"), "{found}");
+    let manifest = run(
+        &lab,
+        &helm,
+        &["get", "manifest", "belay", "--namespace", NAMESPACE],
+    )
+    .await
+    .unwrap();
+    assert!(
+        !manifest.contains("kind: MutatingAdmissionPolicy"),
+        "{manifest}"
+    );
+    lab.down().await.unwrap();
+}
+
+#[tokio::test]
 async fn values_that_can_t_work_are_refused_by_name_before_anything_is_installed() {
     let lab = lab().await;
     let helm = lab.program(Program::Helm).await.unwrap();
