@@ -320,7 +320,7 @@ async fn a_rollout_that_can_t_work_is_refused_with_advice_and_a_good_one_gets_it
 
     assert_eq!(
         created.spec.progress_deadline.get(),
-        Duration::from_secs(600)
+        Duration::from_mins(10)
     );
     assert!(created.spec.strategy.canary.steps[0].hold.get().is_zero());
 }

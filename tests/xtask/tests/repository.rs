@@ -123,10 +123,12 @@ fn the_chart_has_the_version_of_the_workspace() {
 #[test]
 fn source_files_stay_readable_in_one_sitting() {
     const LINES: usize = 500;
+    /// Lists that are read by looking things up in them.
+    const LISTS: [&str; 1] = ["tests/sim/src/mutants.rs"];
     let long: Vec<String> = with_ending("rs")
         .into_iter()
         .map(|(path, text)| (path, text.lines().count()))
-        .filter(|(_, lines)| *lines > LINES)
+        .filter(|(path, lines)| *lines > LINES && !LISTS.iter().any(|list| path.ends_with(list)))
         .map(|(path, lines)| format!("{}: {lines}", path.display()))
         .collect();
     assert!(long.is_empty(), "longer than {LINES} lines: {long:#?}");
