@@ -198,7 +198,7 @@ impl World {
         let Some(new) = self.new_set(workload) else {
             let total: i32 = owned.iter().map(|name| self.desired(name)).sum();
             let first = (most - total).clamp(0, replicas);
-            let hash = self.unique("native");
+            let hash = self.native_hash(workload.content);
             self.tell(|_| format!("deployment controller: makes {hash} with {first}"));
             self.add_set(workload.content, Owner::Deployment, &hash, first);
             let name = format!("app-{hash}");
@@ -222,6 +222,16 @@ impl World {
         self.shrink_old(workload, &new, &olds)
             || self.clean_up_when_complete(workload, &new, &olds)
             || renewed
+    }
+
+    /// The same for the same content, unless that name is taken by a ReplicaSet that is not the Deployment's.
+    fn native_hash(&mut self, content: usize) -> String {
+        let hash = format!("native-{content}");
+        if self.sets.contains_key(&format!("app-{hash}")) {
+            self.unique(&hash)
+        } else {
+            hash
+        }
     }
 
     fn shrink_old(&mut self, workload: &Workload, new: &str, olds: &[String]) -> bool {

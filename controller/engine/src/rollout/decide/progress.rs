@@ -43,8 +43,10 @@ fn ended_by_the_workload(
 ) -> Option<(RollbackReason, String)> {
     let version = &candidate.version.version;
     if pass.asks_for(deployment, &candidate.version) {
-        let asleep = deployment.replicas == 0 && candidate.track != Track::Fast;
-        return asleep.then(|| {
+        // Stable without pods was scaled to zero too, and woken or not: the workload's own controller chooses what wakes.
+        let asleep =
+            deployment.replicas == 0 || pass.stable_set().is_some_and(|set| set.desired == 0);
+        return (asleep && candidate.track != Track::Fast).then(|| {
             let message =
                 format!("The workload was scaled to zero during the canary of {version}.");
             (RollbackReason::ScaledToZero, message)

@@ -142,7 +142,7 @@ fn natively(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -
         return on_the_way_until(idle::settled(pass, deployment));
     }
     if deployment.paused {
-        return held(pass, deployment);
+        return held(pass, deployment, rollback);
     }
     if pass.asks_for(deployment, &rollback.from) {
         if rollback.promoted {
@@ -164,11 +164,15 @@ fn natively(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -
 }
 
 /// The workload is paused with a template that is not the stable one, which stays as it is if that can be.
-fn held(pass: &mut Pass<'_>, deployment: &Deployment) -> Natively {
+fn held(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -> Natively {
     let stable = pass.stable_desired();
     if clear::take_back_others(pass, deployment) {
         // At zero the Deployment controller may choose another ReplicaSet: then what runs is looked at anew.
         return on_the_way_until(stable == deployment.replicas || stable == 0);
+    }
+    if stable == 0 && !rollback.promoted {
+        // Another version woke in stable's place: that is looked at anew, and nobody's template is touched.
+        return Natively::Back;
     }
     if stable == 0 {
         restore_stable(pass, deployment);

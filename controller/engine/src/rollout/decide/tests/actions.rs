@@ -196,3 +196,52 @@ fn an_undo_that_fails_ends_where_it_began() {
         bench.status.quarantine
     );
 }
+
+#[test]
+fn an_act_from_before_the_candidate_is_not_about_it() {
+    let mut bench = Bench::healthy();
+    let before = bench.now;
+    bench.after(10).apply("v2");
+    bench.settle();
+    bench.act(Verb::Promote);
+    bench.seen.actions[0].created_at = before;
+    bench.decide();
+    assert_eq!(
+        (last(&bench).0, bench.status.phase),
+        (Outcome::Refused, Phase::Progressing)
+    );
+}
+
+#[test]
+fn a_promotion_waits_for_the_canarys_replica_set_to_be_seen() {
+    let mut bench = Bench::healthy();
+    bench.apply("v2");
+    bench.decide();
+    let decision = bench.act(Verb::Promote).decide();
+    assert!(
+        matches!(
+            decision.effects.as_slice(),
+            [
+                Effect::CreateCandidate { replicas: 3, .. },
+                Effect::Acknowledge(_)
+            ]
+        ),
+        "un-pausing now would make a second ReplicaSet: {:?}",
+        decision.effects
+    );
+}
+
+#[test]
+fn an_undo_whose_template_is_cleaned_up_in_between_ends_where_it_began() {
+    let mut bench = Bench::healthy();
+    bench.promote("v2");
+    bench.act(Verb::Undo).decide();
+    let digest = template("v1").digest;
+    bench.seen.sets.retain(|set| set.template.digest != digest);
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.stable(), bench.asked()),
+        (Phase::Healthy, "v2", "v2")
+    );
+    assert!(bench.status.quarantine.is_empty());
+}

@@ -84,3 +84,41 @@ fn another_revision_that_the_deployment_controller_woke_up_becomes_the_baseline(
     );
     assert_eq!(bench.events.last().unwrap(), reason::BASELINE_CHANGED);
 }
+
+#[test]
+fn a_canary_whose_stable_version_went_to_sleep_and_did_not_wake_ends() {
+    let mut bench = Bench::healthy();
+    bench.promote("v2");
+    bench.apply("v3");
+    bench.settle();
+    for (version, pods) in [("v1", 10), ("v2", 0)] {
+        let set = bench.set(version);
+        (set.desired, set.total, set.ready, set.available) = (pods, pods, pods, pods);
+    }
+    bench.settle();
+    assert_eq!(
+        bench.status.rollback.as_ref().unwrap().reason,
+        RollbackReason::ScaledToZero
+    );
+    assert_eq!(
+        (bench.stable(), bench.status.phase),
+        ("v1", Phase::Progressing)
+    );
+}
+
+#[test]
+fn gates_are_measured_when_a_version_that_was_promoted_asleep_wakes() {
+    let mut bench = Bench::healthy();
+    bench.promote("v2");
+    scale(&mut bench, 0);
+    bench.act(Verb::Undo).settle();
+    assert_eq!(
+        (bench.status.phase, bench.decide().measures),
+        (Phase::Baking, vec![])
+    );
+    let set = bench.set("v1");
+    (set.desired, set.total, set.ready, set.available) = (10, 10, 10, 10);
+    scale(&mut bench, 10);
+    bench.settle();
+    assert_eq!(bench.decide().measures.len(), 1);
+}
