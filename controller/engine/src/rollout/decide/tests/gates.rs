@@ -53,7 +53,7 @@ fn a_first_pass_shortly_before_the_end_of_the_hold_is_written_with_the_next_step
 
 #[test]
 fn a_first_pass_in_a_long_hold_is_written_at_once() {
-    let mut bench = canary(|plan| plan.steps[0].hold = Duration::from_secs(60));
+    let mut bench = canary(|plan| plan.steps[0].hold = Duration::from_mins(1));
     bench.after(10).pass().decide();
     assert_eq!(bench.status.verdict, Some(Verdict::Pass));
 }
