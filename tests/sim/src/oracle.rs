@@ -259,8 +259,9 @@ impl World {
         let right = match status.phase {
             Phase::Healthy => *asked == stable.digest && waits.is_empty(),
             // So many versions went past the hold that the only source of the stable template was cleaned up.
-            Phase::RollingBack => {
-                let unheld = self.spice.bypass || self.hold == Hold::AlwaysPaused;
+            Phase::RollingBack | Phase::Pending => {
+                let unheld =
+                    self.spice.bypass || self.spice.sleep || self.hold == Hold::AlwaysPaused;
                 waits == reason::STABLE_LOST && unheld
             }
             Phase::Rejected => {
@@ -284,7 +285,7 @@ impl World {
                 workload.shown.paused
             ));
         }
-        if status.phase == Phase::RollingBack {
+        if waits == reason::STABLE_LOST {
             return Ok(());
         }
         self.settled_sets(&stable.hash, workload.shown.replicas)

@@ -322,7 +322,8 @@ fn abort(pass: &mut Pass<'_>, request: &Request) -> Answer {
 
 fn retry(pass: &mut Pass<'_>, deployment: &Deployment) -> Answer {
     let asked = &deployment.template;
-    if pass.next.phase != Phase::Rejected {
+    // Pending: nothing runs, and the only template left was rejected.
+    if !matches!(pass.next.phase, Phase::Rejected | Phase::Pending) {
         return Err("Nothing that is asked for is rejected.".to_owned());
     }
     if quarantine::lift(&mut pass.next.quarantine, &asked.digest) {

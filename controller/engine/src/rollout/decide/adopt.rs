@@ -9,11 +9,14 @@ use super::{
         reason,
         status::{Phase, Version},
     },
+    clear,
     lookup::{active, is_of, version_of},
     pass::Pass,
 };
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
+    // A candidate of the time before has nothing left to run beside.
+    clear::remove_all(pass);
     if deployment.observed_generation != deployment.generation {
         return wait(pass, "the Deployment controller takes up its newest spec");
     }

@@ -115,3 +115,33 @@ fn rejected_content_let_go_by_break_glass_is_respected_and_watched() {
     bench.after(121).pass().settle();
     assert_eq!((bench.stable(), bench.status.quarantine.len()), ("v2", 0));
 }
+
+#[test]
+fn a_retry_is_the_way_out_when_only_rejected_content_is_left() {
+    let mut bench = rejected();
+    bench.seen.sets.clear();
+    bench.deployment().total_replicas = 0;
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.waits_for()),
+        (Phase::Rejected, reason::STABLE_LOST)
+    );
+    bench.act(Verb::Retry).settle();
+    assert_eq!((bench.status.phase, bench.stable()), (Phase::Healthy, "v2"));
+}
+
+#[test]
+fn a_candidate_whose_workload_was_made_anew_is_removed() {
+    let mut bench = Bench::healthy();
+    bench.apply("v2");
+    bench.settle();
+    bench.seen.sets.retain(|set| set.owner == Owner::Rollout);
+    bench.add_set("v3", Owner::Deployment, "native3", 10);
+    bench.apply("v3");
+    bench.deployment().paused = false;
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.stable(), bench.has_set("v2")),
+        (Phase::Healthy, "v3", false)
+    );
+}
