@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, ValueEnum};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use crate::{Error, Result, lease::LeaseSettings, runtime::Settings};
+use crate::{
+    Error, Result,
+    lease::LeaseSettings,
+    runtime::{GitSettings, Settings},
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +56,23 @@ pub struct Args {
     /// Reconciliations at the same time, per controller.
     #[arg(long, env = "BELAY_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
+    /// Folder for local copies of Git repositories. Only a cache: it may be emptied at any time.
+    #[arg(
+        long,
+        env = "BELAY_CACHE_DIRECTORY",
+        default_value = "/var/cache/belay"
+    )]
+    pub cache_directory: PathBuf,
+    /// The git program: a path, or a name to look up in PATH.
+    #[arg(long, env = "BELAY_GIT", default_value = "git")]
+    pub git_program: PathBuf,
+    /// The kustomize program: a path, or a name to look up in PATH.
+    #[arg(long, env = "BELAY_KUSTOMIZE", default_value = "kustomize")]
+    pub kustomize_program: PathBuf,
+    /// Let Releases name repositories on this machine (file:///…). Only for machines with one user: what this process can read,
+    /// they then can.
+    #[arg(long, env = "BELAY_ALLOW_LOCAL_REPOSITORIES")]
+    pub allow_local_repositories: bool,
 }
 
 impl Args {
@@ -69,6 +90,12 @@ impl Args {
             },
             listen: self.listen,
             concurrency: self.concurrency,
+            git: GitSettings {
+                cache_directory: self.cache_directory,
+                git_program: self.git_program,
+                kustomize_program: self.kustomize_program,
+                allow_local: self.allow_local_repositories,
+            },
             ..Settings::new(kube)
         })
     }

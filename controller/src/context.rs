@@ -6,6 +6,7 @@ use kube::{Api, Client, Resource, core::NamespaceResourceScope};
 
 use crate::{
     lease::Term,
+    links::Links,
     runtime::Settings,
     telemetry::{Metrics, events::Events},
     watch::ServerVersion,
@@ -24,6 +25,8 @@ pub struct Context {
     pub events: Events,
     /// The lease under which this context acts. Every write goes through [`Term::check`] first.
     pub term: Term,
+    /// What the controllers know of each other's objects.
+    pub links: Arc<Links>,
     /// What the API server can do.
     pub server: ServerVersion,
 }

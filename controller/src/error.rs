@@ -32,6 +32,9 @@ pub enum Error {
     /// The cluster is newer than the observation that the decision was based on.
     #[error("the cluster changed in the meantime ({0}); decided anew")]
     Stale(&'static str),
+    /// Something about a Release's objects could not be found out.
+    #[error("{0}")]
+    Release(String),
     /// A stored object lacks what every such object has.
     #[error("{kind} {name} is malformed: {what}")]
     Malformed {
@@ -91,6 +94,7 @@ impl Error {
             Self::Timeout { .. } => "timeout",
             Self::NotLeading => "not_leading",
             Self::Stale(_) => "stale",
+            Self::Release(_) => "release",
             Self::Malformed { .. } | Self::Json(_) => "malformed",
             Self::Listen { .. } | Self::Io(_) | Self::Http(_) | Self::TaskEnded(_) => "internal",
         }

@@ -5,6 +5,7 @@
 //! tests run the same code in their own process.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod args;
 pub mod client;
 pub mod context;
@@ -12,7 +13,9 @@ pub mod error;
 pub mod http;
 pub mod lease;
 pub mod limits;
+pub mod links;
 pub mod prometheus;
+pub mod release;
 pub mod rollout;
 pub mod runtime;
 pub mod telemetry;

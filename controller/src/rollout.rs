@@ -26,17 +26,13 @@ use std::{
 };
 
 use belay_api::Rollout;
-use kube::{
-    ResourceExt as _,
-    runtime::{reflector, watcher::Event},
-};
+use kube::{ResourceExt as _, runtime::watcher::Event};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Context, Error, Result,
-    telemetry::metrics::ControllerLabel,
-    watch::{Drive, Reconciler, Triggers, drive, store::is_newer},
+    watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use hold::HoldState;
 use looked::Looked;
@@ -66,12 +62,9 @@ pub(crate) struct Shell {
 
 /// Runs the Rollout controller until it is stopped.
 pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
-    let (reader, writer) = reflector::store::<Rollout>();
-    let label = ControllerLabel {
-        controller: Shell::NAME,
-    };
-    let depth = context.metrics.queue_depth.get_or_create_owned(&label);
-    let triggers = Triggers::new(depth);
+    let links = &context.links.rollouts;
+    let writer = links.take_writer().ok_or(Error::TaskEnded("rollouts"))?;
+    let (reader, triggers) = (links.store.clone(), links.triggers.clone());
     let mut tasks = JoinSet::new();
     let world = World::start(&context, reader.clone(), triggers.clone(), &mut tasks);
     let counted = context.metrics.rollouts.readings.clone();
@@ -142,9 +135,17 @@ impl Reconciler<Rollout> for Shell {
 
     fn seen(&self, event: &Event<Rollout>) {
         match event {
-            Event::Apply(rollout) | Event::InitApply(rollout) => self.caught_up(rollout),
-            Event::Delete(rollout) => self.forget(rollout),
-            Event::Init | Event::InitDone => {}
+            Event::Apply(rollout) => {
+                self.caught_up(rollout);
+                self.context.links.rollout_changed(rollout);
+            }
+            Event::InitApply(rollout) => self.caught_up(rollout),
+            Event::Delete(rollout) => {
+                self.forget(rollout);
+                self.context.links.rollout_changed(rollout);
+            }
+            Event::InitDone => self.context.links.rollouts_listed(),
+            Event::Init => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: controllers live within one term of leadership. When it ends they are gone, with all that they knew; the next
 //! term reads the cluster anew.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use kube::Client;
 use tokio::task::{JoinHandle, JoinSet};
@@ -13,8 +13,10 @@ use crate::{
     Context, Error, Result, client,
     http::{self, Readiness},
     lease::{Candidate, Held, LeaseSettings, Term},
-    limits, rollout,
-    telemetry::{Metrics, events::Events},
+    limits,
+    links::Links,
+    release, rollout,
+    telemetry::{Metrics, events::Events, metrics::ControllerLabel},
     watch::ServerVersion,
 };
 
@@ -33,6 +35,32 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Reconciliations at the same time, per controller.
     pub concurrency: u16,
+    /// Git and rendering.
+    pub git: GitSettings,
+}
+
+/// Programs and places for Git and rendering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitSettings {
+    /// Folder of the local copies of repositories; a cache.
+    pub cache_directory: PathBuf,
+    /// The git program: a path, or a name to look up in `PATH`.
+    pub git_program: PathBuf,
+    /// The kustomize program: a path, or a name to look up in `PATH`.
+    pub kustomize_program: PathBuf,
+    /// Whether Releases may name repositories on this machine: for machines with one user, and tests.
+    pub allow_local: bool,
+}
+
+impl Default for GitSettings {
+    fn default() -> Self {
+        Self {
+            cache_directory: PathBuf::from("/var/cache/belay"),
+            git_program: PathBuf::from("git"),
+            kustomize_program: PathBuf::from("kustomize"),
+            allow_local: false,
+        }
+    }
 }
 
 impl Settings {
@@ -49,6 +77,7 @@ impl Settings {
             },
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             concurrency: 16,
+            git: GitSettings::default(),
         }
     }
 }
@@ -206,7 +235,13 @@ impl Process {
     /// Runs all controllers under `term`. Returns once they have ended.
     async fn controllers(self, term: Term, stop: CancellationToken) -> Result<()> {
         let server = self.server_version(&stop).await?;
+        let depth = |controller| {
+            let label = ControllerLabel { controller };
+            self.metrics.queue_depth.get_or_create_owned(&label)
+        };
+        let links = Arc::new(Links::new(depth("rollout"), depth("release")));
         let context = Arc::new(Context {
+            links,
             events: Events::start(
                 self.client.clone(),
                 &self.settings.lease.identity,
@@ -221,6 +256,7 @@ impl Process {
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
         // One line for each controller.
         tasks.spawn(rollout::run(Arc::clone(&context), stop.clone()));
+        tasks.spawn(release::run(context, stop.clone()));
         self.ready.set(true);
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap_or(Err(Error::TaskEnded("controller")))?;

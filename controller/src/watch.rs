@@ -52,7 +52,7 @@ impl ServerVersion {
     }
 
     /// How a watch gets its initial list.
-    const fn list_strategy(self) -> InitialListStrategy {
+    pub(crate) const fn list_strategy(self) -> InitialListStrategy {
         if self.minor >= STREAMING_LIST_SINCE {
             InitialListStrategy::StreamingList
         } else {

@@ -96,6 +96,8 @@ impl Installed {
                 "--lease-namespace",
                 NAMESPACE,
             ])
+            .arg("--cache-directory")
+            .arg(self.log_dir.join(format!("{identity}-cache")))
             .args(
                 self.prometheus_url
                     .iter()

@@ -8,6 +8,7 @@ pub mod installed;
 pub mod measure;
 pub mod scene;
 pub mod stage;
+pub mod tenant;
 pub mod watching;
 pub mod workload;
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use belay::{
     lease::LeaseSettings,
-    runtime::{self, Settings},
+    runtime::{self, GitSettings, Settings},
 };
 use belay_api::{Action, names::ROLLOUT_LABEL};
 use belay_engine::rollout::observed::Hold;
-use belay_lab::{Lab, LabBuilder, SharedLab, wait_for};
+use belay_lab::{Lab, LabBuilder, Program, SharedLab, wait_for};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, Client,
@@ -63,7 +63,13 @@ impl Stage {
                 if self.hold == Hold::Admission {
                     policies_in_force(lab).await?;
                 }
-                act(settings(&installed, "stage").await?)?;
+                let mut settings = settings(&installed, "stage").await?;
+                settings.git = GitSettings {
+                    cache_directory: lab.dir().join("git-cache"),
+                    kustomize_program: lab.program(Program::Kustomize).await?,
+                    ..GitSettings::default()
+                };
+                act(settings)?;
                 Ok::<_, Error>(installed)
             })
             .await?;

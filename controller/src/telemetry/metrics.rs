@@ -20,7 +20,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::rollout::metrics::RolloutMetrics;
+use crate::{release::metrics::ReleaseMetrics, rollout::metrics::RolloutMetrics};
 
 /// Label: which controller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +106,8 @@ pub struct Metrics {
     pub events_dropped: Counter,
     /// Metrics of Rollouts.
     pub rollouts: RolloutMetrics,
+    /// Metrics of Releases.
+    pub releases: ReleaseMetrics,
 }
 
 impl Metrics {
@@ -121,6 +123,7 @@ impl Metrics {
             lease_held: Gauge::default(),
             events_dropped: Counter::default(),
             rollouts: RolloutMetrics::new(),
+            releases: ReleaseMetrics::new(),
         };
         metrics.register_all();
         metrics
@@ -166,6 +169,7 @@ impl Metrics {
                 self.events_dropped.clone(),
             );
             self.rollouts.register(r);
+            self.releases.register(r);
         });
     }
 

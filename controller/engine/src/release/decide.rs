@@ -84,7 +84,9 @@ fn drive(pass: &mut Pass<'_>) {
             Phase::Applying => applying::drive(pass),
             Phase::Verifying => verifying::drive(pass),
             Phase::RollingBack => applying::drive_rollback(pass),
-            Phase::Verified | Phase::Rejected | Phase::Refused => settled::drive(pass),
+            Phase::Rehearsing | Phase::Verified | Phase::Rejected | Phase::Refused => {
+                settled::drive(pass);
+            }
         }
         if pass.status.phase == phase {
             return;

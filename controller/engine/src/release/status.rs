@@ -19,6 +19,8 @@ pub enum Phase {
     /// There is no content yet.
     #[default]
     Pending,
+    /// New content is being tried out by dry run; what runs is untouched.
+    Rehearsing,
     /// New content passed its rehearsal and is being applied.
     Applying,
     /// New content is applied; health, Rollouts and gates are awaited.

@@ -163,6 +163,18 @@ fn tenant() -> Role {
                 &["get", "create", "update"],
                 "inventories of what a Release has applied",
             ),
+            rule(
+                BELAY,
+                &["actions"],
+                &["create"],
+                "a retried Release asks its Rollouts to try again, on record like anybody",
+            ),
+            rule(
+                BELAY,
+                &["rollouts"],
+                &["retry"],
+                "a retried Release asks its Rollouts to try again, on record like anybody",
+            ),
         ],
     }
 }

@@ -181,7 +181,10 @@ fn abort(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
 }
 
 fn undo(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
-    if !matches!(pass.status.phase, Phase::Verified | Phase::Refused) {
+    if !matches!(
+        pass.status.phase,
+        Phase::Verified | Phase::Refused | Phase::Rehearsing
+    ) {
         return Err(
             "only a verified version can be undone; while one is brought in, use abort".to_owned(),
         );

@@ -11,7 +11,11 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     put(pass, "Ready", ready, reason, &message);
     match pass.status.phase {
         _ if pass.plan.is_err() => stalled(pass, "SpecRefused", &message),
-        Phase::Pending | Phase::Applying | Phase::Verifying | Phase::RollingBack => {
+        Phase::Pending
+        | Phase::Rehearsing
+        | Phase::Applying
+        | Phase::Verifying
+        | Phase::RollingBack => {
             put(pass, "Reconciling", Truth::True, reason, &message);
             condition::clear(&mut pass.status.conditions, "Stalled");
         }
@@ -44,6 +48,7 @@ fn ready(pass: &mut Pass<'_>) -> (Truth, &'static str, String) {
             return (Truth::True, "Verified", message);
         }
         Phase::Pending => "Pending",
+        Phase::Rehearsing => "Rehearsing",
         Phase::Applying => "Applying",
         Phase::Verifying => "Verifying",
         Phase::RollingBack => "RollingBack",

@@ -18,15 +18,14 @@ pub(super) fn enter(pass: &mut Pass<'_>) {
 }
 
 fn phase(pass: &Pass<'_>) -> Phase {
-    let asked = pass.status.asked.as_ref();
     if pass.status.refused.is_some() {
-        Phase::Refused
-    } else if asked.is_some_and(|asked| {
-        pass.target_digest() != Some(&asked.digest) && pass.quarantined(&asked.digest).is_some()
-    }) {
-        Phase::Rejected
-    } else {
-        Phase::Verified
+        return Phase::Refused;
+    }
+    let asked = pass.status.asked.as_ref();
+    match asked.filter(|asked| pass.target_digest() != Some(&asked.digest)) {
+        None => Phase::Verified,
+        Some(other) if pass.quarantined(&other.digest).is_some() => Phase::Rejected,
+        Some(_) => Phase::Rehearsing,
     }
 }
 
@@ -39,7 +38,11 @@ pub(super) fn unverified(pass: &mut Pass<'_>) {
         }
         pass.wait("Refused", refusal(&refused.revision, &refused.message));
     } else if !failed {
-        pass.enter(Phase::Pending);
+        pass.enter(if pass.rehearsal.is_some() {
+            Phase::Rehearsing
+        } else {
+            Phase::Pending
+        });
     }
     if failed {
         let why = pass

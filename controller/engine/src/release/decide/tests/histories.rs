@@ -105,7 +105,10 @@ fn step(world: &mut World, dice: &mut Dice) {
         if let Effect::Prune { .. } = effect {
             let phase = world.status.phase;
             assert!(
-                matches!(phase, Phase::Verified | Phase::Rejected | Phase::Refused),
+                matches!(
+                    phase,
+                    Phase::Verified | Phase::Rejected | Phase::Refused | Phase::Rehearsing
+                ),
                 "pruned while {phase:?}"
             );
         }
@@ -175,7 +178,7 @@ fn random_histories_keep_the_invariants_and_come_to_rest() {
     let only = std::env::var("BELAY_RELEASE_SEED")
         .ok()
         .map(|seed| seed.parse().unwrap());
-    let seeds: Vec<u64> = only.map_or_else(|| (1..=10_000).collect(), |seed| vec![seed]);
+    let seeds: Vec<u64> = only.map_or_else(|| (1..=4_000).collect(), |seed| vec![seed]);
     for seed in seeds {
         let outcome = std::panic::catch_unwind(|| history(seed));
         assert!(

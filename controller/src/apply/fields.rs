@@ -1,0 +1,68 @@
+//! Which fields of an object are ours, as one short text.
+//!
+//! The API server keeps account of who owns which field. Whoever changes or removes a field that Belay applied takes it out of
+//! Belay's account, and nothing else does: not a status, not an autoscaler's field that is not in the source, not a label of
+//! somebody else. So a changed account means drift, and a watch on metadata is enough to see it.
+
+use belay_api::names::FIELD_MANAGER;
+use belay_engine::digest::Digest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+
+/// A text that changes when the set of fields that Belay applied changes; nothing if it applied none.
+pub fn fingerprint(managed: &[ManagedFieldsEntry]) -> Option<String> {
+    managed
+        .iter()
+        .find(|entry| {
+            entry.manager.as_deref() == Some(FIELD_MANAGER)
+                && entry.operation.as_deref() == Some("Apply")
+                && entry.subresource.is_none()
+        })
+        .and_then(|entry| entry.fields_v1.as_ref())
+        .map(|fields| Digest::of(&fields.0).short())
+}
+
+/// Whether Belay's account has the field at `path`, given as in `fieldsV1` (`["f:spec", "f:replicas"]`).
+pub fn owns(managed: &[ManagedFieldsEntry], path: &[&str]) -> bool {
+    managed
+        .iter()
+        .filter(|entry| {
+            entry.manager.as_deref() == Some(FIELD_MANAGER)
+                && entry.operation.as_deref() == Some("Apply")
+        })
+        .filter_map(|entry| entry.fields_v1.as_ref())
+        .any(|fields| {
+            path.iter()
+                .try_fold(&fields.0, |value, key| value.get(key))
+                .is_some()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, fields: &Value) -> ManagedFieldsEntry {
+        serde_json::from_value(
+            json!({"manager": manager, "operation": operation, "fieldsV1": fields}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_our_own_applied_fields_count() {
+        let ours = entry("belay", "Apply", &json!({"f:spec": {"f:replicas": {}}}));
+        let before = fingerprint(std::slice::from_ref(&ours));
+        let other = entry("belay", "Update", &json!({"f:spec": {"f:paused": {}}}));
+        let status = entry(
+            "kube-controller-manager",
+            "Update",
+            &json!({"f:status": {}}),
+        );
+        assert_eq!(fingerprint(&[status, ours.clone(), other]), before);
+        let less = entry("belay", "Apply", &json!({"f:spec": {}}));
+        assert_ne!(fingerprint(&[less]), before);
+        assert!(owns(&[ours], &["f:spec", "f:replicas"]));
+    }
+}

@@ -1,0 +1,66 @@
+//! Keeps a governed Deployment from rolling by itself when its template is about to change.
+//!
+//! Where the chart's admission policy is in force, the API server does so together with the change, and nothing is done here:
+//! the rehearsed answer is paused already. Elsewhere the Deployment is paused by a write of its own, before the change.
+
+use belay_api::names::FIELD_MANAGER;
+use belay_engine::digest::Digest;
+use kube::{
+    Client, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use serde_json::Value;
+
+use super::{
+    Failure, Prepared,
+    failure::Secrecy,
+    scale::pause_patch,
+    server_side::{self, Mode},
+};
+use crate::limits;
+
+/// Pauses the Deployment if the change would change its template and nothing else would hold it.
+pub async fn before_change(client: &Client, object: &Prepared) -> Result<(), Failure> {
+    let api = server_side::api(client, object);
+    let live = match tokio::time::timeout(limits::API_CALL, api.get_opt(&object.key.name)).await {
+        Ok(Ok(Some(live))) => live,
+        // Nothing runs yet: there is nothing to hold.
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Err(error)) => return Err(Failure::of(&error, Secrecy::Open).at(object.place())),
+        Err(_) => return Err(slow(object)),
+    };
+    if is_paused(&live) {
+        return Ok(());
+    }
+    let rehearsed = server_side::send(client, object, &object.body, Mode::Rehearse).await?;
+    if template(&rehearsed) == template(&live) || is_paused(&rehearsed) {
+        return Ok(());
+    }
+    let patch = pause_patch(&live.resource_version().unwrap_or_default());
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(&patch);
+    let request = api.patch(&object.key.name, &parameters, &patch);
+    match tokio::time::timeout(limits::API_CALL, request).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Failure::of(&error, Secrecy::Open).at(object.place())),
+        Err(_) => Err(slow(object)),
+    }
+}
+
+fn is_paused(deployment: &DynamicObject) -> bool {
+    deployment.data.pointer("/spec/paused") == Some(&Value::Bool(true))
+}
+
+fn template(deployment: &DynamicObject) -> Option<Digest> {
+    deployment
+        .data
+        .pointer("/spec/template")
+        .map(Digest::of_template)
+}
+
+fn slow(object: &Prepared) -> Failure {
+    Failure::passing("the API server did not answer in time").at(object.place())
+}

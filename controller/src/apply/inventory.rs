@@ -1,0 +1,240 @@
+//! What a Release has put into the cluster, written down before it is put there.
+//!
+//! Invariant: an object is in the stored inventory before it is created, and leaves it only after it is gone or given up. So
+//! whatever a crash interrupts, nothing is left that nobody knows of. Stored in a ConfigMap beside the Release, not in its
+//! status: an inventory may be large, and only its owner reads it.
+
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use belay_engine::{
+    digest::Digest,
+    release::observed::{Inventory as View, ObjectKey, Pending},
+};
+use serde::{Deserialize, Serialize};
+
+pub use store::{Stored, load, save};
+
+/// One object of an inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// API version that it was applied in.
+    pub api_version: String,
+    /// Content that it belongs to.
+    pub contents: BTreeSet<Digest>,
+    /// What Belay's fields in it looked like after it was applied (see [`super::fields`]).
+    pub fields: Option<String>,
+    /// Whether it takes itself away when it is done, as a Job with a time to live does.
+    pub passing: bool,
+    /// Why it is still there although it was to be pruned.
+    pub leftover: Option<String>,
+}
+
+/// What a Release has put into the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The objects.
+    pub objects: BTreeMap<ObjectKey, Entry>,
+    /// Content whose objects are all in it.
+    contents: BTreeSet<Digest>,
+}
+
+impl Inventory {
+    /// Adds the objects of `digest`, given with their API versions.
+    pub fn record<'a>(
+        &mut self,
+        digest: &Digest,
+        objects: impl IntoIterator<Item = (&'a ObjectKey, &'a str, bool)>,
+    ) {
+        for (key, api_version, passing) in objects {
+            let entry = self.objects.entry(key.clone()).or_insert_with(|| Entry {
+                api_version: api_version.to_owned(),
+                contents: BTreeSet::new(),
+                fields: None,
+                passing,
+                leftover: None,
+            });
+            api_version.clone_into(&mut entry.api_version);
+            entry.passing = passing;
+            entry.leftover = None;
+            entry.contents.insert(digest.clone());
+        }
+        self.contents.insert(digest.clone());
+    }
+
+    /// Only `digest` counts from now on; what is not in it is to be pruned.
+    pub fn keep_only(&mut self, digest: &Digest) {
+        for entry in self.objects.values_mut() {
+            entry.contents.retain(|content| content == digest);
+        }
+        self.contents.retain(|content| content == digest);
+    }
+
+    /// No content counts any more: everything is to be given up.
+    pub fn keep_nothing(&mut self) {
+        for entry in self.objects.values_mut() {
+            entry.contents.clear();
+        }
+        self.contents.clear();
+    }
+
+    /// Objects that belong to no content any more.
+    pub fn surplus(&self) -> impl Iterator<Item = (&ObjectKey, &Entry)> {
+        self.objects
+            .iter()
+            .filter(|(_, entry)| entry.contents.is_empty())
+    }
+
+    /// Objects of `digest`.
+    pub fn of<'a>(
+        &'a self,
+        digest: &'a Digest,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Entry)> {
+        self.objects
+            .iter()
+            .filter(move |(_, entry)| entry.contents.contains(digest))
+    }
+
+    /// As decisions see it.
+    pub fn view(&self) -> View {
+        View {
+            contents: self.contents.iter().cloned().collect(),
+            leftovers: self
+                .objects
+                .iter()
+                .filter(|(_, entry)| entry.contents.is_empty())
+                .map(|(key, entry)| Pending {
+                    object: key.clone(),
+                    message: entry
+                        .leftover
+                        .clone()
+                        .unwrap_or_else(|| "it is about to be pruned".to_owned()),
+                })
+                .collect(),
+            objects: self.objects.len(),
+        }
+    }
+}
+
+/// How an inventory is written.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    contents: Vec<Digest>,
+    objects: Vec<WrittenEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenEntry {
+    #[serde(flatten)]
+    key: ObjectKey,
+    api_version: String,
+    /// Indices into `contents`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    of: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fields: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    passing: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leftover: Option<String>,
+}
+
+impl From<&Inventory> for Written {
+    fn from(inventory: &Inventory) -> Self {
+        let contents: Vec<Digest> = inventory.contents.iter().cloned().collect();
+        let objects = inventory
+            .objects
+            .iter()
+            .map(|(key, entry)| WrittenEntry {
+                key: key.clone(),
+                api_version: entry.api_version.clone(),
+                of: (0..contents.len())
+                    .filter(|index| {
+                        contents
+                            .get(*index)
+                            .is_some_and(|content| entry.contents.contains(content))
+                    })
+                    .collect(),
+                fields: entry.fields.clone(),
+                passing: entry.passing,
+                leftover: entry.leftover.clone(),
+            })
+            .collect();
+        Self { contents, objects }
+    }
+}
+
+impl From<Written> for Inventory {
+    fn from(written: Written) -> Self {
+        let Written { contents, objects } = written;
+        let objects = objects
+            .into_iter()
+            .map(|entry| {
+                let of = entry
+                    .of
+                    .iter()
+                    .filter_map(|index| contents.get(*index).cloned());
+                let restored = Entry {
+                    api_version: entry.api_version,
+                    contents: of.collect(),
+                    fields: entry.fields,
+                    passing: entry.passing,
+                    leftover: entry.leftover,
+                };
+                (entry.key, restored)
+            })
+            .collect();
+        Self {
+            objects,
+            contents: contents.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: Some("shop".into()),
+            name: name.into(),
+        }
+    }
+
+    fn two_contents() -> (Inventory, Digest, Digest) {
+        let (a, b) = (Digest::of(&json!("a")), Digest::of(&json!("b")));
+        let (common, own_a, own_b) = (key("common"), key("own-a"), key("own-b"));
+        let mut inventory = Inventory::default();
+        inventory.record(&a, [(&common, "v1", false), (&own_a, "v1", false)]);
+        inventory.record(&b, [(&common, "v1", false), (&own_b, "v1", false)]);
+        (inventory, a, b)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (inventory, ..) = two_contents();
+        let written = serde_json::to_string(&Written::from(&inventory)).unwrap();
+        let read: Written = serde_json::from_str(&written).unwrap();
+        assert_eq!(Inventory::from(read), inventory);
+    }
+
+    #[test]
+    fn only_what_no_kept_content_needs_is_surplus() {
+        let (mut inventory, _, b) = two_contents();
+        assert_eq!(inventory.surplus().count(), 0);
+        inventory.keep_only(&b);
+        let surplus: Vec<_> = inventory
+            .surplus()
+            .map(|(key, _)| key.name.clone())
+            .collect();
+        assert_eq!(surplus, ["own-a"]);
+        assert_eq!(inventory.view().contents, [b]);
+    }
+}

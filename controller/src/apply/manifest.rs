@@ -1,0 +1,310 @@
+//! From rendered manifests to what is sent to the API server.
+//!
+//! Invariant: what is sent holds the user's fields, Belay's label and annotation of ownership, and nothing that only the API
+//! server writes.
+
+use std::collections::{HashMap, HashSet};
+
+use belay_api::names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION};
+use belay_engine::release::observed::ObjectKey;
+use kube::discovery::{ApiResource, Scope};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Failure, Kind, Kinds,
+    order::{Rank, rank},
+};
+
+/// One rendered object, and where it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// File and document, or another place that people know it by.
+    pub source: String,
+    /// The object.
+    pub value: Value,
+}
+
+/// The Release that objects belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its namespace, in which objects without a namespace are put.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// An object that is ready to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Its identity.
+    pub key: ObjectKey,
+    /// Its kind.
+    pub kind: Kind,
+    /// When its turn comes.
+    pub rank: Rank,
+    /// Where it is written.
+    pub source: String,
+    /// What is sent.
+    pub body: Value,
+    /// Whether the API server can take it before the rest of the set is there.
+    pub standing: Standing,
+}
+
+/// Whether an object can be tried out by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It can.
+    Alone,
+    /// Its kind or its namespace comes with the same set and is not there yet.
+    NeedsTheSet,
+}
+
+impl Prepared {
+    /// For messages: where it is written, and what it is.
+    pub fn place(&self) -> String {
+        format!("{}: {}", self.source, self.key)
+    }
+
+    /// Whether it takes itself away when it is done, as a Job with a time to live does.
+    pub fn is_passing(&self) -> bool {
+        self.key.group == "batch"
+            && self.key.kind == "Job"
+            && self.body.pointer("/spec/ttlSecondsAfterFinished").is_some()
+    }
+
+    /// Whether it is a Deployment.
+    pub fn is_deployment(&self) -> bool {
+        self.key.group == "apps" && self.key.kind == "Deployment"
+    }
+}
+
+/// Prepares all objects of a set, in the order in which they are applied.
+pub async fn prepare(
+    manifests: &[Manifest],
+    owner: &Owner,
+    kinds: &Kinds,
+) -> Result<Vec<Prepared>, Failure> {
+    let introduced = introduced_kinds(manifests);
+    let namespaces: HashSet<&str> = manifests
+        .iter()
+        .filter(|m| text(&m.value, "kind") == "Namespace" && text(&m.value, "apiVersion") == "v1")
+        .filter_map(|m| m.value.pointer("/metadata/name")?.as_str())
+        .collect();
+    let mut seen: HashMap<ObjectKey, String> = HashMap::new();
+    let mut prepared = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let (kind, is_new) = resolve(manifest, kinds, &introduced).await?;
+        let mut object = prepare_one(manifest, owner, kind)?;
+        let in_new_namespace = object
+            .key
+            .namespace
+            .as_deref()
+            .is_some_and(|namespace| namespaces.contains(namespace));
+        if is_new || in_new_namespace {
+            object.standing = Standing::NeedsTheSet;
+        }
+        if let Some(first) = seen.insert(object.key.clone(), object.source.clone()) {
+            return Err(Failure::content(format!(
+                "{}: the same object is in {first}; remove one of them",
+                object.place()
+            )));
+        }
+        prepared.push(object);
+    }
+    prepared.sort_by(|a, b| (a.rank, &a.key).cmp(&(b.rank, &b.key)));
+    Ok(prepared)
+}
+
+async fn resolve(
+    manifest: &Manifest,
+    kinds: &Kinds,
+    introduced: &HashMap<(String, String), Kind>,
+) -> Result<(Kind, bool), Failure> {
+    let api_version = text(&manifest.value, "apiVersion");
+    let name = text(&manifest.value, "kind");
+    if let Some(kind) = kinds.resolve(api_version, name).await? {
+        if kind.is_kept {
+            return Ok((kind, false));
+        }
+        return Err(Failure::content(format!(
+            "{}: objects of kind {name} ({api_version}) can't be kept by a Release; remove it",
+            manifest.source
+        )));
+    }
+    let key = (api_version.to_owned(), name.to_owned());
+    introduced.get(&key).map(|kind| (kind.clone(), true)).ok_or_else(|| {
+        Failure::environment(format!(
+            "{}: the API server does not know kind {name} of {api_version}; correct it, or install its definition first",
+            manifest.source
+        ))
+    })
+}
+
+fn prepare_one(manifest: &Manifest, owner: &Owner, kind: Kind) -> Result<Prepared, Failure> {
+    let mut body = manifest.value.clone();
+    let lacking =
+        |what: &str| Failure::content(format!("{}: the object has no {what}", manifest.source));
+    let object = body.as_object_mut().ok_or_else(|| lacking("fields"))?;
+    object.remove("status");
+    let metadata = object
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut)
+        .ok_or_else(|| lacking("metadata"))?;
+    for field in [
+        "managedFields",
+        "resourceVersion",
+        "uid",
+        "generation",
+        "creationTimestamp",
+        "selfLink",
+    ] {
+        metadata.remove(field);
+    }
+    let name = metadata
+        .get("name")
+        .and_then(Value::as_str)
+        .ok_or_else(|| lacking("name"))?
+        .to_owned();
+    let namespace = if kind.is_namespaced() {
+        let written = metadata.get("namespace").and_then(Value::as_str);
+        let namespace = written.unwrap_or(&owner.namespace).to_owned();
+        metadata.insert("namespace".to_owned(), json!(namespace));
+        Some(namespace)
+    } else {
+        metadata.remove("namespace");
+        None
+    };
+    put(metadata, "labels", RELEASE_LABEL, &owner.name);
+    put(metadata, "annotations", RELEASE_UID_ANNOTATION, &owner.uid);
+    let group = kind.resource.group.clone();
+    Ok(Prepared {
+        rank: rank(&group, &kind.resource.kind),
+        key: ObjectKey {
+            group,
+            kind: kind.resource.kind.clone(),
+            namespace,
+            name,
+        },
+        kind,
+        source: manifest.source.clone(),
+        body,
+        standing: Standing::Alone,
+    })
+}
+
+fn put(metadata: &mut Map<String, Value>, map: &str, key: &str, value: &str) {
+    let entry = metadata.entry(map).or_insert_with(|| json!({}));
+    if !entry.is_object() {
+        *entry = json!({});
+    }
+    if let Some(entry) = entry.as_object_mut() {
+        entry.insert(key.to_owned(), json!(value));
+    }
+}
+
+/// Kinds that definitions in the set bring along, by API version and kind.
+fn introduced_kinds(manifests: &[Manifest]) -> HashMap<(String, String), Kind> {
+    let mut kinds = HashMap::new();
+    for Manifest { value, .. } in manifests {
+        if text(value, "kind") != "CustomResourceDefinition" {
+            continue;
+        }
+        let at = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+        let (Some(group), Some(kind), Some(plural)) = (
+            at("/spec/group"),
+            at("/spec/names/kind"),
+            at("/spec/names/plural"),
+        ) else {
+            continue;
+        };
+        let scope = match at("/spec/scope") {
+            Some("Cluster") => Scope::Cluster,
+            _ => Scope::Namespaced,
+        };
+        let versions = value.pointer("/spec/versions").and_then(Value::as_array);
+        for version in versions.into_iter().flatten() {
+            let version = text(version, "name");
+            let api_version = format!("{group}/{version}");
+            let resource = ApiResource {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                api_version: api_version.clone(),
+                kind: kind.to_owned(),
+                plural: plural.to_owned(),
+            };
+            let introduced = Kind {
+                resource,
+                scope: scope.clone(),
+                is_kept: true,
+            };
+            kinds.insert((api_version, kind.to_owned()), introduced);
+        }
+    }
+    kinds
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_maps() -> Kind {
+        Kind {
+            resource: ApiResource {
+                group: String::new(),
+                version: "v1".into(),
+                api_version: "v1".into(),
+                kind: "ConfigMap".into(),
+                plural: "configmaps".into(),
+            },
+            scope: Scope::Namespaced,
+            is_kept: true,
+        }
+    }
+
+    fn owner() -> Owner {
+        Owner {
+            namespace: "shop".into(),
+            name: "shop".into(),
+            uid: "u-1".into(),
+        }
+    }
+
+    #[test]
+    fn only_the_users_fields_and_belays_marks_are_sent() {
+        let manifest = Manifest {
+            source: "a.yaml".into(),
+            value: json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}, "status": {"x": 1},
+                "metadata": {"name": "web", "labels": {"app": "web"}, "uid": "x", "resourceVersion": "3", "managedFields": []}}),
+        };
+        let prepared = prepare_one(&manifest, &owner(), config_maps()).unwrap();
+        assert_eq!(
+            prepared.body,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"},
+                "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web", "belay.dev/release": "shop"},
+                    "annotations": {"belay.dev/release-uid": "u-1"}}})
+        );
+        assert_eq!(prepared.key.to_string(), "ConfigMap shop/web");
+    }
+
+    #[test]
+    fn definitions_in_the_set_introduce_their_kinds() {
+        let definition = Manifest {
+            source: "crd.yaml".into(),
+            value: json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "spec": {"group": "example.com", "scope": "Cluster", "names": {"kind": "Thing", "plural": "things"},
+                    "versions": [{"name": "v1"}]}}),
+        };
+        let kinds = introduced_kinds(&[definition]);
+        let kind = &kinds[&("example.com/v1".to_owned(), "Thing".to_owned())];
+        assert_eq!(
+            (kind.resource.plural.as_str(), kind.is_namespaced()),
+            ("things", false)
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! Taking objects out of the cluster, or giving them up.
+//!
+//! Invariant: only an object that carries both of Belay's marks of this very Release is deleted, under its UID. Namespaces,
+//! definitions of resources and volumes never are. What is left, and why, is told per object.
+
+use belay_api::names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION};
+use belay_engine::release::observed::ObjectKey;
+use either::Either;
+use futures::{StreamExt as _, stream};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams,
+        Preconditions,
+    },
+    core::DynamicResourceScope,
+};
+use serde_json::json;
+
+use super::{
+    Failure, Kind, Kinds, Owner,
+    failure::Secrecy,
+    order::{is_never_pruned, rank},
+    owners::is_ours,
+};
+use crate::limits;
+
+/// Objects at the same time.
+const CONCURRENCY: usize = 8;
+
+/// An object to take out: its key and API version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doomed {
+    /// Its identity.
+    pub key: ObjectKey,
+    /// The API version that it was applied in.
+    pub api_version: String,
+}
+
+/// What became of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is gone, or on its way with nothing to hold it up.
+    Gone,
+    /// It is not Belay's to delete, and is no longer tracked.
+    GivenUp,
+    /// It is still there; the text says why.
+    Left(String),
+}
+
+/// How thorough a deletion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Once the API server has accepted it and no finalizer holds it up, an object counts as gone.
+    Accepted,
+    /// An object counts as gone when it is gone, and what others need waits until they are.
+    Vanished,
+}
+
+/// Deletes objects, last applied first.
+pub async fn delete(
+    client: &Client,
+    owner: &Owner,
+    kinds: &Kinds,
+    mut doomed: Vec<Doomed>,
+    patience: Patience,
+) -> Vec<(ObjectKey, Outcome)> {
+    doomed.sort_by_key(|one| std::cmp::Reverse(rank(&one.key.group, &one.key.kind)));
+    let mut outcomes = Vec::with_capacity(doomed.len());
+    let mut waiting_for: Option<String> = None;
+    for same_rank in
+        doomed.chunk_by(|a, b| rank(&a.key.group, &a.key.kind) == rank(&b.key.group, &b.key.kind))
+    {
+        if let Some(blocker) = &waiting_for {
+            let waits = |one: &Doomed| {
+                (
+                    one.key.clone(),
+                    Outcome::Left(format!("it waits until {blocker} is gone")),
+                )
+            };
+            outcomes.extend(same_rank.iter().map(waits));
+            continue;
+        }
+        let deletions: Vec<_> = same_rank
+            .iter()
+            .map(|one| delete_one(client, owner, kinds, one, patience))
+            .collect();
+        let done: Vec<_> = stream::iter(deletions)
+            .buffered(CONCURRENCY)
+            .collect()
+            .await;
+        if patience == Patience::Vanished {
+            let left = done
+                .iter()
+                .find(|(_, outcome)| matches!(outcome, Outcome::Left(_)));
+            waiting_for = left.map(|(key, _)| key.to_string());
+        }
+        outcomes.extend(done);
+    }
+    outcomes
+}
+
+/// Takes Belay's marks off objects, which stay.
+pub async fn release(
+    client: &Client,
+    owner: &Owner,
+    kinds: &Kinds,
+    objects: &[Doomed],
+) -> Vec<(ObjectKey, Outcome)> {
+    let releases: Vec<_> = objects
+        .iter()
+        .map(|one| release_one(client, owner, kinds, one))
+        .collect();
+    stream::iter(releases).buffered(CONCURRENCY).collect().await
+}
+
+async fn delete_one(
+    client: &Client,
+    owner: &Owner,
+    kinds: &Kinds,
+    one: &Doomed,
+    patience: Patience,
+) -> (ObjectKey, Outcome) {
+    if is_never_pruned(&one.key.group, &one.key.kind) {
+        return (one.key.clone(), Outcome::GivenUp);
+    }
+    let outcome = try_delete(client, owner, kinds, one, patience)
+        .await
+        .unwrap_or_else(|failure| Outcome::Left(failure.message));
+    (one.key.clone(), outcome)
+}
+
+async fn try_delete(
+    client: &Client,
+    owner: &Owner,
+    kinds: &Kinds,
+    one: &Doomed,
+    patience: Patience,
+) -> Result<Outcome, Failure> {
+    // A kind that is no longer there took its objects with it.
+    let Some(kind) = kinds.resolve(&one.api_version, &one.key.kind).await? else {
+        return Ok(Outcome::Gone);
+    };
+    let live: Api<PartialObjectMeta<DynamicObject>> = api(client, one, &kind);
+    let Some(found) = call(live.get_opt(&one.key.name)).await? else {
+        return Ok(Outcome::Gone);
+    };
+    if !is_ours(&found.metadata, owner) {
+        return Ok(Outcome::GivenUp);
+    }
+    if found.metadata.deletion_timestamp.is_some() {
+        return Ok(judge_dying(
+            &found.metadata.finalizers.unwrap_or_default(),
+            patience,
+        ));
+    }
+    let parameters = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: found.uid(),
+            resource_version: None,
+        }),
+        ..DeleteParams::background()
+    };
+    let objects: Api<DynamicObject> = api(client, one, &kind);
+    match call(objects.delete(&one.key.name, &parameters)).await? {
+        Either::Left(dying) => Ok(judge_dying(dying.finalizers(), patience)),
+        Either::Right(_) => Ok(Outcome::Gone),
+    }
+}
+
+fn judge_dying(finalizers: &[String], patience: Patience) -> Outcome {
+    match (finalizers, patience) {
+        ([], Patience::Accepted) => Outcome::Gone,
+        ([], Patience::Vanished) => Outcome::Left("it is being deleted".to_owned()),
+        (finalizers, _) => Outcome::Left(format!(
+            "it is being deleted and waits for its finalizers: {}",
+            finalizers.join(", ")
+        )),
+    }
+}
+
+async fn release_one(
+    client: &Client,
+    owner: &Owner,
+    kinds: &Kinds,
+    one: &Doomed,
+) -> (ObjectKey, Outcome) {
+    (
+        one.key.clone(),
+        take_marks_off(client, owner, kinds, one).await,
+    )
+}
+
+async fn take_marks_off(client: &Client, owner: &Owner, kinds: &Kinds, one: &Doomed) -> Outcome {
+    let kind = match kinds.resolve(&one.api_version, &one.key.kind).await {
+        Ok(Some(kind)) => kind,
+        Ok(None) => return Outcome::Gone,
+        Err(failure) => return Outcome::Left(failure.message),
+    };
+    let escaped = |name: &str| name.replace('/', "~1");
+    let annotation = format!("/metadata/annotations/{}", escaped(RELEASE_UID_ANNOTATION));
+    let label = format!("/metadata/labels/{}", escaped(RELEASE_LABEL));
+    let operations = json!([
+        {"op": "test", "path": annotation, "value": owner.uid},
+        {"op": "remove", "path": annotation},
+        {"op": "test", "path": label, "value": owner.name},
+        {"op": "remove", "path": label},
+    ]);
+    let Ok(patch) = serde_json::from_value::<json_patch::Patch>(operations) else {
+        return Outcome::Left("its marks can't be named".to_owned());
+    };
+    let api: Api<DynamicObject> = api(client, one, &kind);
+    let parameters = PatchParams {
+        field_manager: Some(belay_api::names::FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Json::<()>(patch);
+    let request = api.patch_metadata(&one.key.name, &parameters, &patch);
+    match tokio::time::timeout(limits::API_CALL, request).await {
+        Ok(Ok(_)) => Outcome::Gone,
+        // 422: a test failed, so the marks are somebody else's or gone.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 422) => Outcome::GivenUp,
+        Ok(Err(error)) => Outcome::Left(Failure::of(&error, Secrecy::Secret).message),
+        Err(_) => Outcome::Left("the API server did not answer in time".to_owned()),
+    }
+}
+
+fn api<K>(client: &Client, one: &Doomed, kind: &Kind) -> Api<K>
+where
+    K: kube::Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+{
+    match &one.key.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource),
+        None => Api::all_with(client.clone(), &kind.resource),
+    }
+}
+
+async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    match tokio::time::timeout(limits::API_CALL, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Failure::of(&error, Secrecy::Open)),
+        Err(_) => Err(Failure::passing("the API server did not answer in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_held_up_by_a_finalizer_is_named_with_it() {
+        let held = ["example.com/x".to_owned()];
+        for patience in [Patience::Accepted, Patience::Vanished] {
+            let Outcome::Left(why) = judge_dying(&held, patience) else {
+                panic!("it is still there");
+            };
+            assert!(why.contains("example.com/x"));
+        }
+        assert_eq!(judge_dying(&[], Patience::Accepted), Outcome::Gone);
+        assert!(matches!(
+            judge_dying(&[], Patience::Vanished),
+            Outcome::Left(_)
+        ));
+    }
+}

@@ -1,0 +1,58 @@
+//! Puts right what somebody changed.
+
+use std::collections::HashSet;
+
+use belay_api::Release;
+use belay_engine::release::{observed::ObjectKey, status::Content};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::{Shell, act::Undone, gather::identity, memory::Memory};
+use crate::apply::{Prepared, manifest::prepare, server_side::Mode, watches};
+
+impl Shell {
+    /// Applies `objects` of `content` again.
+    pub(super) async fn correct(
+        &self,
+        release: &Release,
+        memory: &mut Memory,
+        content: &Content,
+        objects: &[ObjectKey],
+    ) -> Result<(), Undone> {
+        let wanted: HashSet<&ObjectKey> = objects.iter().collect();
+        let manifests = self.manifests(release, memory, content).await?;
+        let owner = super::owner(release);
+        let prepared: Vec<Prepared> = prepare(&manifests, &owner, &self.kinds)
+            .await?
+            .into_iter()
+            .filter(|object| wanted.contains(&object.key))
+            .collect();
+        let sending = self.sending(release, &prepared, Mode::Return).await?;
+        let identity = identity(release);
+        let mut answers = Vec::new();
+        let mut failed = None;
+        for object in &prepared {
+            self.context.term.check()?;
+            let place = watches::place(&identity, &object.kind.resource, &object.key);
+            let before = self.watches.seen(&place, &object.key.name);
+            match sending.send(object).await {
+                Ok(answer) => {
+                    // An answer of the version that the watch has seen changed nothing: only the account of fields had moved.
+                    let version = answer.resource_version().unwrap_or_default();
+                    if before.is_none_or(|before| before.resource_version != version) {
+                        memory.corrected(&object.key, Timestamp::now());
+                        self.context.metrics.releases.corrected();
+                        tracing::info!(object = %object.key, "put right after somebody changed it");
+                    }
+                    answers.push((object.key.clone(), answer));
+                }
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
+        }
+        self.note(release, memory, &answers).await?;
+        match failed {
+            None => Ok(()),
+            Some(failure) => Err(failure.into()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Assembles one observation. At rest it comes from memory and watches alone and costs no request.
+
+use std::{collections::HashSet, time::Duration};
+
+use belay_api::Release;
+use belay_engine::release::{
+    Observed, Phase,
+    observed::{Asked, Lifecycle, RolloutView},
+    status::Workload,
+};
+use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
+
+use super::{Shell, memory::Memory, owner};
+use crate::{
+    Error, Result,
+    apply::{
+        Identity, Inventory, inventory, renders,
+        watches::{self, Interest, Place},
+    },
+};
+
+impl Shell {
+    /// The observation for one decision about `release`, and when to look again at what can't be watched.
+    pub(super) async fn gather(
+        &self,
+        release: &Release,
+        memory: &mut Memory,
+    ) -> Result<(Observed, Option<Duration>)> {
+        let status = release.status.clone().unwrap_or_default();
+        self.load(release, memory).await?;
+        self.watch(release, memory).await?;
+        self.settle_written(release, memory);
+        let target = status.target.as_ref();
+        let digest = target.map(|target| target.content.digest.clone());
+        let waits = is_waiting(status.phase) && target.is_some_and(|t| t.applied_at.is_some())
+            || target.is_some_and(|t| {
+                memory.applied.as_ref().is_some_and(|applied| {
+                    applied.attempt == t.started_at && is_coming(status.phase)
+                })
+            });
+        let (health, look_again) = match &digest {
+            Some(digest) if waits => self.look(release, memory, digest).await?,
+            _ => (None, None),
+        };
+        let drift = match &digest {
+            Some(digest) if is_at_rest(status.phase) => self.drift(release, memory, digest),
+            _ => Vec::new(),
+        };
+        let workloads: &[Workload] = memory
+            .applied
+            .as_ref()
+            .filter(|applied| Some(applied.attempt) == target.map(|target| target.started_at))
+            .map_or(&status.workloads, |applied| &applied.workloads);
+        let observed = Observed {
+            generation: release.metadata.generation.unwrap_or_default(),
+            lifecycle: lifecycle(release),
+            asked: self.asked(release),
+            rehearsed: memory.rehearsed.clone(),
+            applied: memory.applied.clone(),
+            inventory: stored(memory).view(),
+            renders: memory.renders.clone().unwrap_or_default(),
+            health,
+            rollouts: self.rollouts_of(release, workloads),
+            drift,
+            troubles: memory.troubles(),
+            readings: Vec::new(),
+            actions: self.world.acts.on(
+                &release.namespace().unwrap_or_default(),
+                &release.name_any(),
+            ),
+            acting_since: self.context.term.since(),
+        };
+        Ok((observed, look_again))
+    }
+
+    /// What Belay keeps for the Release is read once.
+    async fn load(&self, release: &Release, memory: &mut Memory) -> Result<()> {
+        let owner = owner(release);
+        if memory.inventory.is_none() {
+            memory.inventory = Some(inventory::load(&self.context.client, &owner).await?);
+        }
+        if memory.renders.is_none() {
+            memory.renders = Some(renders::kept(&self.context.client, &owner).await?);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the inventory's objects are watched.
+    async fn watch(&self, release: &Release, memory: &mut Memory) -> Result<()> {
+        if memory.places.is_none() {
+            memory.places = Some(self.places(release, stored(memory)).await?);
+        }
+        let phase = release.status.as_ref().map(|status| status.phase);
+        let interest = if phase.is_some_and(|phase| !is_at_rest(phase)) {
+            Interest::Everything
+        } else {
+            Interest::Drift
+        };
+        let places = memory.places.clone().unwrap_or_default();
+        let uid = release.uid().unwrap_or_default();
+        self.watches
+            .subscribe(&uid, &ObjectRef::from_obj(release), interest, &places)
+            .map_err(|failure| Error::Release(failure.message))
+    }
+
+    async fn places(&self, release: &Release, inventory: &Inventory) -> Result<HashSet<Place>> {
+        let identity = identity(release);
+        let mut places = HashSet::new();
+        for (key, entry) in &inventory.objects {
+            let kind = self
+                .kinds
+                .resolve(&entry.api_version, &key.kind)
+                .await
+                .map_err(|failure| Error::Release(failure.message))?;
+            // A kind that is gone took its objects with it.
+            if let Some(kind) = kind {
+                places.insert(watches::place(&identity, &kind.resource, key));
+            }
+        }
+        Ok(places)
+    }
+
+    fn asked(&self, release: &Release) -> Asked {
+        if release.spec.suspend || release.metadata.deletion_timestamp.is_some() {
+            self.sources.forget(&release.uid().unwrap_or_default());
+            return Asked::Unknown;
+        }
+        // A paused Release still shows what its source asks for.
+        self.sources.asked(release)
+    }
+
+    fn rollouts_of(&self, release: &Release, workloads: &[Workload]) -> Vec<RolloutView> {
+        let names = workloads
+            .iter()
+            .map(|known| (known.namespace.clone(), known.name.clone()));
+        self.context
+            .links
+            .follow(ObjectRef::from_obj(release), names.collect());
+        if workloads.is_empty() {
+            return Vec::new();
+        }
+        let live = self.context.links.rollouts.store.state();
+        let mut views: Vec<RolloutView> = live
+            .iter()
+            .filter_map(|rollout| {
+                let namespace = rollout.namespace()?;
+                let workload = &rollout.spec.workload_ref.name;
+                let is_ours = workloads
+                    .iter()
+                    .any(|known| known.namespace == namespace && known.name == *workload);
+                is_ours.then(|| RolloutView {
+                    name: rollout.name_any(),
+                    workload: workload.clone(),
+                    status: rollout.status.clone().unwrap_or_default(),
+                    namespace,
+                })
+            })
+            .collect();
+        views.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        views
+    }
+}
+
+/// The account in whose name everything is done.
+pub(super) fn identity(release: &Release) -> Identity {
+    Identity {
+        namespace: release.namespace().unwrap_or_default(),
+        name: release.spec.service_account_name.clone(),
+    }
+}
+
+/// The inventory; empty before it is read.
+pub(super) fn stored(memory: &Memory) -> &Inventory {
+    static EMPTY: std::sync::LazyLock<Inventory> = std::sync::LazyLock::new(Inventory::default);
+    memory
+        .inventory
+        .as_ref()
+        .map_or(&EMPTY, |stored| &stored.inventory)
+}
+
+fn lifecycle(release: &Release) -> Lifecycle {
+    match &release.metadata.deletion_timestamp {
+        None => Lifecycle::Live,
+        Some(since) => Lifecycle::Deleting {
+            since: since.0,
+            policy: release.spec.deletion_policy,
+        },
+    }
+}
+
+const fn is_waiting(phase: Phase) -> bool {
+    matches!(phase, Phase::Verifying | Phase::RollingBack)
+}
+
+const fn is_coming(phase: Phase) -> bool {
+    matches!(phase, Phase::Applying | Phase::RollingBack)
+}
+
+const fn is_at_rest(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Verified | Phase::Rejected | Phase::Refused | Phase::Rehearsing
+    )
+}

@@ -1,0 +1,42 @@
+//! A Release that is deleted gives its objects up, or takes them along.
+
+use belay_api::Release;
+use belay_engine::release::plan::DeletionPolicy;
+
+use super::{
+    Shell,
+    act::Undone,
+    gather::{identity, stored},
+    memory::Memory,
+    owner,
+    tidy::{doomed, settle},
+};
+use crate::apply::prune::{self, Patience};
+
+impl Shell {
+    /// Empties the inventory.
+    pub(super) async fn abandon(
+        &self,
+        release: &Release,
+        memory: &mut Memory,
+        policy: DeletionPolicy,
+    ) -> Result<(), Undone> {
+        let mut next = stored(memory).clone();
+        next.keep_nothing();
+        let all = doomed(&next);
+        let client = self.identities.client(&identity(release))?;
+        let owner = owner(release);
+        let outcomes = match policy {
+            DeletionPolicy::Delete => {
+                prune::delete(&client, &owner, &self.kinds, all, Patience::Vanished).await
+            }
+            DeletionPolicy::Orphan => prune::release(&client, &owner, &self.kinds, &all).await,
+        };
+        let left = settle(&mut next, memory, outcomes);
+        self.save(release, memory, next).await?;
+        match left {
+            None => Ok(()),
+            Some(failure) => Err(failure.into()),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! How the objects are, and whether somebody changed them.
+//!
+//! Health is looked at only while it is waited for: the answer of an apply tells it first, and after that an object is read
+//! again when its watch shows a newer version. Where an account may not watch, objects that are not healthy are read again after
+//! a while. Drift needs no reading at all (see `apply::fields`).
+
+use std::time::Duration;
+
+use belay_api::Release;
+use belay_engine::{
+    digest::Digest,
+    health::{self, Health},
+    release::observed::{Contest, Drift, ObjectHealth, ObjectKey, ObjectsHealth},
+};
+use futures::{StreamExt as _, stream};
+use kube::{Api, Client, ResourceExt as _, api::DynamicObject};
+use tokio::time::Instant;
+
+use super::{
+    Shell,
+    gather::{identity, stored},
+    memory::{Looked, Memory},
+};
+use crate::{
+    Error, Result,
+    apply::{
+        Kind,
+        inventory::Entry,
+        owners::Releases as _,
+        watches::{self, Place, Seen, State},
+    },
+    client::bounded,
+    watch::store::is_newer,
+};
+
+/// Time between two readings of an object that can't be watched.
+const UNWATCHED: Duration = Duration::from_secs(5);
+
+/// Readings at the same time.
+const CONCURRENCY: usize = 8;
+
+/// Longest wait for a watch that was just started.
+const WATCH_START: Duration = Duration::from_secs(2);
+
+impl Shell {
+    /// How the objects of `digest` are, and when to look again at those that can't be watched.
+    pub(super) async fn look(
+        &self,
+        release: &Release,
+        memory: &mut Memory,
+        digest: &Digest,
+    ) -> Result<(Option<ObjectsHealth>, Option<Duration>)> {
+        let identity = identity(release);
+        let client = self
+            .identities
+            .client(&identity)
+            .map_err(|failure| Error::Release(failure.message))?;
+        let mut to_read = Vec::new();
+        let mut is_unwatched = false;
+        for (key, entry) in stored(memory).of(digest) {
+            let Some(kind) = self.kind(key, entry).await? else {
+                continue;
+            };
+            let place = watches::place(&identity, &kind.resource, key);
+            let state = self.watches.settled(&place, WATCH_START).await;
+            is_unwatched |= state != State::Following;
+            let seen = self.watches.seen(&place, &key.name);
+            let gone = self.watches.gone(&place, &key.name);
+            if must_read(
+                memory.looked.get(key),
+                &state,
+                seen.as_ref(),
+                gone.as_deref(),
+            ) {
+                to_read.push((key.clone(), kind));
+            }
+        }
+        let read: Vec<_> = stream::iter(to_read)
+            .map(|(key, kind)| {
+                let client = client.clone();
+                async move {
+                    let found = read(&client, &kind, &key).await;
+                    (key, found)
+                }
+            })
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await;
+        for (key, found) in read {
+            memory.looked.insert(key, found?);
+        }
+        let unhealthy: Vec<ObjectHealth> = stored(memory)
+            .of(digest)
+            .filter_map(|(key, entry)| unhealthy(key, entry, memory.looked.get(key)))
+            .collect();
+        let look_again = (is_unwatched && !unhealthy.is_empty()).then_some(UNWATCHED);
+        let health = ObjectsHealth {
+            digest: digest.clone(),
+            unhealthy,
+        };
+        Ok((Some(health), look_again))
+    }
+
+    /// Objects of `digest` that somebody changed since they were applied.
+    pub(super) fn drift(&self, release: &Release, memory: &Memory, digest: &Digest) -> Vec<Drift> {
+        let identity = identity(release);
+        let uid = release.uid().unwrap_or_default();
+        let places = memory.places.iter().flatten();
+        let places: Vec<&Place> = places.collect();
+        stored(memory)
+            .of(digest)
+            .filter_map(|(key, entry)| {
+                let place = places.iter().find(|place| is_at(place, key))?;
+                debug_assert_eq!(place.identity, identity);
+                if self.watches.state(place) != State::Following {
+                    return None;
+                }
+                let seen = self.watches.seen(place, &key.name);
+                let written = memory.written.get(key).map(|(version, _)| version.as_str());
+                let (message, foreign) = self.difference(entry, seen.as_ref(), written, &uid)?;
+                let contest = if foreign {
+                    // Another Release has taken it over: correcting that would be a tug of war.
+                    Contest::Fought {
+                        until: jiff::Timestamp::MAX,
+                    }
+                } else {
+                    memory.contest(key)
+                };
+                Some(Drift {
+                    object: key.clone(),
+                    message,
+                    contest,
+                })
+            })
+            .collect()
+    }
+
+    /// What is different about an object, and whether it belongs to another Release now.
+    fn difference(
+        &self,
+        entry: &Entry,
+        seen: Option<&Seen>,
+        written: Option<&str>,
+        uid: &str,
+    ) -> Option<(String, bool)> {
+        let Some(seen) = seen else {
+            // Our own write may not have come round yet; the watch tells when it has, or when the object is deleted.
+            return (!entry.passing && written.is_none()).then(|| {
+                (
+                    "it was deleted, or its label was taken off".to_owned(),
+                    false,
+                )
+            });
+        };
+        if seen.is_dying || written.is_some_and(|ours| is_newer(ours, &seen.resource_version)) {
+            return None;
+        }
+        if let Some(other) = seen.owner_uid.as_deref().filter(|owner| *owner != uid)
+            && let Some(name) = self.releases().named(other)
+        {
+            return Some((format!("it belongs to Release {name} now"), true));
+        }
+        if seen.owner_uid.as_deref() != Some(uid) {
+            return Some(("its mark of ownership was changed".to_owned(), false));
+        }
+        if entry.fields.is_some() && seen.fields != entry.fields {
+            return Some(("fields that the source sets were changed".to_owned(), false));
+        }
+        None
+    }
+
+    pub(super) async fn kind(&self, key: &ObjectKey, entry: &Entry) -> Result<Option<Kind>> {
+        self.kinds
+            .resolve(&entry.api_version, &key.kind)
+            .await
+            .map_err(|failure| Error::Release(failure.message))
+    }
+
+    /// Our own writes that the watches have shown by now are no longer waited for.
+    pub(super) fn settle_written(&self, release: &Release, memory: &mut Memory) {
+        let identity = identity(release);
+        let places: Vec<Place> = memory.places.iter().flatten().cloned().collect();
+        memory.written.retain(|key, (version, at)| {
+            let place = places
+                .iter()
+                .find(|place| is_at(place, key) && place.identity == identity);
+            place.is_none_or(|place| !self.watches.has_caught_up(place, &key.name, version, *at))
+        });
+    }
+}
+
+fn is_at(place: &Place, key: &ObjectKey) -> bool {
+    place.resource.group == key.group
+        && place.resource.kind == key.kind
+        && place.namespace == key.namespace
+}
+
+fn must_read(
+    looked: Option<&Looked>,
+    state: &State,
+    seen: Option<&Seen>,
+    gone: Option<&str>,
+) -> bool {
+    let Some(looked) = looked else { return true };
+    let is_older = |version: &str| is_newer(version, &looked.resource_version);
+    match (state, seen, gone) {
+        (State::Following, Some(seen), _) => is_older(&seen.resource_version),
+        (State::Following, None, Some(gone)) => is_older(gone),
+        // Our own write has not come round yet.
+        (State::Following, None, None) => false,
+        _ => looked.health != Health::Current && looked.at.elapsed() >= UNWATCHED,
+    }
+}
+
+fn unhealthy(key: &ObjectKey, entry: &Entry, looked: Option<&Looked>) -> Option<ObjectHealth> {
+    let looked = looked?;
+    // A Job that was taken away after its time to live has done its work.
+    let is_over = entry.passing && looked.resource_version.is_empty();
+    (looked.health != Health::Current && !is_over).then(|| ObjectHealth {
+        object: key.clone(),
+        health: looked.health.clone(),
+    })
+}
+
+async fn read(client: &Client, kind: &Kind, key: &ObjectKey) -> Result<Looked> {
+    let api: Api<DynamicObject> = match &key.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource),
+        None => Api::all_with(client.clone(), &kind.resource),
+    };
+    let found = match bounded("reading an applied object", api.get_opt(&key.name)).await {
+        Ok(found) => found,
+        Err(Error::Kube(kube::Error::Api(status))) if status.is_forbidden() => {
+            return Ok(Looked {
+                resource_version: String::new(),
+                health: Health::InProgress {
+                    message: format!("it can't be read: {}", status.message),
+                },
+                at: Instant::now(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match found {
+        Some(object) => looked(&object)?,
+        None => Looked {
+            resource_version: String::new(),
+            health: Health::InProgress {
+                message: "it does not exist".to_owned(),
+            },
+            at: Instant::now(),
+        },
+    })
+}
+
+/// How an object is, from an answer of the API server.
+pub(super) fn looked(object: &DynamicObject) -> Result<Looked> {
+    Ok(Looked {
+        resource_version: object.resource_version().unwrap_or_default(),
+        health: health::assess(&serde_json::to_value(object)?),
+        at: Instant::now(),
+    })
+}

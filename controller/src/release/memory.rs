@@ -1,0 +1,210 @@
+//! What a process remembers of a Release beside its status. Losing it costs requests, never correctness.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use belay_engine::{
+    digest::Digest,
+    health::Health,
+    release::observed::{Applied, Contest, Fault, ObjectKey, Task, Trouble},
+};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::apply::{Failure, Prepared, inventory::Stored, watches::Place};
+
+/// Corrections of one object within [`CONTEST_WINDOW`] that are not yet a fight.
+const CORRECTIONS: u32 = 5;
+
+/// How long corrections are counted together, and how long they rest when somebody fights back.
+const CONTEST_WINDOW: Duration = Duration::from_mins(10);
+
+/// First wait after a failure; doubles up to the limit of its kind.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const PASSING_RETRY_LIMIT: Duration = Duration::from_secs(30);
+const ENVIRONMENT_RETRY_LIMIT: Duration = Duration::from_mins(2);
+
+/// Everything remembered of one Release.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Generation of the spec that this is about.
+    pub(super) generation: i64,
+    /// The inventory as it is stored.
+    pub(super) inventory: Option<Stored>,
+    /// Where the objects of the inventory are watched; made anew when the inventory changes.
+    pub(super) places: Option<HashSet<Place>>,
+    /// Content whose renders are kept.
+    pub(super) renders: Option<Vec<Digest>>,
+    /// Content that passed its rehearsal.
+    pub(super) rehearsed: Option<Digest>,
+    /// What was applied last.
+    pub(super) applied: Option<Applied>,
+    /// The objects of the content that is being brought in.
+    pub(super) prepared: Option<(Digest, Arc<Vec<Prepared>>)>,
+    /// How objects were when they were last looked at.
+    pub(super) looked: HashMap<ObjectKey, Looked>,
+    /// Versions that our own last writes gave objects, and when, until the watches have shown them.
+    pub(super) written: HashMap<ObjectKey, (String, Instant)>,
+    troubles: Vec<(Trouble, u32)>,
+    corrections: HashMap<ObjectKey, Corrections>,
+}
+
+/// How an object was.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    /// Version that was looked at; empty if it was not there.
+    pub(super) resource_version: String,
+    /// How it was.
+    pub(super) health: Health,
+    /// When.
+    pub(super) at: Instant,
+}
+
+#[derive(Debug)]
+struct Corrections {
+    count: u32,
+    last: Timestamp,
+}
+
+impl Memory {
+    /// A new spec makes what failed or was tried out under the old one worthless.
+    pub(super) fn is_about(&mut self, generation: i64) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.rehearsed = None;
+            self.prepared = None;
+            self.places = None;
+            self.troubles.clear();
+        }
+    }
+
+    /// The effects that failed.
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        self.troubles
+            .iter()
+            .map(|(trouble, _)| trouble.clone())
+            .collect()
+    }
+
+    /// Remembers that something failed, and when to try it again.
+    pub(super) fn failed(&mut self, task: Task, digest: Option<&Digest>, failure: Failure) {
+        let tries = self.forget_failure(task, digest).saturating_add(1);
+        let limit = match failure.fault {
+            Fault::Passing => PASSING_RETRY_LIMIT,
+            Fault::Content | Fault::Environment => ENVIRONMENT_RETRY_LIMIT,
+        };
+        let wait = FIRST_RETRY
+            .saturating_mul(1 << tries.saturating_sub(1).min(16))
+            .min(limit);
+        tracing::info!(?task, fault = ?failure.fault, message = failure.message, ?wait, "failed; trying again later");
+        let trouble = Trouble {
+            task,
+            digest: digest.cloned(),
+            fault: failure.fault,
+            message: failure.message,
+            retry_at: later(Timestamp::now(), wait),
+        };
+        self.troubles.push((trouble, tries));
+    }
+
+    /// Remembers that something worked.
+    pub(super) fn worked(&mut self, task: Task, digest: Option<&Digest>) {
+        self.forget_failure(task, digest);
+    }
+
+    /// Forgets all failures.
+    pub(super) fn forgive(&mut self) {
+        self.troubles.clear();
+        self.rehearsed = None;
+    }
+
+    /// Times that it had failed in a row.
+    fn forget_failure(&mut self, task: Task, digest: Option<&Digest>) -> u32 {
+        let is_it = |trouble: &Trouble| trouble.task == task && trouble.digest.as_ref() == digest;
+        let tries = self
+            .troubles
+            .iter()
+            .find(|(trouble, _)| is_it(trouble))
+            .map_or(0, |(_, tries)| *tries);
+        self.troubles.retain(|(trouble, _)| !is_it(trouble));
+        tries
+    }
+
+    /// An object was put right.
+    pub(super) fn corrected(&mut self, object: &ObjectKey, now: Timestamp) {
+        let entry = self
+            .corrections
+            .entry(object.clone())
+            .or_insert(Corrections {
+                count: 0,
+                last: now,
+            });
+        if later(entry.last, CONTEST_WINDOW) < now {
+            entry.count = 0;
+        }
+        entry.count = entry.count.saturating_add(1);
+        entry.last = now;
+    }
+
+    /// Whether somebody fights our corrections of an object.
+    pub(super) fn contest(&self, object: &ObjectKey) -> Contest {
+        match self.corrections.get(object) {
+            Some(corrections) if corrections.count >= CORRECTIONS => Contest::Fought {
+                until: later(corrections.last, CONTEST_WINDOW),
+            },
+            _ => Contest::Quiet,
+        }
+    }
+}
+
+fn later(at: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span)
+        .ok()
+        .and_then(|span| at.checked_add(span).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> ObjectKey {
+        ObjectKey {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: None,
+            name: "a".into(),
+        }
+    }
+
+    #[test]
+    fn an_object_that_flips_back_again_and_again_is_fought_over() {
+        let mut memory = Memory::default();
+        let start = Timestamp::from_second(1_000_000).unwrap();
+        for round in 0..CORRECTIONS {
+            assert_eq!(memory.contest(&key()), Contest::Quiet);
+            memory.corrected(&key(), later(start, Duration::from_secs(u64::from(round))));
+        }
+        assert!(matches!(memory.contest(&key()), Contest::Fought { .. }));
+        memory.corrected(&key(), later(start, CONTEST_WINDOW * 3));
+        assert_eq!(memory.contest(&key()), Contest::Quiet);
+    }
+
+    #[test]
+    fn waits_grow_with_each_failure_in_a_row_and_end_with_success() {
+        let mut memory = Memory::default();
+        for _ in 0..3 {
+            memory.failed(Task::Apply, None, Failure::environment("quota"));
+        }
+        let [trouble] = &memory.troubles()[..] else {
+            panic!("one trouble per task")
+        };
+        let wait = trouble.retry_at.duration_since(Timestamp::now());
+        assert!(wait > SignedDuration::from_secs(3), "{wait}");
+        memory.worked(Task::Apply, None);
+        assert!(memory.troubles().is_empty());
+    }
+}

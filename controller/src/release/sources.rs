@@ -1,0 +1,189 @@
+//! What the sources of all Releases ask for.
+//!
+//! One task follows the source of one Release; the hub below sees to it that all who follow one repository with one credential
+//! share its copy and its looks. The newest finding is kept here and read without waiting.
+//!
+//! Invariant: "could not look" is never mistaken for "nothing there", and an old finding stays until a newer one replaces it.
+
+mod follow;
+mod request;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use belay_api::Release;
+use belay_engine::{
+    digest::Digest,
+    release::{observed::Asked, status::Content},
+};
+use belay_source::{
+    GitRef, LocalRepositories, Oid, Renderer, RendererSettings, SourceHub, SourceSettings,
+};
+use kube::{Client, ResourceExt as _, runtime::reflector::ObjectRef};
+use tokio::{sync::OnceCell, task::AbortHandle};
+
+use crate::{
+    apply::{Failure, Manifest},
+    runtime::GitSettings,
+    watch::Triggers,
+};
+use request::Request;
+
+/// The sources of all Releases.
+pub(super) struct Sources {
+    tools: Arc<Tools>,
+    triggers: Triggers<Release>,
+    /// By UID of the Release.
+    followed: Mutex<HashMap<String, Followed>>,
+}
+
+/// What is needed to look at a source.
+struct Tools {
+    client: Client,
+    settings: GitSettings,
+    hub: OnceCell<SourceHub>,
+    renderer: Renderer,
+}
+
+struct Followed {
+    request: Request,
+    asked: Arc<Mutex<Asked>>,
+    task: AbortHandle,
+}
+
+impl Sources {
+    pub(super) fn new(client: Client, settings: GitSettings, triggers: Triggers<Release>) -> Self {
+        let renderer = Renderer::new(RendererSettings {
+            kustomize_program: settings.kustomize_program.clone(),
+            ..RendererSettings::default()
+        });
+        let tools = Tools {
+            client,
+            settings,
+            hub: OnceCell::new(),
+            renderer,
+        };
+        Self {
+            tools: Arc::new(tools),
+            triggers,
+            followed: Mutex::default(),
+        }
+    }
+
+    /// What the source of `release` asks for, as far as it is known. Begins to follow it if need be.
+    pub(super) fn asked(&self, release: &Release) -> Asked {
+        let Some(uid) = release.uid() else {
+            return Asked::Unknown;
+        };
+        let request = Request::of(release);
+        let mut followed = self.lock();
+        if let Some(known) = followed.get(&uid)
+            && known.request == request
+        {
+            return lock(&known.asked).clone();
+        }
+        let asked = Arc::new(Mutex::new(Asked::Unknown));
+        let task = tokio::spawn(follow::follow(
+            Arc::clone(&self.tools),
+            request.clone(),
+            Arc::clone(&asked),
+            self.triggers.clone(),
+            ObjectRef::from_obj(release),
+        ));
+        let next = Followed {
+            request,
+            asked,
+            task: task.abort_handle(),
+        };
+        if let Some(old) = followed.insert(uid, next) {
+            old.task.abort();
+        }
+        Asked::Unknown
+    }
+
+    /// The Release is gone or suspended: its source is not looked at any more.
+    pub(super) fn forget(&self, uid: &str) {
+        if let Some(old) = self.lock().remove(uid) {
+            old.task.abort();
+        }
+    }
+
+    /// Renders `content` from its commit.
+    pub(super) async fn manifests(
+        &self,
+        release: &Release,
+        content: &Content,
+    ) -> Result<Vec<Manifest>, Failure> {
+        let request = Request::of(release);
+        let (_, commit) = content
+            .revision
+            .rsplit_once(':')
+            .ok_or_else(|| Failure::environment("the revision names no commit"))?;
+        let commit = Oid::parse(commit).map_err(|error| Failure::environment(error.to_string()))?;
+        let reference = GitRef::commit(commit.as_str())
+            .map_err(|error| Failure::environment(error.to_string()))?;
+        let rendered = self
+            .tools
+            .render(&request, &reference, &commit)
+            .await
+            .map_err(follow::Trouble::into_failure)?;
+        if digest(&rendered) != content.digest {
+            return Err(Failure::environment(format!(
+                "{} does not render to the same objects any more; waits for the source",
+                content.revision
+            )));
+        }
+        let manifests = rendered.objects.iter().map(|object| Manifest {
+            source: object.source.to_string(),
+            value: object.value.clone(),
+        });
+        Ok(manifests.collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Followed>> {
+        lock(&self.followed)
+    }
+}
+
+impl Tools {
+    /// The hub, made when it is first needed: a folder that can't be used is a trouble of Releases, not of the process.
+    async fn hub(&self) -> Result<&SourceHub, belay_source::SourceError> {
+        self.hub
+            .get_or_try_init(|| async {
+                let mut settings = SourceSettings::new(&self.settings.cache_directory);
+                settings.git_program.clone_from(&self.settings.git_program);
+                if self.settings.allow_local {
+                    settings.local_repositories = LocalRepositories::Allowed;
+                }
+                SourceHub::new(settings)
+            })
+            .await
+    }
+}
+
+impl Drop for Sources {
+    fn drop(&mut self) {
+        for followed in self.lock().values() {
+            followed.task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The engine's digest of rendered objects.
+fn digest(rendered: &belay_source::Rendered) -> Digest {
+    let text = rendered.digest.to_string();
+    Digest::from_text(text.strip_prefix("sha256:").unwrap_or(&text))
+}

@@ -1,0 +1,121 @@
+//! The part of a Release's spec that says what to look at.
+
+use std::time::Duration;
+
+use belay_api::{Release, release};
+use belay_source::{
+    Credential, GitRef, RenderKind, RenderRequest, RepoPath, Repository, RepositoryUrl, SourceError,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::client::bounded;
+
+/// What to look at.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Request {
+    namespace: String,
+    git: release::Git,
+    render: Option<release::Render>,
+}
+
+impl Request {
+    pub(super) fn of(release: &Release) -> Self {
+        Self {
+            namespace: release.namespace().unwrap_or_default(),
+            git: release.spec.source.git.clone(),
+            render: release.spec.render.clone(),
+        }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.git.interval.get()
+    }
+
+    /// Name of the reference for people: `main`, `v1.2.3`, or nothing for a commit.
+    pub(super) fn label(&self) -> Option<&str> {
+        let reference = &self.git.reference;
+        reference.branch.as_deref().or(reference.tag.as_deref())
+    }
+
+    pub(super) fn reference(&self) -> Result<GitRef, SourceError> {
+        let reference = &self.git.reference;
+        match (&reference.branch, &reference.tag, &reference.commit) {
+            (Some(branch), _, _) => GitRef::branch(branch),
+            (None, Some(tag), _) => GitRef::tag(tag),
+            (None, None, commit) => GitRef::commit(commit.as_deref().unwrap_or_default()),
+        }
+    }
+
+    pub(super) fn rendering(&self) -> Result<RenderRequest, SourceError> {
+        let kind = match &self.render {
+            Some(render) if render.kustomize.is_some() => RenderKind::Kustomize,
+            Some(render) if render.plain.is_some() => RenderKind::Plain,
+            _ => RenderKind::Detect,
+        };
+        let path = RepoPath::parse(self.git.path.as_deref().unwrap_or_default())?;
+        Ok(RenderRequest { path, kind })
+    }
+
+    /// The repository, with the credential that the Secret holds now.
+    pub(super) async fn repository(&self, client: &Client) -> Result<Repository, String> {
+        let url = RepositoryUrl::parse(&self.git.url).map_err(|error| error.to_string())?;
+        let Some(reference) = &self.git.secret_ref else {
+            return Ok(Repository::anonymous(url));
+        };
+        let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let identity = format!("{}/{}", self.namespace, reference.name);
+        let secret = bounded("reading a Secret", api.get_opt(&reference.name))
+            .await
+            .map_err(|error| format!("Secret {identity}: {error}"))?
+            .ok_or_else(|| format!("Secret {identity} does not exist; create it with username and password, or bearerToken"))?;
+        credential(&identity, &secret).and_then(|credential| {
+            Repository::with_credential(url, credential).map_err(|error| error.to_string())
+        })
+    }
+}
+
+fn credential(identity: &str, secret: &Secret) -> Result<Credential, String> {
+    let value = |key: &str| {
+        let bytes = secret.data.as_ref()?.get(key)?;
+        // A line break at the end is an editor's doing, never part of a credential.
+        std::str::from_utf8(&bytes.0)
+            .ok()
+            .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+    };
+    let made = match (value("bearerToken"), value("username"), value("password")) {
+        (Some(token), ..) => Credential::bearer(identity, &token),
+        (None, Some(username), Some(password)) => Credential::basic(identity, &username, &password),
+        _ => {
+            return Err(format!(
+                "Secret {identity} has neither username and password nor bearerToken"
+            ));
+        }
+    };
+    made.map_err(|error| format!("Secret {identity}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    fn secret(pairs: &[(&str, &str)]) -> Secret {
+        let data = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
+        Secret {
+            data: Some(data.collect()),
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn a_secret_holds_a_password_or_a_token() {
+        assert!(credential("a/b", &secret(&[("username", "u"), ("password", "p\n")])).is_ok());
+        assert!(credential("a/b", &secret(&[("bearerToken", "t")])).is_ok());
+        let error = credential("a/b", &secret(&[("password", "hush-hush")])).unwrap_err();
+        assert!(error.contains("neither") && !error.contains("hush-hush"));
+    }
+}
