@@ -122,6 +122,12 @@ async fn a_controller_killed_at_any_moment_leads_to_the_right_end() {
             2,
             "round {round}, {moment:?}: one set for one version, {grown:?}"
         );
+        for (hash, desired) in grown.iter().filter(|(hash, _)| **hash != stable) {
+            assert!(
+                desired.is_sorted() && desired.last() == Some(&4),
+                "round {round}, {moment:?}: no canary pod of {hash} is ended, {desired:?}"
+            );
+        }
         assert_eq!(
             grown[&stable].first(),
             Some(&4),

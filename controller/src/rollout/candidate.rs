@@ -29,6 +29,13 @@ use crate::{Error, Result, client::bounded, watch::store::Source};
 /// How often a write is tried again on a newer version of the ReplicaSet.
 const NEWER_VERSIONS: usize = 3;
 
+/// The Deployment controller's note of `spec.replicas`.
+const DESIRED_REPLICAS_POINTER: &str =
+    "/metadata/annotations/deployment.kubernetes.io~1desired-replicas";
+
+/// The Deployment controller's note of `spec.replicas` and surge.
+const MAX_REPLICAS_POINTER: &str = "/metadata/annotations/deployment.kubernetes.io~1max-replicas";
+
 impl Shell {
     /// Creates the candidate from the Deployment's template as it is now, provided it is the one that was decided on.
     pub(super) async fn create_candidate(
@@ -98,7 +105,16 @@ impl Shell {
             "apiVersion": "apps/v1", "kind": "Deployment", "name": workload_name, "uid": deployment.view.uid,
             "controller": true, "blockOwnerDeletion": true,
         }]);
-        let change = [json!({"op": "add", "path": "/metadata/ownerReferences", "value": owner})];
+        // The Deployment controller notes on its ReplicaSets for which size of the Deployment they were made. Between this write
+        // and the un-pausing it may scale two active ReplicaSets in proportion; with these notes it takes the difference from
+        // the larger and older one, the stable one, and never ends a canary pod.
+        let replicas = deployment.view.replicas;
+        let most = replicas.saturating_add(deployment.max_surge);
+        let change = [
+            json!({"op": "add", "path": "/metadata/ownerReferences", "value": owner}),
+            json!({"op": "add", "path": DESIRED_REPLICAS_POINTER, "value": replicas.to_string()}),
+            json!({"op": "add", "path": MAX_REPLICAS_POINTER, "value": most.to_string()}),
+        ];
         self.patch_set(
             rollout,
             name,

@@ -160,9 +160,9 @@ impl Shell {
             None => knows_template,
         };
         // Un-paused past Belay, the Deployment controller may have made a set of its own beside a candidate.
-        let known_pods: i32 = of_template.iter().map(|set| set.view.total).sum();
-        let knows_pods = view.updated_replicas <= known_pods;
-        let missing = !knows_stable || !view.paused && !(knows_template && knows_pods);
+        let pods: i32 = of_template.iter().map(|set| set.view.total).sum();
+        let knows_all = knows_template && view.updated_replicas <= pods;
+        let missing = !knows_stable || !(view.paused || knows_all);
         missing && self.looked.first_look(rollout_uid, workload)
     }
 

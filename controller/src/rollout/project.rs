@@ -31,6 +31,8 @@ pub(super) struct Workload {
     pub(super) rollout: Option<String>,
     /// Its selector, as a label selector for lists; absent when it has expressions, which need no lists to work.
     pub(super) selector: Option<String>,
+    /// Pods that its rolling update may add to `spec.replicas`.
+    pub(super) max_surge: i32,
     /// As the engine sees it.
     pub(super) view: observed::Deployment,
 }
@@ -99,6 +101,7 @@ pub(super) fn workload(object: &DynamicObject, previous: Option<&Workload>) -> W
         name: object.name_any(),
         rollout: object.labels().get(ROLLOUT_LABEL).cloned(),
         selector: selector(data),
+        max_surge: max_surge(data),
         view: observed::Deployment {
             uid,
             resource_version: object.resource_version().unwrap_or_default(),
@@ -203,6 +206,20 @@ fn tag(image: &str) -> &str {
     }
 }
 
+/// `maxSurge` as the Deployment controller computes it: a percentage is rounded up.
+fn max_surge(data: &Value) -> i32 {
+    let surge = data.pointer("/spec/strategy/rollingUpdate/maxSurge");
+    let pods = match surge {
+        Some(Value::String(text)) => text
+            .strip_suffix('%')
+            .and_then(|percent| percent.parse::<i64>().ok())
+            .map(|percent| (number(data, "/spec/replicas", 1) * percent + 99) / 100),
+        Some(value) => value.as_i64(),
+        None => None,
+    };
+    pods.and_then(|pods| i32::try_from(pods).ok()).unwrap_or(0)
+}
+
 /// `matchLabels` as a selector for lists.
 fn selector(data: &Value) -> Option<String> {
     let labels = data.pointer("/spec/selector/matchLabels")?.as_object()?;
@@ -285,6 +302,14 @@ mod tests {
             workload(&plain, None).view.template.digest,
             workload(&newer, None).view.template.digest
         );
+    }
+
+    #[test]
+    fn surge_is_rounded_up_as_the_deployment_controller_does() {
+        for (surge, expected) in [(json!("25%"), 3), (json!(2), 2), (json!("0%"), 0)] {
+            let spec = json!({"replicas": 10, "template": {}, "strategy": {"rollingUpdate": {"maxSurge": surge}}});
+            assert_eq!(workload(&deployment(&spec), None).max_surge, expected);
+        }
     }
 
     #[test]

@@ -96,6 +96,13 @@ async fn a_rejected_version_restarts_no_stable_pod_stays_out_and_a_fix_goes_thro
     })
     .await
     .unwrap();
+    let events = events(&scene, "web").await;
+    for reason in ["RolloutStarted", "RollbackStarted"] {
+        assert!(
+            events.iter().any(|event| event == reason),
+            "{reason} among {events:?}"
+        );
+    }
     // When ten writers ask for the rejected version again, although it would pass now.
     scene.set_query("errors", "vector(0)").await.unwrap();
     for writer in 0..10 {
@@ -246,6 +253,25 @@ async fn a_version_that_was_verified_before_goes_the_fast_track() {
     assert_eq!(status.track, Track::Fast);
     scene.set_query("good", "vector(0)").await.unwrap();
     web.settled(Phase::Healthy, "v1", SOON).await.unwrap();
+}
+
+/// Reasons of the events about a Rollout.
+async fn events(scene: &Scene, rollout: &str) -> Vec<String> {
+    use k8s_openapi::api::events::v1::Event;
+    let about = format!("regarding.kind=Rollout,regarding.name={rollout}");
+    let about = kube::api::ListParams::default().fields(&about);
+    let api = scene.api::<Event>();
+    wait_for("the events to be written", SOON, || async {
+        let list = api.list(&about).await.unwrap();
+        let reasons: Vec<String> = list.into_iter().filter_map(|event| event.reason).collect();
+        if reasons.iter().any(|reason| reason == "Rejected") {
+            Ok(reasons)
+        } else {
+            Err(format!("{reasons:?}"))
+        }
+    })
+    .await
+    .unwrap()
 }
 
 async fn of_hash(scene: &Scene, hash: &str) -> BTreeSet<String> {

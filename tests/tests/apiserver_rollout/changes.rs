@@ -4,6 +4,7 @@ use belay_api::Rollout;
 use belay_engine::rollout::status::{Phase, RollbackReason};
 use belay_lab::{wait_for, wait_for_object};
 use belay_tests::{
+    installed::{NAME, NAMESPACE},
     scene::{SOON, Scene},
     watching::{SetWatch, pods},
     workload::Workload,
@@ -249,6 +250,82 @@ async fn a_canary_that_never_gets_ready_is_taken_back_and_stable_serves_on() {
     );
     let stable = status.stable.unwrap().hash;
     assert_eq!(sets.seen()[&stable], [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gates_take_arguments_from_fields_and_secrets() {
+    let scene = Scene::new(lab().await, "args").await.unwrap();
+    let template: belay_api::AnalysisTemplate = serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "labelled"},
+        "spec": {"args": [{"name": "hash"}, {"name": "tenant"}], "gates": [{"name": "value", "interval": "1s",
+            "prometheus": {"threshold": {"max": 0.5},
+                "query": "label_replace(vector(0), \"h\", \"{{hash}}-{{tenant}}\", \"\", \"\")"}}]},
+    }))
+    .unwrap();
+    scene
+        .api()
+        .create(&PostParams::default(), &template)
+        .await
+        .unwrap();
+    let spec = json!({
+        "strategy": {"canary": {"steps": [{"weight": 50}]}},
+        "verification": {"gates": [{"template": "labelled", "argsFrom": [
+            {"name": "hash", "field": "/status/candidate/hash"},
+            {"name": "tenant", "secretKey": {"name": "prometheus", "key": "tenant"}}]}]},
+    });
+    let web = scene.workload_with("web", 1, spec).await.unwrap();
+    web.set_image("web:v2").await.unwrap();
+    // Without the right to read the Secret the gate holds, and says which Secret.
+    let message = gate_error(&web).await;
+    assert!(
+        message.contains("Secret") && message.contains("prometheus"),
+        "{message}"
+    );
+    // With it, the gate can be asked.
+    let secret: k8s_openapi::api::core::v1::Secret = serde_json::from_value(json!({
+        "metadata": {"name": "prometheus"}, "stringData": {"tenant": "hunter2"},
+    }))
+    .unwrap();
+    scene
+        .api()
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
+    let role: k8s_openapi::api::rbac::v1::Role = serde_json::from_value(json!({
+        "metadata": {"name": "read"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
+    }))
+    .unwrap();
+    scene
+        .api()
+        .create(&PostParams::default(), &role)
+        .await
+        .unwrap();
+    let binding: k8s_openapi::api::rbac::v1::RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "read"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "read"},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+    }))
+    .unwrap();
+    scene
+        .api()
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
+    let done = web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+    assert!(!serde_json::to_string(&done).unwrap().contains("hunter2"));
+}
+
+async fn gate_error(web: &Workload) -> String {
+    use belay_engine::gate::Verdict;
+    web.status_when(|status| match status.gates.first() {
+        Some(gate) if gate.verdict == Verdict::Error => {
+            Ok(gate.message.clone().unwrap_or_default())
+        }
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .unwrap()
 }
 
 async fn stalled(web: &Workload) -> String {
