@@ -14,15 +14,34 @@ pub mod history;
 pub mod mutants;
 mod oracle;
 mod people;
+mod plans;
 mod pods;
 mod shell;
 mod view;
 mod world;
 
-use belay_engine::rollout::{Decision, Observed, Plan, RolloutStatus};
+use belay_engine::rollout::{self, Decision, Observed, Plan, RolloutStatus};
 use jiff::Timestamp;
 
 pub use history::{Outcome, Story, play};
 
+/// What a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The plan, or why it is refused.
+    pub plan: Result<&'a Plan, &'a str>,
+    /// The status before.
+    pub status: &'a RolloutStatus,
+    /// What is observed.
+    pub observed: &'a Observed,
+    /// The controller's time.
+    pub now: Timestamp,
+}
+
 /// The function under test.
-pub type Decide = fn(Result<&Plan, &str>, &RolloutStatus, &Observed, Timestamp) -> Decision;
+pub type Decide = fn(Look<'_>) -> Decision;
+
+/// The production function.
+pub fn production(look: Look<'_>) -> Decision {
+    rollout::decide(look.plan, look.status, look.observed, look.now)
+}

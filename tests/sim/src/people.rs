@@ -5,7 +5,10 @@ use belay_engine::{
     rollout::observed::{Group, Hold},
 };
 
-use crate::world::{self, CONTENTS, World};
+use crate::{
+    plans,
+    world::{CONTENTS, World},
+};
 
 const VERBS: [Verb; 8] = [
     Verb::Approve,
@@ -150,7 +153,7 @@ impl World {
     fn edit_plan(&mut self) {
         self.plan = match self.rng.u8(0..3) {
             0 => Err("a template of a gate is missing".to_owned()),
-            1 => Ok(world::plan(&mut self.rng)),
+            1 => Ok(plans::plan(&mut self.rng)),
             _ => Ok(self.good_plan.clone()),
         };
         self.rollout.version += 1;

@@ -13,7 +13,7 @@ use belay_engine::{
 use jiff::Timestamp;
 
 use crate::{
-    Decide,
+    Decide, Look,
     view::View,
     world::{Quality, World, at},
 };
@@ -88,7 +88,12 @@ impl Shell {
         let observed = self.gather(world);
         let plan = self.view.plan.clone();
         let plan = plan.as_ref().map_err(String::as_str);
-        let decision = (self.decide)(plan, &self.view.status, &observed, now);
+        let decision = (self.decide)(Look {
+            plan,
+            status: &self.view.status,
+            observed: &observed,
+            now,
+        });
         self.wake_at = decision.wake_at;
         self.measures.clone_from(&decision.measures);
         world.tell(|_| tale(&self.view.status, &decision));
@@ -174,7 +179,12 @@ impl Shell {
             world.breaks(broken.name, broken.detail);
         }
         if world.chance(20) {
-            let again = (self.decide)(plan, &decision.status, observed, now);
+            let again = (self.decide)(Look {
+                plan,
+                status: &decision.status,
+                observed,
+                now,
+            });
             if again.status != decision.status {
                 world.breaks(
                     "fixed_point",

@@ -7,7 +7,7 @@ use belay_engine::{
     invariant::{self, Case},
     rollout::{Decision, Observed, Plan, RolloutStatus, decide, observed::Workload},
 };
-use belay_sim::{Story, play};
+use belay_sim::{Look, Story, play, production};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -23,21 +23,16 @@ thread_local! {
     static MOMENTS: RefCell<Vec<Moment>> = const { RefCell::new(Vec::new()) };
 }
 
-fn recording(
-    plan: Result<&Plan, &str>,
-    status: &RolloutStatus,
-    observed: &Observed,
-    now: Timestamp,
-) -> Decision {
+fn recording(look: Look<'_>) -> Decision {
     MOMENTS.with_borrow_mut(|moments| {
         moments.push(Moment {
-            plan: plan.cloned().map_err(ToOwned::to_owned),
-            status: status.clone(),
-            observed: observed.clone(),
-            now,
+            plan: look.plan.cloned().map_err(ToOwned::to_owned),
+            status: look.status.clone(),
+            observed: look.observed.clone(),
+            now: look.now,
         });
     });
-    decide(plan, status, observed, now)
+    production(look)
 }
 
 /// Moments of many histories: the same few versions, so that they may be mixed.

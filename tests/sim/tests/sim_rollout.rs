@@ -10,8 +10,7 @@
 
 use std::{env, ops::Range, thread};
 
-use belay_engine::rollout::decide;
-use belay_sim::{Outcome, Story, mutants::MUTANTS, play};
+use belay_sim::{Outcome, Story, mutants::MUTANTS, play, production};
 
 const HISTORIES: u64 = 100_000;
 
@@ -32,7 +31,7 @@ fn play_all(seeds: &Range<u64>) -> (u64, Option<Outcome>) {
                 scope.spawn(move || {
                     let mut decisions = 0;
                     for seed in seeds {
-                        let outcome = play(seed, decide, Story::Skipped);
+                        let outcome = play(seed, production, Story::Skipped);
                         decisions += u64::from(outcome.decisions);
                         if !outcome.broken.is_empty() {
                             return (decisions, Some(outcome));
@@ -56,7 +55,7 @@ fn play_all(seeds: &Range<u64>) -> (u64, Option<Outcome>) {
 }
 
 fn tell(seed: u64) -> Outcome {
-    let outcome = play(seed, decide, Story::Recorded);
+    let outcome = play(seed, production, Story::Recorded);
     for line in &outcome.story {
         println!("{line}");
     }

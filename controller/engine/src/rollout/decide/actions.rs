@@ -339,7 +339,7 @@ fn retry(pass: &mut Pass<'_>, deployment: &Deployment) -> Answer {
 fn undo(pass: &mut Pass<'_>, deployment: &Deployment, actor: &str) -> Answer {
     let at_rest = match pass.next.phase {
         Phase::Healthy => pass.asks_for_stable(deployment),
-        Phase::Rejected => true,
+        Phase::Rejected => pass.quarantined(&deployment.template.digest),
         _ => false,
     };
     let (true, Some(stable)) = (at_rest, pass.next.stable.clone()) else {

@@ -33,12 +33,12 @@ pub(super) enum Course {
 }
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) -> Course {
-    if candidate.replaces.as_ref() == Some(&deployment.template.digest) {
-        return restore(pass, deployment, candidate);
-    }
     if pass.asks_for(deployment, &candidate.version) {
         hand_over(pass, deployment, candidate);
         return Course::On;
+    }
+    if candidate.replaces.as_ref() == Some(&deployment.template.digest) {
+        return restore(pass, deployment, candidate);
     }
     let version = &candidate.version;
     if pass.asks_for_stable(deployment) {

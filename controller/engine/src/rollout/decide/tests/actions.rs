@@ -245,3 +245,16 @@ fn an_undo_whose_template_is_cleaned_up_in_between_ends_where_it_began() {
     );
     assert!(bench.status.quarantine.is_empty());
 }
+
+#[test]
+fn an_undo_is_refused_when_something_new_is_asked_for_at_the_same_moment() {
+    let mut bench = Bench::healthy();
+    bench.promote("v2");
+    bench.apply("v3");
+    bench.settle();
+    bench.after(10).fail().settle();
+    bench.apply("v1");
+    bench.act(Verb::Undo).settle();
+    assert_eq!(last(&bench).0, Outcome::Refused);
+    assert_eq!((bench.status.phase, bench.asked()), (Phase::Baking, "v1"));
+}

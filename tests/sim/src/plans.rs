@@ -1,0 +1,77 @@
+//! Plans of all kinds, with times short enough for a history.
+
+use std::time::Duration;
+
+use belay_engine::{
+    gate::{GatePolicy, Mode, Then, UnknownPolicy},
+    rollout::{
+        Plan,
+        plan::{Approval, Share, Step},
+    },
+};
+use fastrand::Rng;
+
+pub(crate) fn plan(rng: &mut Rng) -> Plan {
+    let steps = (0..rng.usize(1..=3)).map(|_| step(rng)).collect();
+    let mut gates = Vec::new();
+    if rng.u8(0..8) > 0 {
+        gates.push(gate(rng, "errors"));
+    }
+    if rng.u8(0..4) == 0 {
+        gates.push(GatePolicy {
+            mode: Mode::DryRun,
+            ..gate(rng, "trial")
+        });
+    }
+    Plan {
+        steps,
+        gates,
+        bake: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..40) }),
+        progress_deadline: Duration::from_secs(rng.u64(60..120)),
+    }
+}
+
+fn step(rng: &mut Rng) -> Step {
+    let share = match rng.u8(0..4) {
+        0 => Share::Replicas(rng.i32(1..=4)),
+        1 => Share::ReplicasPercent(rng.u8(1..=100)),
+        _ => Share::WeightPercent(rng.u8(1..=50)),
+    };
+    let own_gate = rng.u8(0..6) == 0;
+    Step {
+        share,
+        hold: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..30) }),
+        approval: if rng.u8(0..8) == 0 {
+            Approval::Required
+        } else {
+            Approval::NotRequired
+        },
+        gates: if own_gate {
+            vec![gate(rng, "smoke")]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+fn gate(rng: &mut Rng, name: &str) -> GatePolicy {
+    let unknown = UnknownPolicy {
+        then: if rng.u8(0..3) == 0 {
+            Then::RollBack
+        } else {
+            Then::Hold
+        },
+        consecutive_limit: rng.u32(1..=3),
+        deadline: Duration::from_secs(rng.u64(20..60)),
+    };
+    GatePolicy {
+        name: name.to_owned(),
+        interval: Duration::from_secs(rng.u64(1..10)),
+        initial_delay: Duration::from_secs(rng.u64(0..5)),
+        success_count: rng.u32(1..=2),
+        failure_limit: rng.u32(0..=2),
+        on_no_data: unknown,
+        on_error: unknown,
+        mode: Mode::Enforce,
+    }
+}
