@@ -195,7 +195,7 @@ pub(super) async fn template(client: &Client, namespace: &str) -> Result<(), Err
         "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
         "spec": {
             "args": [{"name": "app"}, {"name": "hash"}],
-            "gates": [{"name": "ratio", "interval": "1s", "prometheus": {"query": query, "threshold": {"max": 0.05}}}],
+            "gates": [{"name": "ratio", "interval": "1s", "initialDelay": "3s", "prometheus": {"query": query, "threshold": {"max": 0.05}}}],
         },
     }))?;
     Api::<AnalysisTemplate>::namespaced(client.clone(), namespace)
