@@ -4,12 +4,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::{Arc, Mutex},
 };
 
 use belay_api::Rollout;
 use belay_engine::rollout::status::Phase;
-use futures::TryStreamExt as _;
+use futures::StreamExt as _;
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -86,17 +87,16 @@ impl Observer {
 async fn narrate(api: Api<Rollout>, name: String, report: Arc<Report>) {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut last = String::new();
-    let stream = watcher(api, config).default_backoff().applied_objects();
-    let told = stream.try_for_each(|rollout| {
+    let mut stream = pin!(watcher(api, config).default_backoff().applied_objects());
+    // A watch that fails begins again by itself.
+    while let Some(seen) = stream.next().await {
+        let Ok(rollout) = seen else { continue };
         let line = line(&rollout);
         if line != last {
             report.say(&line);
             last = line;
         }
-        futures::future::ready(Ok(()))
-    });
-    // The stream retries by itself and ends with the demo.
-    let _ = told.await;
+    }
 }
 
 /// The Rollout in one line, as `kubectl get rollouts` shows it.
@@ -122,9 +122,9 @@ fn line(rollout: &Rollout) -> String {
 
 async fn follow_pods(api: Api<Pod>, app: String, seen: Arc<Mutex<Seen>>) {
     let config = watcher::Config::default().labels(&format!("app={app}"));
-    let stream = watcher(api, config).default_backoff();
-    let followed = stream.try_for_each(|event| {
-        if let Ok(mut seen) = seen.lock() {
+    let mut stream = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = stream.next().await {
+        if let (Ok(mut seen), Ok(event)) = (seen.lock(), event) {
             match event {
                 watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                     if pod.metadata.deletion_timestamp.is_none() {
@@ -142,9 +142,7 @@ async fn follow_pods(api: Api<Pod>, app: String, seen: Arc<Mutex<Seen>>) {
                 watcher::Event::InitDone => {}
             }
         }
-        futures::future::ready(Ok(()))
-    });
-    let _ = followed.await;
+    }
 }
 
 fn forget_pod(seen: &mut Seen, pod: &Pod) {
@@ -156,9 +154,9 @@ fn forget_pod(seen: &mut Seen, pod: &Pod) {
 
 async fn follow_sets(api: Api<ReplicaSet>, app: String, seen: Arc<Mutex<Seen>>) {
     let config = watcher::Config::default().labels(&format!("app={app}"));
-    let stream = watcher(api, config).default_backoff().applied_objects();
-    let followed = stream.try_for_each(|set| {
-        if let (Ok(mut seen), Some(spec)) = (seen.lock(), set.spec) {
+    let mut stream = pin!(watcher(api, config).default_backoff().applied_objects());
+    while let Some(set) = stream.next().await {
+        if let (Ok(mut seen), Some(spec)) = (seen.lock(), set.ok().and_then(|set| set.spec)) {
             let image = image_of(
                 spec.template
                     .as_ref()
@@ -168,9 +166,7 @@ async fn follow_sets(api: Api<ReplicaSet>, app: String, seen: Arc<Mutex<Seen>>) 
             let least = seen.least_desired.entry(image).or_insert(desired);
             *least = desired.min(*least);
         }
-        futures::future::ready(Ok(()))
-    });
-    let _ = followed.await;
+    }
 }
 
 fn image_of(spec: Option<&k8s_openapi::api::core::v1::PodSpec>) -> String {
