@@ -153,7 +153,7 @@ fn phases(encoder: &mut DescriptorEncoder<'_>, releases: &[Arc<Release>]) -> fmt
         for phase in PHASES {
             let labels = [
                 ("namespace", release.namespace().unwrap_or_default()),
-                ("release", release.name_any()),
+                ("name", release.name_any()),
                 ("phase", format!("{phase:?}")),
             ];
             let gauge = ConstGauge::new(i64::from(phase == present));
@@ -177,7 +177,7 @@ fn infos(encoder: &mut DescriptorEncoder<'_>, releases: &[Arc<Release>]) -> fmt:
         let verified = status.verified.as_ref().map(|v| v.content.revision.clone());
         let labels = [
             ("namespace", release.namespace().unwrap_or_default()),
-            ("release", release.name_any()),
+            ("name", release.name_any()),
         ];
         let info = Info::new([
             ("revision", revision.unwrap_or_default()),
