@@ -1,4 +1,8 @@
 //! Releases on a real control plane, from real Git repositories: synced, verified, pruned, refused.
+#![allow(
+    clippy::expect_used,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! The rules between crates: who may use whom, and that decisions stay free of I/O.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a helper of tests that reads cargo's own words"
 )]
 
