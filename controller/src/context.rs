@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope};
 
 use crate::{
+    http::Readiness,
     lease::Term,
     links::Links,
     runtime::Settings,
@@ -27,6 +28,8 @@ pub struct Context {
     pub term: Term,
     /// What the controllers know of each other's objects.
     pub links: Arc<Links>,
+    /// To be told when a controller has read the cluster.
+    pub ready: Readiness,
     /// What the API server can do.
     pub server: ServerVersion,
 }

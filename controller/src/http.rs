@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -25,18 +25,33 @@ use crate::{Error, Result, telemetry::Metrics};
 /// Media type of OpenMetrics text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether the process does its part: as a standby it has asked for the lease, as the holder it has read the cluster.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// Whether the process does its part: as a standby it has asked for the lease, as the holder each of its controllers has read the
+/// cluster.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<AtomicUsize>);
 
 impl Readiness {
-    /// Sets it.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+    /// Not ready until something says so.
+    pub fn not_yet() -> Self {
+        Self(Arc::new(AtomicUsize::new(1)))
+    }
+
+    /// Not ready until this many parts are.
+    pub fn expect(&self, parts: usize) {
+        self.0.store(parts, Ordering::Relaxed);
+    }
+
+    /// One part is ready.
+    pub fn part_is_ready(&self) {
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                Some(left.saturating_sub(1))
+            });
     }
 
     fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) == 0
     }
 }
 

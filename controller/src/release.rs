@@ -91,7 +91,11 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     });
     context.metrics.releases.show(Some(links.store.clone()));
     let driven = async {
-        world.ready().await;
+        // Told to stop before the first lists are complete, nothing runs that must be ended in order.
+        tokio::select! {
+            () = world.ready() => context.ready.part_is_ready(),
+            () = stop.cancelled() => return,
+        }
         let drive_releases = Drive {
             api: context.watched(),
             server: context.server,
@@ -105,7 +109,6 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     };
     let outcome = tokio::select! {
         () = driven => Ok(()),
-        () = stopped_early(&stop, &world) => Ok(()),
         ended = tasks.join_next() => match ended {
             Some(Ok(Err(error))) => Err(error),
             _ => Err(Error::TaskEnded("release watches")),
@@ -113,14 +116,6 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     };
     context.metrics.releases.show(None);
     outcome
-}
-
-/// Told to stop before the first lists were complete: nothing runs that must be ended in order.
-async fn stopped_early(stop: &CancellationToken, world: &World) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = async { world.ready().await; } => std::future::pending().await,
-    }
 }
 
 impl Reconciler<Release> for Shell {

@@ -82,7 +82,12 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     });
     context.metrics.rollouts.show(Some(reader.clone()));
     let driven = async {
-        tokio::join!(world.ready(), hold.ready());
+        let read = async { tokio::join!(world.ready(), hold.ready()) };
+        // Told to stop before the first lists are complete, nothing runs that must be ended in order.
+        tokio::select! {
+            _ = read => context.ready.part_is_ready(),
+            () = stop.cancelled() => return,
+        }
         let drive_rollouts = Drive {
             api: context.watched(),
             server: context.server,
@@ -96,7 +101,6 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     };
     let outcome = tokio::select! {
         () = driven => Ok(()),
-        () = stopped_early(&stop, &world, &hold) => Ok(()),
         ended = tasks.join_next() => match ended {
             Some(Ok(Err(error))) => Err(error),
             _ => Err(Error::TaskEnded("rollout watches")),
@@ -104,14 +108,6 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     };
     context.metrics.rollouts.show(None);
     outcome
-}
-
-/// Told to stop before the first lists were complete: nothing runs that must be ended in order.
-async fn stopped_early(stop: &CancellationToken, world: &World, hold: &HoldState) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = async { tokio::join!(world.ready(), hold.ready()); } => std::future::pending().await,
-    }
 }
 
 impl Reconciler<Rollout> for Shell {

@@ -131,7 +131,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let metrics = Arc::new(Metrics::new());
     let client = client::build(settings.kube.clone(), &metrics)?;
     let stop = CancellationToken::new();
-    let ready = Readiness::default();
+    let ready = Readiness::not_yet();
     let address = http::serve(
         settings.listen,
         Arc::clone(&metrics),
@@ -186,7 +186,7 @@ impl Process {
             }
             match candidate.try_acquire().await {
                 Ok(Some(held)) => return Some(held),
-                Ok(None) => self.ready.set(true),
+                Ok(None) => self.ready.expect(0),
                 Err(error) => tracing::warn!(%error, "asking for the lease failed; trying again"),
             }
             let _ = tokio::time::timeout(limits::LEASE_RETRY, self.stop.cancelled()).await;
@@ -242,6 +242,7 @@ impl Process {
         let links = Arc::new(Links::new(depth("rollout"), depth("release")));
         let context = Arc::new(Context {
             links,
+            ready: self.ready.clone(),
             events: Events::start(
                 self.client.clone(),
                 &self.settings.lease.identity,
@@ -255,9 +256,9 @@ impl Process {
         });
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
         // One line for each controller.
+        self.ready.expect(2);
         tasks.spawn(rollout::run(Arc::clone(&context), stop.clone()));
         tasks.spawn(release::run(context, stop.clone()));
-        self.ready.set(true);
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap_or(Err(Error::TaskEnded("controller")))?;
             if !stop.is_cancelled() {
