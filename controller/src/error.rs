@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The API server refused a request, or could not be reached.
-    #[error("Kubernetes API: {0}")]
+    #[error("Kubernetes API: {}", brief(.0))]
     Kube(#[from] kube::Error),
     /// A request to the API server took too long.
     #[error("the Kubernetes API did not answer within {seconds} s ({what})")]
@@ -98,5 +98,13 @@ impl Error {
             Self::Malformed { .. } | Self::Json(_) => "malformed",
             Self::Listen { .. } | Self::Io(_) | Self::Http(_) | Self::TaskEnded(_) => "internal",
         }
+    }
+}
+
+/// What the API server said, without the rest of its answer.
+fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
     }
 }

@@ -7,6 +7,7 @@ mod absent;
 mod act;
 pub(crate) mod acts;
 mod candidate;
+mod complaints;
 mod gather;
 mod groups;
 mod hold;
@@ -34,6 +35,7 @@ use crate::{
     Context, Error, Result,
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
+use complaints::Complaints;
 use hold::HoldState;
 use looked::Looked;
 use measure::Measurements;
@@ -56,6 +58,7 @@ pub(crate) struct Shell {
     hold: Arc<HoldState>,
     looked: Looked,
     problems: Problems,
+    complaints: Complaints,
     /// Rollouts as the API server gave them back after our last write, until the watch has caught up.
     written: Mutex<HashMap<String, Arc<Rollout>>>,
 }
@@ -78,6 +81,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
         hold: Arc::clone(&hold),
         looked: Looked::default(),
         problems: Problems::default(),
+        complaints: Complaints::default(),
         written: Mutex::default(),
     });
     context.metrics.rollouts.show(Some(reader.clone()));
@@ -180,6 +184,7 @@ impl Shell {
         self.written().remove(&uid);
         self.measurements.forget(&uid);
         self.problems.forget(&uid);
+        self.complaints.settle(&uid);
         self.looked.forget(&uid);
         let namespace = rollout.namespace().unwrap_or_default();
         self.world.absent.settle(&namespace, &rollout.name_any());

@@ -20,6 +20,7 @@ use crate::{Duration, analysis::GateRef};
     status = "RolloutStatus",
     shortname = "bro",
     category = "belay",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("a Rollout's name is put on its workload as a label, and so has at most 63 characters"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.stepText"),
     printcolumn(

@@ -6,7 +6,7 @@ use belay_api::{
     Rollout,
     names::{FIELD_MANAGER, FINALIZER},
 };
-use belay_engine::rollout::{Decision, Effect, RolloutStatus, decide};
+use belay_engine::rollout::{Decision, Effect, Event, EventKind, RolloutStatus, decide};
 use jiff::Timestamp;
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -15,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{Shell, resolve::resolve};
-use crate::{Result, client::bounded};
+use crate::{Error, Result, client::bounded};
 
 /// What comes after a pass.
 pub(super) enum Next {
@@ -55,8 +55,12 @@ impl Shell {
                 ?effect,
                 "acting"
             );
-            self.act(&rollout, effect).await?;
+            if let Err(error) = self.act(&rollout, effect).await {
+                self.complain(&rollout, &error);
+                return Err(error);
+            }
         }
+        self.complaints.settle(&rollout.uid().unwrap_or_default());
         if finished {
             return Ok(Next::Wait(None));
         }
@@ -80,6 +84,23 @@ impl Shell {
             (Some(wake), Some(look)) => Some(wake.min(look)),
             (one, other) => one.or(other),
         }
+    }
+
+    /// Tells people once what the API server refuses: what a rollout waits for then is not to be seen in its status.
+    fn complain(&self, rollout: &Rollout, error: &Error) {
+        let expected =
+            error.is_stale() || matches!(error, Error::NotLeading | Error::Timeout { .. });
+        let uid = rollout.uid().unwrap_or_default();
+        if expected || !self.complaints.is_new(&uid, error.to_string()) {
+            return;
+        }
+        let event = Event {
+            kind: EventKind::Warning,
+            reason: "ActFailed".to_owned(),
+            message: format!("What was decided can't be done: {error}. It is tried again."),
+        };
+        let regarding = rollout.object_ref(&());
+        self.context.events.publish(&regarding, "Act", &event);
     }
 
     async fn add_finalizer(&self, rollout: &Rollout) -> Result<Arc<Rollout>> {

@@ -190,6 +190,28 @@ async fn a_newer_version_takes_the_place_of_the_one_on_trial() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_newer_version_in_mid_promotion_ends_well_and_stable_serves_meanwhile() {
+    // Given a promotion that takes a while, for its pods are slow.
+    let scene = Scene::new(lab().await, "midway").await.unwrap();
+    let web = scene
+        .workload("web", 4, &json!([{"weight": 20}]), &[])
+        .await
+        .unwrap();
+    web.set_image("web:v2-slow-2s").await.unwrap();
+    web.is_in(Phase::Promoting).await.unwrap();
+    // When a newer version is asked for in the middle of it.
+    web.set_image("web:v3").await.unwrap();
+    // Then the newer one ends as the stable one, un-paused and complete.
+    web.settled(Phase::Healthy, "v3", SOON).await.unwrap();
+    let deployment = web.deployments().get("web").await.unwrap();
+    assert_ne!(deployment.spec.unwrap().paused, Some(true));
+    let all = pods(&scene.client, &scene.namespace, "app=web")
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn going_back_to_the_stable_template_ends_the_canary_at_once() {
     let scene = Scene::new(lab().await, "revert").await.unwrap();
     let steps = json!([{"weight": 20, "hold": "1h"}]);

@@ -316,6 +316,63 @@ async fn gates_take_arguments_from_fields_and_secrets() {
     assert!(!serde_json::to_string(&done).unwrap().contains("hunter2"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_api_server_refuses_is_told_in_an_event() {
+    // Given a namespace that takes no further ReplicaSet.
+    let scene = Scene::new(lab().await, "told").await.unwrap();
+    let web = scene
+        .workload("web", 1, &json!([{"weight": 50}]), &[])
+        .await
+        .unwrap();
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": {"name": "sets"}, "spec": {"hard": {"count/replicasets.apps": "1"}},
+    }))
+    .unwrap();
+    scene
+        .api::<ResourceQuota>()
+        .create(&PostParams::default(), &quota)
+        .await
+        .unwrap();
+    wait_for_object(
+        &scene.api::<ResourceQuota>(),
+        "sets",
+        SOON,
+        |q: Option<&ResourceQuota>| {
+            let used = q.and_then(|q| {
+                q.status
+                    .as_ref()?
+                    .used
+                    .as_ref()?
+                    .get("count/replicasets.apps")
+                    .cloned()
+            });
+            used.filter(|used| used.0 == "1")
+                .map(drop)
+                .ok_or("not counted yet".to_owned())
+        },
+    )
+    .await
+    .unwrap();
+    // When a canary is to begin, then people are told why it can't, and it begins once it can.
+    web.set_image("web:v2").await.unwrap();
+    let events = scene.api::<k8s_openapi::api::events::v1::Event>();
+    let about = kube::api::ListParams::default().fields("reason=ActFailed");
+    let note = wait_for("an event", SOON, || async {
+        let list = events.list(&about).await.unwrap();
+        let note = list.items.first().and_then(|event| event.note.clone());
+        note.ok_or("none yet".to_owned())
+    })
+    .await
+    .unwrap();
+    assert!(note.contains("exceeded quota"), "{note}");
+    scene
+        .api::<ResourceQuota>()
+        .delete("sets", &DeleteParams::default())
+        .await
+        .unwrap();
+    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+}
+
 async fn gate_error(web: &Workload) -> String {
     use belay_engine::gate::Verdict;
     web.status_when(|status| match status.gates.first() {
