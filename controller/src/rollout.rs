@@ -8,8 +8,10 @@ mod act;
 pub(crate) mod acts;
 mod candidate;
 mod complaints;
+mod deferred;
 mod gather;
 mod groups;
+mod held;
 mod hold;
 mod looked;
 mod measure;
@@ -36,6 +38,7 @@ use crate::{
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use complaints::Complaints;
+use deferred::Deferred;
 use hold::HoldState;
 use looked::Looked;
 use measure::Measurements;
@@ -59,6 +62,7 @@ pub(crate) struct Shell {
     looked: Looked,
     problems: Problems,
     complaints: Complaints,
+    deferred: Deferred,
     /// Rollouts as the API server gave them back after our last write, until the watch has caught up.
     written: Mutex<HashMap<String, Arc<Rollout>>>,
 }
@@ -82,6 +86,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
         looked: Looked::default(),
         problems: Problems::default(),
         complaints: Complaints::default(),
+        deferred: Deferred::default(),
         written: Mutex::default(),
     });
     context.metrics.rollouts.show(Some(reader.clone()));
@@ -185,6 +190,7 @@ impl Shell {
         self.measurements.forget(&uid);
         self.problems.forget(&uid);
         self.complaints.settle(&uid);
+        self.deferred.settle(&uid);
         self.looked.forget(&uid);
         let namespace = rollout.namespace().unwrap_or_default();
         self.world.absent.settle(&namespace, &rollout.name_any());

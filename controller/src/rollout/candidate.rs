@@ -3,6 +3,8 @@
 //! Invariant: a ReplicaSet is changed or deleted only while it is controlled by whom the decision saw. That is checked again
 //! on the newest version when the observed one is stale, for the status of a ReplicaSet changes with each of its pods.
 
+use std::sync::Arc;
+
 use belay_api::{
     Rollout,
     names::{DIGEST_ANNOTATION, ROLLOUT_LABEL},
@@ -45,11 +47,7 @@ impl Shell {
         hash: &str,
         replicas: i32,
     ) -> Result<()> {
-        let workload_name = &rollout.spec.workload_ref.name;
-        let read = self.workload_api(rollout);
-        let deployment = bounded("reading the Deployment", read.get(workload_name))
-            .await
-            .map_err(gone_is_stale)?;
+        let deployment = self.deployment(rollout, digest).await?;
         if project::template(&deployment.data).digest != *digest {
             return Err(Error::Stale("the Deployment has another template"));
         }
@@ -74,6 +72,22 @@ impl Shell {
         };
         self.world.saw_set(&object, Source::Answer);
         Ok(())
+    }
+
+    /// The Deployment in full: kept since its change, or read.
+    async fn deployment(&self, rollout: &Rollout, digest: &Digest) -> Result<Arc<DynamicObject>> {
+        let namespace = rollout.namespace().unwrap_or_default();
+        let name = &rollout.spec.workload_ref.name;
+        let known = self.world.workloads.get(&namespace, name);
+        let kept = known.and_then(|known| self.world.held.take(&known.view.uid, digest));
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let read = self.workload_api(rollout);
+        let deployment = bounded("reading the Deployment", read.get(name))
+            .await
+            .map_err(gone_is_stale)?;
+        Ok(Arc::new(deployment))
     }
 
     pub(super) async fn scale_candidate(

@@ -165,20 +165,21 @@ impl Measurements {
 
     /// Readings of the present trial that `gates` has not counted yet, in order of time.
     pub(super) fn readings(&self, uid: &str, trial: &Trial, gates: &[GateState]) -> Vec<Reading> {
-        let mut runs = self.lock();
-        let Some(run) = runs.get_mut(uid).filter(|run| run.trial == *trial) else {
+        let runs = self.lock();
+        let Some(run) = runs.get(uid).filter(|run| run.trial == *trial) else {
             return Vec::new();
         };
-        run.readings.retain(|reading| {
-            let counted = gates
-                .iter()
-                .find(|state| state.name == reading.gate)
-                .and_then(|state| state.measured_at);
-            counted.is_none_or(|counted| reading.at > counted)
-        });
-        let mut readings: Vec<Reading> = run.readings.iter().cloned().collect();
+        let uncounted = run.readings.iter().filter(|r| !is_counted(r, gates));
+        let mut readings: Vec<Reading> = uncounted.cloned().collect();
         readings.sort_by_key(|reading| reading.at);
         readings
+    }
+
+    /// Drops the readings that `gates`, which are on record, have counted.
+    pub(super) fn on_record(&self, uid: &str, gates: &[GateState]) {
+        if let Some(run) = self.lock().get_mut(uid) {
+            run.readings.retain(|reading| !is_counted(reading, gates));
+        }
     }
 
     /// Drops everything about a Rollout.
@@ -325,6 +326,14 @@ impl Asker {
             not_before: due_at,
         })
     }
+}
+
+fn is_counted(reading: &Reading, gates: &[GateState]) -> bool {
+    gates
+        .iter()
+        .find(|state| state.name == reading.gate)
+        .and_then(|state| state.measured_at)
+        .is_some_and(|counted| reading.at <= counted)
 }
 
 /// Warnings (such as a partial answer) stand beside the number, so that nobody takes it for more than it is.

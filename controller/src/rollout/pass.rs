@@ -36,15 +36,28 @@ impl Shell {
         };
         let templates = &self.world.templates;
         let resolved = resolve(&rollout, templates, &self.world.cluster_templates);
+        let on_record = rollout.status.clone().unwrap_or_default();
+        let uid = rollout.uid().unwrap_or_default();
+        self.measurements.on_record(&uid, &on_record.gates);
+        let mut rollout = self.deferred.carry_on(&rollout);
         let observed = self.gather(&rollout).await?;
         let before = rollout.status.clone().unwrap_or_default();
         let now = Timestamp::now();
         let plan = resolved.plan.as_ref().map_err(String::as_str);
         let decision = decide(plan, &before, &observed, now);
-        let mut rollout = rollout;
-        if decision.status != before {
+        if decision.status == on_record {
+            self.deferred.settle(&uid);
+        } else if let Some(left) = self.deferred.keep(&rollout, &on_record, &decision) {
+            self.measurements
+                .plan(&rollout, &decision.measures, &resolved.queries);
+            let delay = self.delay(&rollout, decision.wake_at);
+            return Ok(Next::Wait(Some(
+                delay.map_or(left, |delay| delay.min(left)),
+            )));
+        } else {
+            self.deferred.settle(&uid);
             rollout = self.write_status(&rollout, &decision.status).await?;
-            self.tell(&rollout, &before, &decision, now);
+            self.tell(&rollout, &on_record, &decision, now);
         }
         let finished = decision.effects.contains(&Effect::Finish);
         let acted = !decision.effects.is_empty();
@@ -60,7 +73,7 @@ impl Shell {
                 return Err(error);
             }
         }
-        self.complaints.settle(&rollout.uid().unwrap_or_default());
+        self.complaints.settle(&uid);
         if finished {
             return Ok(Next::Wait(None));
         }

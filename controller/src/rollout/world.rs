@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use super::{
     absent::Absent,
     groups::Groups,
+    held::Held,
     project::{self, Set, Workload},
 };
 use crate::{
@@ -41,6 +42,8 @@ use crate::{
 pub(super) struct World {
     /// Governed Deployments.
     pub(super) workloads: Projections<Workload>,
+    /// Those whose template has just changed, in full.
+    pub(super) held: Held,
     /// ReplicaSets of governed Deployments, and candidates.
     pub(super) sets: Projections<Set>,
     /// Templates of gates.
@@ -89,6 +92,7 @@ impl World {
         let (cluster_templates, cluster_writer) = reflector::store();
         let world = Arc::new(Self {
             workloads: Projections::new(),
+            held: Held::default(),
             sets: Projections::new(),
             templates,
             cluster_templates,
@@ -157,6 +161,7 @@ impl World {
         let namespace = object.namespace().unwrap_or_default();
         let previous = self.workloads.get(&namespace, &object.name_any());
         let workload = project::workload(object, previous.as_deref());
+        self.held.saw(object, &workload, previous.as_deref());
         let rollout = workload.rollout.clone();
         if self.workloads.apply(workload, source) && source == Source::Watch {
             self.trigger(&namespace, rollout.as_deref());
