@@ -51,13 +51,14 @@ impl Observed {
 }
 
 impl<'a> Pass<'a> {
-    /// The stable version's ReplicaSet.
+    /// The stable version's ReplicaSet. Two can have its content: the one with pods is meant then, for the Deployment
+    /// controller chose it.
     pub(super) fn stable_set(&self) -> Option<&'a ReplicaSet> {
         let stable = self.next.stable.as_ref()?;
         self.seen
             .native()
-            .find(|set| set.hash == stable.hash)
-            .or_else(|| self.seen.native_of(&stable.digest))
+            .filter(|set| is_of(set, stable))
+            .max_by_key(|set| (set.desired > 0, set.hash == stable.hash))
     }
 
     /// Pods that the stable ReplicaSet is to have.

@@ -122,3 +122,16 @@ fn gates_are_measured_when_a_version_that_was_promoted_asleep_wakes() {
     bench.settle();
     assert_eq!(bench.decide().measures.len(), 1);
 }
+
+#[test]
+fn of_two_sets_with_the_stable_content_the_one_that_the_workload_uses_is_meant() {
+    let mut bench = Bench::healthy();
+    bench.seen.hold = Hold::AlwaysPaused;
+    bench.settle();
+    bench.add_set("v1", Owner::Deployment, "older", 10);
+    bench.seen.sets[0].desired = 0;
+    bench.seen.sets[0].total = 0;
+    let decision = bench.decide();
+    assert_eq!((decision.effects, bench.waits_for()), (vec![], ""));
+    assert_eq!(bench.status.stable.as_ref().unwrap().hash, "older");
+}
