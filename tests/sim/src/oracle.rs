@@ -68,7 +68,10 @@ impl World {
             Phase::Promoting | Phase::Baking | Phase::RollingBack
         );
         let rejected = quarantine::find(&status.quarantine, digest).is_some();
-        if rejected && !stable && !watched && self.trusting() && !self.rollout.deleting {
+        // An un-pausing for a promotion that was aborted at the same moment may still be on its way back.
+        let returning = status.released_generation.is_some();
+        let held = !stable && !watched && !returning && !self.rollout.deleting;
+        if rejected && held && self.trusting() {
             let detail = format!("{name} grows from {from} to {}", set.shown.desired);
             self.breaks("quarantine_holds", detail);
         }
@@ -284,6 +287,9 @@ impl World {
                 "the idle workload is paused: {}",
                 workload.shown.paused
             ));
+        }
+        if quarantine::find(&status.quarantine, &stable.digest).is_some() && self.trusting() {
+            return Err("the stable version is quarantined".to_owned());
         }
         if waits == reason::STABLE_LOST {
             return Ok(());

@@ -96,6 +96,7 @@ fn run(pass: &mut Pass<'_>) {
             if !deployment.labelled {
                 pass.adopt();
             }
+            note_hold(pass, deployment);
             gates::fold(pass);
             actions::take_up(pass, Some(deployment));
             by_phase(pass, deployment);
@@ -103,6 +104,14 @@ fn run(pass: &mut Pass<'_>) {
     }
     actions::acknowledge(pass);
     conditions::finish(pass);
+}
+
+/// Seen paused after Belay let it go: from here on, un-pausing it is somebody else's doing.
+fn note_hold(pass: &mut Pass<'_>, deployment: &super::observed::Deployment) {
+    let released = pass.next.released_generation;
+    if deployment.paused && released.is_some_and(|released| deployment.generation > released) {
+        pass.next.released_generation = None;
+    }
 }
 
 fn by_phase(pass: &mut Pass<'_>, deployment: &super::observed::Deployment) {

@@ -205,6 +205,10 @@ pub struct RolloutStatus {
     /// The native rolling update of a promotion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Watermark>,
+    /// Generation of the paused workload that Belay let go. Until it is seen paused at a later one, an un-paused workload may
+    /// be Belay's own doing, and not somebody's break-glass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_generation: Option<i64>,
     /// Who ended the bake before its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bake_skipped_by: Option<String>,

@@ -101,5 +101,6 @@ fn finish(pass: &mut Pass<'_>, candidate: &Candidate) {
     crate::quarantine::lift(&mut pass.next.quarantine, &version.digest);
     adopt::remember(pass, &version);
     pass.drop_candidate();
+    pass.next.released_generation = None;
     pass.enter(Phase::Healthy);
 }

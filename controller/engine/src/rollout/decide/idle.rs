@@ -99,7 +99,7 @@ fn rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
         if hold_baseline(pass, deployment) {
             hold_rejected(pass, deployment);
         }
-    } else if pass.next.phase == Phase::Rejected {
+    } else if pass.next.phase == Phase::Rejected && pass.next.released_generation.is_none() {
         // It was held, and somebody let it go: a deed of break-glass, respected and watched.
         if runs.is_some() {
             begin::bypassed(pass, deployment);

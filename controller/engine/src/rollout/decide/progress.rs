@@ -6,7 +6,7 @@ use super::{
         reason,
         status::{Candidate, Phase, RollbackReason, Track},
     },
-    begin, gates,
+    begin, gates, idle,
     pass::Pass,
     promote, rollback, step,
 };
@@ -17,6 +17,10 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     };
     if let Some((why, message)) = ended_by_the_workload(pass, deployment, &candidate) {
         return rollback::begin(pass, &candidate.version, why, message, false);
+    }
+    if !deployment.paused && pass.next.released_generation.is_some() {
+        // Let go for an earlier promotion of the same content, and seen only now.
+        return idle::hold(pass, deployment);
     }
     if !deployment.paused {
         return bypass(pass, &candidate);

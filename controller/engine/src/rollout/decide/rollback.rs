@@ -213,6 +213,9 @@ fn finish(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) {
         );
         pass.normal(reason::REJECTED, message);
     } else {
+        if pass.asks_for_stable(deployment) {
+            pass.next.released_generation = None;
+        }
         pass.enter(Phase::Healthy);
         pass.normal(
             reason::ROLLED_BACK,

@@ -97,6 +97,7 @@ fn hand_over(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate
         None => {}
     }
     if deployment.paused {
+        pass.next.released_generation = Some(deployment.generation);
         pass.resume(deployment, Guard::Template);
     }
 }

@@ -145,3 +145,29 @@ fn a_candidate_whose_workload_was_made_anew_is_removed() {
         (Phase::Healthy, "v3", false)
     );
 }
+
+#[test]
+fn an_aborted_promotion_whose_un_pausing_is_seen_late_is_not_taken_for_break_glass() {
+    let mut bench = Bench::healthy();
+    bench.promote("v2");
+    bench.apply("v1");
+    bench.decide();
+    assert_eq!(bench.status.phase, Phase::Promoting);
+    bench.act(Verb::Abort).decide();
+    assert_eq!(
+        bench.status.phase,
+        Phase::Rejected,
+        "by what is seen, nothing has begun to roll"
+    );
+    bench.seen.actions.clear();
+    bench.touch();
+    bench.deployment().paused = false;
+    let set = bench.set("v1");
+    (set.desired, set.total) = (2, 2);
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.stable(), bench.pods("v2")),
+        (Phase::Healthy, "v2", 10)
+    );
+    assert_eq!(bench.status.quarantine.len(), 1);
+}
