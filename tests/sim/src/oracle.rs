@@ -70,7 +70,14 @@ impl World {
         let rejected = quarantine::find(&status.quarantine, digest).is_some();
         // An un-pausing for a promotion that was aborted at the same moment may still be on its way back.
         let returning = status.released_generation.is_some();
-        let held = !stable && !watched && !returning && !self.rollout.deleting;
+        // With no pods wanted anywhere the paused Deployment's controller wakes the newest ReplicaSet, whatever it holds.
+        let woken = from == 0
+            && !self.sets.values().any(|other| {
+                other.shown.owner == Owner::Deployment
+                    && other.shown.desired > 0
+                    && other.shown.name != name
+            });
+        let held = !stable && !watched && !returning && !woken && !self.rollout.deleting;
         if rejected && held && self.trusting() {
             let detail = format!("{name} grows from {from} to {}", set.shown.desired);
             self.breaks("quarantine_holds", detail);
