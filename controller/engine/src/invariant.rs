@@ -10,7 +10,7 @@ mod memory;
 
 use jiff::Timestamp;
 
-use crate::rollout::{Decision, Observed, Plan, RolloutStatus};
+use crate::rollout::{Decision, Observed, Plan, RolloutStatus, status::Candidate};
 
 /// One decision with everything that went into it.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,11 @@ pub struct Broken {
     pub name: &'static str,
     /// What breaks it.
     pub detail: String,
+}
+
+/// Whether two candidates are one: the same content can be tried twice, and two can begin at the same moment.
+fn same_trial(one: &Candidate, other: &Candidate) -> bool {
+    one.started_at == other.started_at && one.version.hash == other.version.hash
 }
 
 type Predicate = fn(Case<'_>) -> Result<(), String>;

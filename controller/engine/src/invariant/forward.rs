@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Case;
+use super::{Case, same_trial};
 use crate::{
     gate::{self, GatePolicy, Mode, Verdict},
     rollout::{
@@ -32,7 +32,7 @@ fn passed(case: Case<'_>) -> Option<Passed<'_>> {
         .filter(|_| case.before.phase == Phase::Progressing)?;
     let before = case.before.candidate.as_ref()?;
     let after = case.decision.status.candidate.as_ref()?;
-    if after.started_at != before.started_at || after.track != Track::Steps {
+    if !same_trial(before, after) || after.track != Track::Steps {
         return None;
     }
     // A plan that was shortened: its last step is the present one.

@@ -1,6 +1,6 @@
 //! What a decision may forget.
 
-use super::Case;
+use super::{Case, same_trial};
 use crate::{
     action::{Outcome, Verb},
     quarantine::{self, LIMIT},
@@ -78,7 +78,7 @@ pub(super) fn failures_are_kept(case: Case<'_>) -> Result<(), String> {
     else {
         return Ok(());
     };
-    if before.started_at != after.started_at {
+    if !same_trial(before, after) {
         return Ok(());
     }
     for state in &case.decision.status.gates {
