@@ -4,7 +4,7 @@
 use super::{
     super::{
         Effect, Guard,
-        observed::Deployment,
+        observed::{Deployment, ReplicaSet},
         reason,
         status::{Phase, Rollback, RollbackReason, Version},
     },
@@ -12,7 +12,7 @@ use super::{
     clear::{self, Manner},
     clock::after,
     gates, idle,
-    lookup::active,
+    lookup::{active, is_of},
     pass::Pass,
 };
 use crate::quarantine::{self, Entry};
@@ -114,7 +114,9 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     let removed = clear::remove(pass, Some(deployment), None, manner);
     match natively {
         Natively::Elsewhere => finish(pass, deployment, &rollback),
-        Natively::Back if removed => finish(pass, deployment, &rollback),
+        Natively::Back if removed && leaves_nothing(pass, deployment, &rollback) => {
+            finish(pass, deployment, &rollback);
+        }
         Natively::Back | Natively::OnTheWay => {
             let message = format!(
                 "{} is being taken back until only the stable version runs.",
@@ -123,6 +125,31 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
             pass.wait(reason::ROLLBACK, message);
         }
     }
+}
+
+/// Takes back what is left of a version that was never verified; says whether nothing is. As the newest revision it would
+/// push the stable one out of a short history after the next promotion.
+fn leaves_nothing(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -> bool {
+    let from = &rollback.from;
+    let verified = pass
+        .next
+        .verified
+        .iter()
+        .any(|version| version.digest == from.digest);
+    let rolls_to_it = !deployment.paused && pass.asks_for(deployment, from);
+    if !rollback.promoted || verified || rolls_to_it {
+        return true;
+    }
+    let stable = pass.stable_set().map(|set| set.name.as_str());
+    let left: Vec<&ReplicaSet> = pass
+        .seen
+        .native()
+        .filter(|set| is_of(set, from) && Some(set.name.as_str()) != stable)
+        .collect();
+    for set in &left {
+        clear::take_back(pass, set);
+    }
+    left.is_empty()
 }
 
 /// How far the workload itself is on its way back.

@@ -217,3 +217,17 @@ fn a_release_keeps_its_verified_rollouts_waiting_for_each_other() {
     bench.settle();
     assert_eq!(bench.status.phase, Phase::Baking);
 }
+
+#[test]
+fn a_superseded_version_leaves_no_revision_that_would_push_the_stable_one_out() {
+    let (mut bench, decision) = promoting();
+    bench.carry_out(&decision.effects[0]);
+    let set = bench.set("v2");
+    (set.desired, set.total, set.ready, set.available) = (0, 0, 0, 0);
+    bench.apply("v3");
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.has_set("v2")),
+        (Phase::Progressing, false)
+    );
+}

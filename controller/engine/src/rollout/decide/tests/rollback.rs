@@ -154,11 +154,7 @@ fn an_aborted_promotion_whose_un_pausing_is_seen_late_is_not_taken_for_break_gla
     bench.decide();
     assert_eq!(bench.status.phase, Phase::Promoting);
     bench.act(Verb::Abort).decide();
-    assert_eq!(
-        bench.status.phase,
-        Phase::Rejected,
-        "by what is seen, nothing has begun to roll"
-    );
+    assert_eq!(bench.status.phase, Phase::RollingBack);
     bench.seen.actions.clear();
     bench.touch();
     bench.deployment().paused = false;
@@ -170,4 +166,18 @@ fn an_aborted_promotion_whose_un_pausing_is_seen_late_is_not_taken_for_break_gla
         (Phase::Healthy, "v2", 10)
     );
     assert_eq!(bench.status.quarantine.len(), 1);
+}
+
+#[test]
+fn an_un_pausing_that_may_be_belays_own_does_not_let_rejected_content_through() {
+    let mut bench = rejected();
+    bench.status.released_generation = Some(bench.deployment().generation);
+    bench.touch();
+    bench.deployment().paused = false;
+    bench.add_set("v2", Owner::Deployment, "native2", 2);
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.asked(), bench.pods("v1")),
+        (Phase::Healthy, "v1", 10)
+    );
 }
