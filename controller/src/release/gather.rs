@@ -19,15 +19,30 @@ use crate::{
     },
 };
 
+/// How long to wait before trying a namespace again that does not let Belay in.
+const LOCKED_OUT: Duration = Duration::from_secs(15);
+
+/// One observation, and what goes with it.
+pub(super) struct Gathered {
+    /// The observation.
+    pub(super) observed: Observed,
+    /// When to look again at what can't be watched.
+    pub(super) look_again: Option<Duration>,
+    /// Why nothing can be done in this namespace, if so. A Release that is deleted then goes without its objects.
+    pub(super) locked_out: Option<String>,
+}
+
 impl Shell {
-    /// The observation for one decision about `release`, and when to look again at what can't be watched.
-    pub(super) async fn gather(
-        &self,
-        release: &Release,
-        memory: &mut Memory,
-    ) -> Result<(Observed, Option<Duration>)> {
+    /// The observation for one decision about `release`.
+    pub(super) async fn gather(&self, release: &Release, memory: &mut Memory) -> Result<Gathered> {
         let status = release.status.clone().unwrap_or_default();
-        self.load(release, memory).await?;
+        let locked_out = match self.load(release, memory).await {
+            Ok(()) => None,
+            Err(Error::Kube(kube::Error::Api(said))) if said.is_forbidden() => {
+                Some(locked_out(&said))
+            }
+            Err(error) => return Err(error),
+        };
         self.watch(release, memory).await?;
         self.settle_written(release, memory);
         let target = status.target.as_ref();
@@ -70,7 +85,11 @@ impl Shell {
             ),
             acting_since: self.context.term.since(),
         };
-        Ok((observed, look_again))
+        Ok(Gathered {
+            observed,
+            look_again: look_again.or_else(|| locked_out.as_ref().map(|_| LOCKED_OUT)),
+            locked_out,
+        })
     }
 
     /// What Belay keeps for the Release is read once.
@@ -159,6 +178,14 @@ impl Shell {
         views.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         views
     }
+}
+
+fn locked_out(said: &kube::core::Status) -> String {
+    format!(
+        "this namespace does not let Belay in: bind the chart's tenant role to Belay's service account in it, or name it under \
+         tenants.namespaces of the chart ({})",
+        said.message
+    )
 }
 
 /// The account in whose name everything is done.

@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Shell, memory::Memory};
+use super::{Shell, gather::Gathered, memory::Memory};
 use crate::{Result, client::bounded};
 
 /// What comes after a pass.
@@ -35,8 +35,12 @@ impl Shell {
             (false, true) => return Ok(Next::Wait(None)),
         };
         memory.is_about(release.metadata.generation.unwrap_or_default());
-        let plan = self.plan(&release);
-        let (observed, look_again) = self.gather(&release, memory).await?;
+        let Gathered {
+            observed,
+            look_again,
+            locked_out,
+        } = self.gather(&release, memory).await?;
+        let plan = locked_out.map_or_else(|| self.plan(&release), Err);
         let before = release.status.clone().unwrap_or_default();
         let now = Timestamp::now();
         let decision = decide(
