@@ -10,6 +10,7 @@ pub mod args;
 pub mod client;
 pub mod context;
 pub mod error;
+mod gates;
 pub mod http;
 pub mod lease;
 pub mod limits;

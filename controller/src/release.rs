@@ -15,7 +15,6 @@ mod look;
 mod memory;
 pub mod metrics;
 mod pass;
-mod plan;
 mod sources;
 mod tidy;
 mod world;
@@ -40,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Context, Error, Result,
     apply::{Identities, Kinds, Owner, owners::Releases, watches::Watches},
+    gates::measure::Measurements,
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use memory::Memory;
@@ -62,6 +62,7 @@ pub(crate) struct Shell {
     identities: Arc<Identities>,
     kinds: Kinds,
     watches: Arc<Watches>,
+    measurements: Arc<Measurements<Release>>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     /// Releases as the API server gave them back after our last write, until the watch has caught up.
     written: Mutex<HashMap<String, Arc<Release>>>,
@@ -73,6 +74,8 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     let world = World::start(&context, &mut tasks);
     let links = &context.links.releases;
     let writer = links.take_writer().ok_or(Error::TaskEnded("releases"))?;
+    let counted = context.metrics.rollouts.readings.clone();
+    let measurements = Measurements::start(&context, links.triggers.clone(), counted, &mut tasks)?;
     let identities = Arc::new(Identities::new(context.client.clone()));
     let triggers = links.triggers.clone();
     let shell = Arc::new(Shell {
@@ -83,6 +86,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
         ),
         kinds: Kinds::new(context.client.clone()),
         watches: Watches::new(Arc::clone(&identities), context.server, triggers.clone()),
+        measurements,
         identities,
         context: Arc::clone(&context),
         world: Arc::clone(&world),
@@ -189,6 +193,7 @@ impl Shell {
         lock(&self.memories).remove(&uid);
         self.sources.forget(&uid);
         self.watches.forget(&uid);
+        self.measurements.forget(&uid);
         let gone = ObjectRef::from_obj(release);
         self.context.links.follow(gone, HashSet::new());
     }

@@ -14,12 +14,10 @@ mod groups;
 mod held;
 mod hold;
 mod looked;
-mod measure;
 pub mod metrics;
 mod pass;
 mod problem;
 mod project;
-mod resolve;
 mod world;
 
 use std::{
@@ -35,13 +33,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Context, Error, Result,
+    gates::measure::Measurements,
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use complaints::Complaints;
 use deferred::Deferred;
 use hold::HoldState;
 use looked::Looked;
-use measure::Measurements;
 use problem::Problems;
 use world::World;
 
@@ -57,7 +55,7 @@ const BREATH: Duration = Duration::from_secs(1);
 pub(crate) struct Shell {
     context: Arc<Context>,
     world: Arc<World>,
-    measurements: Arc<Measurements>,
+    measurements: Arc<Measurements<Rollout>>,
     hold: Arc<HoldState>,
     looked: Looked,
     problems: Problems,

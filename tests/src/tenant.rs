@@ -4,10 +4,10 @@ use std::{fmt::Debug, time::Duration};
 
 use belay_api::{Action, Release};
 use belay_engine::release::{Phase, ReleaseStatus};
-use belay_lab::{GitRepo, Lab, wait_for_object};
+use belay_lab::{GitRepo, Lab, wait_for, wait_for_object};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, ServiceAccount},
-    rbac::v1::{Role, RoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
 };
 use kube::{Api, Client, api::PostParams};
 use serde::de::DeserializeOwned;
@@ -34,10 +34,11 @@ pub struct Tenant {
 impl Tenant {
     /// A new tenant; `name` starts its namespace's name.
     pub async fn create(lab: &Lab, name: &str) -> Result<Self, Error> {
+        let namespace = lab.namespace(name).await?;
         let tenant = Self {
             client: lab.client()?,
-            namespace: lab.namespace(name).await?,
-            repo: lab.create_repo(name).await?,
+            repo: lab.create_repo(&namespace).await?,
+            namespace,
         };
         tenant
             .make::<ServiceAccount>(json!({"metadata": {"name": ACCOUNT}}))
@@ -63,6 +64,26 @@ impl Tenant {
                 "subjects": subject(NAME, NAMESPACE)}))
             .await?;
         Ok(tenant)
+    }
+
+    /// Gives the tenant's account rights in the whole cluster.
+    pub async fn allow_cluster(&self, rules: &Value) -> Result<(), Error> {
+        let name = format!("{}-{ACCOUNT}", self.namespace);
+        let role: ClusterRole =
+            serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules}))?;
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace}],
+        }))?;
+        let parameters = PostParams::default();
+        Api::all(self.client.clone())
+            .create(&parameters, &role)
+            .await?;
+        Api::all(self.client.clone())
+            .create(&parameters, &binding)
+            .await?;
+        Ok(())
     }
 
     /// Objects of one kind in the tenant's namespace.
@@ -147,6 +168,29 @@ impl Tenant {
         .await
     }
 
+    /// Waits until the value of a ConfigMap is as wanted (`None`: it is not there).
+    pub async fn value_is(
+        &self,
+        map: &str,
+        wanted: Option<&str>,
+        within: Duration,
+    ) -> Result<(), Error> {
+        let what = format!("ConfigMap {map} to be {wanted:?}");
+        wait_for(&what, within, || async {
+            let value = self
+                .value(map, "value")
+                .await
+                .map_err(|error| error.to_string())?;
+            if value.as_deref() == wanted {
+                Ok(())
+            } else {
+                Err(format!("it is {value:?}"))
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
     /// One value of a ConfigMap, if it is there.
     pub async fn value(&self, map: &str, key: &str) -> Result<Option<String>, Error> {
         let map = self.api::<ConfigMap>().get_opt(map).await?;
@@ -172,6 +216,22 @@ fn describe(status: &ReleaseStatus) -> String {
         status.phase,
         status.asked.as_ref().map(|asked| asked.revision.as_str()),
         ready.map_or("no condition", |ready| ready.message.as_str()),
+    )
+}
+
+/// A Rollout of the Deployment of the same name as a file: one step, with the gate of template `gate`.
+pub fn rollout(name: &str, gate: &str) -> String {
+    format!(
+        "apiVersion: belay.dev/v1alpha1\nkind: Rollout\nmetadata:\n  name: {name}\nspec:\n  workloadRef:\n    name: {name}\n  strategy:\n    \
+         canary:\n      steps:\n      - replicas: 1\n  verification:\n    gates:\n    - template: {gate}\n"
+    )
+}
+
+/// A template of one gate that asks for the value of `query`, which must not be above a half.
+pub fn gate(name: &str, query: &str) -> String {
+    format!(
+        "apiVersion: belay.dev/v1alpha1\nkind: AnalysisTemplate\nmetadata:\n  name: {name}\nspec:\n  gates:\n  - name: value\n    \
+         interval: 1s\n    prometheus:\n      query: {query:?}\n      threshold:\n        max: 0.5\n"
     )
 }
 

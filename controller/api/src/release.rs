@@ -27,13 +27,13 @@ use crate::{Duration, analysis::GateRef};
     printcolumn(
         name = "Revision",
         type_ = "string",
-        json_path = ".status.asked.revision",
+        json_path = ".status.asked.short",
         description = "what the source asks for"
     ),
     printcolumn(
         name = "Verified",
         type_ = "string",
-        json_path = ".status.verified.revision",
+        json_path = ".status.verified.short",
         description = "the last verified revision"
     ),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

@@ -81,6 +81,13 @@ fn of_status(status: &Status, secrecy: Secrecy) -> Failure {
     let said = words(status, secrecy);
     match status.code {
         _ if is_denied_by_policy(status) => Failure::environment(said),
+        // The API server calls a field that its schema does not have an internal error.
+        500 if status
+            .message
+            .contains("failed to create typed patch object") =>
+        {
+            Failure::content(said)
+        }
         422 => Failure::content(explain_invalid(status, said)),
         400 | 413 | 415 => Failure::content(said),
         409 if status.reason == reason::CONFLICT => {
@@ -180,6 +187,11 @@ mod tests {
                 Fault::Environment,
             ),
             (400, "strict decoding error", Fault::Content),
+            (
+                500,
+                "failed to create typed patch object (a/b): .datta: field not declared in schema",
+                Fault::Content,
+            ),
             (500, "etcd", Fault::Passing),
             (429, "slow down", Fault::Passing),
         ] {

@@ -57,8 +57,10 @@ pub struct Prepared {
 pub enum Standing {
     /// It can.
     Alone,
-    /// Its kind or its namespace comes with the same set and is not there yet.
-    NeedsTheSet,
+    /// Only once its namespace is there, which comes with the same set.
+    NeedsNamespace,
+    /// Not before its kind is there, which comes with the same set.
+    NeedsKind,
 }
 
 impl Prepared {
@@ -97,14 +99,16 @@ pub async fn prepare(
     for manifest in manifests {
         let (kind, is_new) = resolve(manifest, kinds, &introduced).await?;
         let mut object = prepare_one(manifest, owner, kind)?;
-        let in_new_namespace = object
+        let in_namespace_of_set = object
             .key
             .namespace
             .as_deref()
             .is_some_and(|namespace| namespaces.contains(namespace));
-        if is_new || in_new_namespace {
-            object.standing = Standing::NeedsTheSet;
-        }
+        object.standing = match (is_new, in_namespace_of_set) {
+            (true, _) => Standing::NeedsKind,
+            (false, true) => Standing::NeedsNamespace,
+            (false, false) => Standing::Alone,
+        };
         if let Some(first) = seen.insert(object.key.clone(), object.source.clone()) {
             return Err(Failure::content(format!(
                 "{}: the same object is in {first}; remove one of them",

@@ -201,11 +201,18 @@ impl Shell {
 
 impl Sending<'_> {
     async fn rehearse(&self, object: &Prepared) -> Result<(), Failure> {
-        self.check_owner(object).await?;
-        if object.standing == Standing::NeedsTheSet {
+        if object.standing == Standing::NeedsKind {
             return Ok(());
         }
-        self.send(object).await.map(drop)
+        self.check_owner(object).await?;
+        match self.send(object).await {
+            Err(failure)
+                if object.standing == Standing::NeedsNamespace && lacks_namespace(&failure) =>
+            {
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        }
     }
 
     /// Whether the object belongs to another Release. A watch that shows it as ours answers without a request.
@@ -286,6 +293,10 @@ fn is_established(object: Option<&DynamicObject>) -> bool {
             condition.get("type").and_then(Value::as_str) == Some("Established")
                 && condition.get("status").and_then(Value::as_str) == Some("True")
         })
+}
+
+fn lacks_namespace(failure: &Failure) -> bool {
+    failure.message.contains("namespaces \"") && failure.message.ends_with("not found")
 }
 
 /// Deployments of the set with the templates that the API server made of them.

@@ -17,6 +17,7 @@ use crate::{
         Identity, Inventory, inventory, renders,
         watches::{self, Interest, Place},
     },
+    gates::Gated as _,
 };
 
 /// How long to wait before trying a namespace again that does not let Belay in.
@@ -78,7 +79,13 @@ impl Shell {
             rollouts: self.rollouts_of(release, workloads),
             drift,
             troubles: memory.troubles(),
-            readings: Vec::new(),
+            readings: release
+                .trial()
+                .map(|trial| {
+                    let uid = release.uid().unwrap_or_default();
+                    self.measurements.readings(&uid, &trial, &status.gates)
+                })
+                .unwrap_or_default(),
             actions: self.world.acts.on(
                 &release.namespace().unwrap_or_default(),
                 &release.name_any(),

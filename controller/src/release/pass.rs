@@ -15,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{Shell, gather::Gathered, memory::Memory};
-use crate::{Result, client::bounded};
+use crate::{Result, client::bounded, gates::resolve::resolve};
 
 /// What comes after a pass.
 pub(super) enum Next {
@@ -40,11 +40,18 @@ impl Shell {
             look_again,
             locked_out,
         } = self.gather(&release, memory).await?;
-        let plan = locked_out.map_or_else(|| self.plan(&release), Err);
+        let mut resolved = resolve(
+            release.as_ref(),
+            &self.world.templates,
+            &self.world.cluster_templates,
+        );
+        if let Some(why) = locked_out {
+            resolved.plan = Err(why);
+        }
         let before = release.status.clone().unwrap_or_default();
         let now = Timestamp::now();
         let decision = decide(
-            plan.as_ref().map_err(String::as_str),
+            resolved.plan.as_ref().map_err(String::as_str),
             &before,
             &observed,
             now,
@@ -69,6 +76,8 @@ impl Shell {
         if finished {
             return Ok(Next::Wait(None));
         }
+        self.measurements
+            .plan(&release, &decision.measures, &resolved.queries);
         if acted {
             return Ok(Next::Again(release));
         }

@@ -21,11 +21,10 @@ use serde_json::json;
 
 use super::{
     Shell,
-    measure::Trial,
     project::{self, Set, Workload, controller_of},
     world::{deployment_resource, set_resource},
 };
-use crate::{Error, Result, client::bounded, watch::store::Source};
+use crate::{Error, Result, client::bounded, gates::Trial, watch::store::Source};
 
 /// Most ReplicaSets that are looked through for one Deployment; its history is far shorter.
 const SETS_LISTED: u32 = 200;

@@ -14,8 +14,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Shell, resolve::resolve};
-use crate::{Error, Result, client::bounded};
+use super::Shell;
+use crate::{Error, Result, client::bounded, gates::resolve::resolve};
 
 /// What comes after a pass.
 pub(super) enum Next {
@@ -35,7 +35,7 @@ impl Shell {
             (false, true) => return Ok(Next::Wait(None)),
         };
         let templates = &self.world.templates;
-        let resolved = resolve(&rollout, templates, &self.world.cluster_templates);
+        let resolved = resolve(rollout.as_ref(), templates, &self.world.cluster_templates);
         let on_record = rollout.status.clone().unwrap_or_default();
         let uid = rollout.uid().unwrap_or_default();
         self.measurements.on_record(&uid, &on_record.gates);

@@ -47,9 +47,36 @@ pub struct Content {
     pub digest: Digest,
     /// Revision it was read from, for example `main@sha1:1f0c…`.
     pub revision: String,
+    /// The revision as people write it, for example `main@1f0c9ab`.
+    #[serde(default)]
+    pub short: String,
     /// First line of the commit's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+}
+
+impl Content {
+    /// Content with this identity, read from `revision`.
+    pub fn new(digest: Digest, revision: String, subject: Option<String>) -> Self {
+        Self {
+            digest,
+            short: short_revision(&revision),
+            revision,
+            subject,
+        }
+    }
+}
+
+/// A revision as people write it: `main@1f0c9ab` for `main@sha1:1f0c…`, `1f0c9ab` for `sha1:1f0c…`.
+pub fn short_revision(revision: &str) -> String {
+    let Some((before, commit)) = revision.rsplit_once(':') else {
+        return revision.to_owned();
+    };
+    let commit = commit.get(..7).unwrap_or(commit);
+    match before.rsplit_once('@') {
+        Some((name, _)) => format!("{name}@{commit}"),
+        None => commit.to_owned(),
+    }
 }
 
 /// Why content is being brought in.

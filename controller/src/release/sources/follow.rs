@@ -226,11 +226,8 @@ impl Follower {
         for warning in &rendered.warnings {
             tracing::info!(release = %self.release, warning, "rendering");
         }
-        let content = Content {
-            digest: digest(rendered),
-            revision: self.revision(commit),
-            subject: self.subject(commit).await,
-        };
+        let subject = self.subject(commit).await;
+        let content = Content::new(digest(rendered), self.revision(commit), subject);
         self.publish(Asked::Content(content));
     }
 

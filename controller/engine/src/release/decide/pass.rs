@@ -185,19 +185,7 @@ pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A revision as people read it: the branch or tag and the first seven digits of the commit.
+/// What people call it.
 pub(super) fn brief(content: &Content) -> String {
-    short_revision(&content.revision)
-}
-
-/// Shortens the commit in `main@sha1:1f0c…` to seven digits.
-pub(super) fn short_revision(revision: &str) -> String {
-    match revision.rsplit_once(':') {
-        Some((before, commit))
-            if commit.len() > 7 && commit.bytes().all(|b| b.is_ascii_hexdigit()) =>
-        {
-            format!("{before}:{}", commit.get(..7).unwrap_or(commit))
-        }
-        _ => revision.to_owned(),
-    }
+    content.short.clone()
 }

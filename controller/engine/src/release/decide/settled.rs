@@ -1,11 +1,11 @@
 //! At rest: the target is verified. What is not in it is pruned, old renders are dropped, drift is put right.
 
-use super::pass::{Pass, brief, short_revision};
+use super::pass::{Pass, brief};
 use crate::release::{
     Effect,
     observed::{Contest, Task},
     plan::DriftMode,
-    status::{Content, Phase},
+    status::{Content, Phase, short_revision},
 };
 
 /// Enters the phase of rest that fits what the source asks for.

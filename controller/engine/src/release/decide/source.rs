@@ -1,9 +1,9 @@
 //! Takes in what the source asks for, and remembers what can't be had or rendered.
 
-use super::pass::{Pass, brief, short_revision};
+use super::pass::{Pass, brief};
 use crate::release::{
     observed::Asked,
-    status::{Content, Refusal, SourceTrouble},
+    status::{Content, Refusal, SourceTrouble, short_revision},
 };
 
 pub(super) fn take_in(pass: &mut Pass<'_>) {

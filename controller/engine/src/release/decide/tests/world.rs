@@ -35,11 +35,11 @@ static DIGESTS: LazyLock<BTreeMap<String, Digest>> = LazyLock::new(|| {
 });
 
 pub(super) fn content(name: &str) -> Content {
-    Content {
-        digest: DIGESTS.get(name).cloned().unwrap(),
-        revision: format!("main@sha1:{name}"),
-        subject: None,
-    }
+    Content::new(
+        DIGESTS.get(name).cloned().unwrap(),
+        format!("main@sha1:{name}"),
+        None,
+    )
 }
 
 pub(super) fn object(name: &str) -> ObjectKey {

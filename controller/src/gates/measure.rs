@@ -10,12 +10,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use belay_api::Rollout;
 use belay_engine::{
     analysis::threshold,
-    digest::Digest,
     gate::{GateState, Reading, Result as GateResult},
-    rollout::{Measure, RolloutStatus},
+    rollout::Measure,
 };
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -23,77 +21,64 @@ use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::time::DelayQueue;
 
-use super::resolve::Query;
+use super::{Gated, Trial, resolve::Query};
 use crate::{
     Context, Result,
     prometheus::{Prometheus, Question},
+    rollout::metrics::Readings,
     watch::Triggers,
 };
 use late::Secrets;
 
-/// Readings kept for one Rollout. The engine persists what they add up to long before.
+/// Readings kept for one Rollout or Release. The engine persists what they add up to long before.
 const READINGS_KEPT: usize = 512;
 
-/// One trial of one version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trial {
-    digest: Digest,
-    started_at: Timestamp,
-}
-
-impl Trial {
-    /// The trial that `status` is about.
-    pub(super) fn of(status: &RolloutStatus) -> Option<Self> {
-        status.candidate.as_ref().map(|candidate| Self {
-            digest: candidate.version.digest.clone(),
-            started_at: candidate.started_at,
-        })
-    }
-}
-
 #[derive(Debug)]
-struct Run {
+struct Run<K: Gated> {
     trial: Trial,
-    gates: HashMap<String, Due>,
+    gates: HashMap<String, Due<K>>,
     readings: VecDeque<Reading>,
 }
 
-#[derive(Clone, Debug)]
-struct Due {
+#[derive(Debug)]
+struct Due<K: Gated> {
     at: Timestamp,
     running: bool,
-    task: Arc<Task>,
+    task: Arc<Task<K>>,
 }
 
 /// Everything that one measurement needs.
 #[derive(Debug)]
-struct Task {
-    object: ObjectRef<Rollout>,
+struct Task<K: Gated> {
+    object: ObjectRef<K>,
     uid: String,
     trial: Trial,
     gate: String,
     query: Arc<Query>,
-    /// The Rollout as JSON, if arguments come from its fields.
+    /// The object as JSON, if arguments come from its fields.
     fields: Option<serde_json::Value>,
 }
 
-type Entry = (Arc<Task>, Timestamp);
+type Entry<K> = (Arc<Task<K>>, Timestamp);
 
-/// The measurements of all Rollouts.
+/// The measurements of all Rollouts, or of all Releases.
 #[derive(Debug)]
-pub(super) struct Measurements {
-    runs: Mutex<HashMap<String, Run>>,
-    queue: mpsc::UnboundedSender<Entry>,
-    triggers: Triggers<Rollout>,
-    counted: super::metrics::Readings,
+pub(crate) struct Measurements<K: Gated> {
+    runs: Mutex<HashMap<String, Run<K>>>,
+    queue: mpsc::UnboundedSender<Entry<K>>,
+    triggers: Triggers<K>,
+    counted: Readings,
 }
 
-impl Measurements {
+impl<K: Gated> Measurements<K>
+where
+    ObjectRef<K>: std::hash::Hash + Eq + Clone + Send + Sync,
+{
     /// Starts the task that takes them.
-    pub(super) fn start(
+    pub(crate) fn start(
         context: &Arc<Context>,
-        triggers: Triggers<Rollout>,
-        counted: super::metrics::Readings,
+        triggers: Triggers<K>,
+        counted: Readings,
         tasks: &mut JoinSet<Result<()>>,
     ) -> Result<Arc<Self>> {
         // Bounded by the number of gates: an entry is sent only when a gate's due time changes.
@@ -114,15 +99,14 @@ impl Measurements {
     }
 
     /// Has the measurements of `wanted` taken when they are due, and no others.
-    pub(super) fn plan(
+    pub(crate) fn plan(
         &self,
-        rollout: &Rollout,
+        object: &K,
         wanted: &[Measure],
         queries: &HashMap<String, Arc<Query>>,
     ) {
-        let Some(uid) = rollout.uid() else { return };
-        let status = rollout.status.clone().unwrap_or_default();
-        let Some(trial) = Trial::of(&status) else {
+        let Some(uid) = object.uid() else { return };
+        let Some(trial) = object.trial() else {
             self.forget(&uid);
             return;
         };
@@ -145,11 +129,11 @@ impl Measurements {
                 continue;
             }
             let task = Arc::new(Task {
-                object: ObjectRef::from_obj(rollout),
+                object: ObjectRef::from_obj(object),
                 uid: uid.clone(),
                 trial: trial.clone(),
                 gate: measure.gate.clone(),
-                fields: late::fields_of(rollout, query),
+                fields: late::fields_of(object, query),
                 query: Arc::clone(query),
             });
             let due = Due {
@@ -164,7 +148,7 @@ impl Measurements {
     }
 
     /// Readings of the present trial that `gates` has not counted yet, in order of time.
-    pub(super) fn readings(&self, uid: &str, trial: &Trial, gates: &[GateState]) -> Vec<Reading> {
+    pub(crate) fn readings(&self, uid: &str, trial: &Trial, gates: &[GateState]) -> Vec<Reading> {
         let runs = self.lock();
         let Some(run) = runs.get(uid).filter(|run| run.trial == *trial) else {
             return Vec::new();
@@ -176,23 +160,23 @@ impl Measurements {
     }
 
     /// Drops the readings that `gates`, which are on record, have counted.
-    pub(super) fn on_record(&self, uid: &str, gates: &[GateState]) {
+    pub(crate) fn on_record(&self, uid: &str, gates: &[GateState]) {
         if let Some(run) = self.lock().get_mut(uid) {
             run.readings.retain(|reading| !is_counted(reading, gates));
         }
     }
 
-    /// Drops everything about a Rollout.
-    pub(super) fn forget(&self, uid: &str) {
+    /// Drops everything about one object.
+    pub(crate) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
 
     async fn run(
         self: Arc<Self>,
-        mut entries: mpsc::UnboundedReceiver<Entry>,
+        mut entries: mpsc::UnboundedReceiver<Entry<K>>,
         asker: Arc<Asker>,
     ) -> Result<()> {
-        let mut waiting: DelayQueue<Entry> = DelayQueue::new();
+        let mut waiting: DelayQueue<Entry<K>> = DelayQueue::new();
         let mut asking = JoinSet::new();
         loop {
             tokio::select! {
@@ -219,7 +203,7 @@ impl Measurements {
     }
 
     /// Whether this measurement is still wanted; it then counts as running.
-    fn begin(&self, task: &Task, at: Timestamp) -> bool {
+    fn begin(&self, task: &Task<K>, at: Timestamp) -> bool {
         let mut runs = self.lock();
         let due = runs
             .get_mut(&task.uid)
@@ -235,7 +219,7 @@ impl Measurements {
         }
     }
 
-    fn took(&self, task: &Task, reading: Reading) {
+    fn took(&self, task: &Task<K>, reading: Reading) {
         self.counted.count(&reading.result);
         {
             let mut runs = self.lock();
@@ -254,12 +238,12 @@ impl Measurements {
         self.triggers.trigger_ref(task.object.clone());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Run>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Run<K>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Run {
+impl<K: Gated> Run<K> {
     fn new(trial: Trial) -> Self {
         Self {
             trial,
@@ -282,7 +266,7 @@ struct Asker {
 }
 
 impl Asker {
-    async fn ask(&self, task: &Task, due_at: Timestamp) -> Reading {
+    async fn ask<K: Gated>(&self, task: &Task<K>, due_at: Timestamp) -> Reading {
         let (at, result) = match self.question(task, due_at).await {
             Ok(question) => {
                 let reply = self.prometheus.ask(question).await;
@@ -296,7 +280,7 @@ impl Asker {
             }
             Err(why) => (Timestamp::now(), GateResult::Error { why }),
         };
-        tracing::debug!(rollout = %task.object, gate = task.gate, ?result, "measured");
+        tracing::debug!(object = %task.object, gate = task.gate, ?result, "measured");
         Reading {
             gate: task.gate.clone(),
             at,
@@ -304,7 +288,11 @@ impl Asker {
         }
     }
 
-    async fn question(&self, task: &Task, due_at: Timestamp) -> Result<Question, String> {
+    async fn question<K: Gated>(
+        &self,
+        task: &Task<K>,
+        due_at: Timestamp,
+    ) -> Result<Question, String> {
         let query = &task.query;
         let server = query
             .address

@@ -1,4 +1,4 @@
-//! Arguments that are known only when a gate is asked: fields of the Rollout, and keys of Secrets.
+//! Arguments that are known only when a gate is asked: fields of the Rollout or Release, and keys of Secrets.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use belay_api::{Rollout, analysis::SecretKey};
+use belay_api::analysis::SecretKey;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -21,24 +22,24 @@ const SECRET_AGE: Duration = Duration::from_secs(30);
 /// Values kept at the same time.
 const SECRETS_KEPT: usize = 256;
 
-/// The Rollout as JSON, if `query` takes arguments from its fields.
-pub(super) fn fields_of(rollout: &Rollout, query: &Query) -> Option<Value> {
+/// The object as JSON, if `query` takes arguments from its fields.
+pub(super) fn fields_of(object: &impl Serialize, query: &Query) -> Option<Value> {
     if query.fields.is_empty() {
         return None;
     }
-    serde_json::to_value(rollout).ok()
+    serde_json::to_value(object).ok()
 }
 
 /// Values of the arguments that come from fields.
 pub(super) fn field_values(
     query: &Query,
-    rollout: Option<&Value>,
+    object: Option<&Value>,
 ) -> Result<BTreeMap<String, String>, String> {
     query
         .fields
         .iter()
         .map(|(argument, pointer)| {
-            let value = rollout.and_then(|rollout| rollout.pointer(pointer));
+            let value = object.and_then(|object| object.pointer(pointer));
             match value {
                 Some(Value::String(text)) => Ok((argument.clone(), text.clone())),
                 Some(value @ (Value::Number(_) | Value::Bool(_))) => {
@@ -48,7 +49,7 @@ pub(super) fn field_values(
                     "argument {argument:?}: the field {pointer} is not a single value"
                 )),
                 None => Err(format!(
-                    "argument {argument:?}: the Rollout has no field {pointer} at present"
+                    "argument {argument:?}: there is no field {pointer} at present"
                 )),
             }
         })

@@ -1,4 +1,4 @@
-//! From a Rollout's spec and the templates it names to the engine's plan and the questions of its gates.
+//! From the spec of a Rollout or Release and the templates it names to the engine's plan and the questions of its gates.
 //!
 //! Invariant: what can't be asked is refused before anything starts, in one sentence that says what to write. Values of Secrets
 //! are read when the question is asked, and only then.
@@ -10,50 +10,52 @@ use std::{
 };
 
 use belay_api::{
-    AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate, Rollout,
+    AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate,
     analysis::{
         GateRef, GateSpec, Parameter, SecretKey, TemplateKind,
         arguments::{self, ArgumentError},
     },
     rollout::plan::Templates,
 };
-use belay_engine::{analysis::threshold::Bounds, rollout::Plan};
+use belay_engine::analysis::threshold::Bounds;
 use kube::{
     ResourceExt as _,
     runtime::reflector::{ObjectRef, Store},
 };
 
+use super::Gated;
+
 /// A spec whose templates were found.
 #[derive(Clone, Debug)]
-pub(super) struct Resolved {
+pub(crate) struct Resolved<P> {
     /// The plan, or why there is none, for people.
-    pub(super) plan: Result<Plan, String>,
+    pub(crate) plan: Result<P, String>,
     /// What each gate asks, by the gate's name in the plan.
-    pub(super) queries: HashMap<String, Arc<Query>>,
+    pub(crate) queries: HashMap<String, Arc<Query>>,
 }
 
 /// What a gate asks, with holes that are filled when it is asked.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Query {
+pub(crate) struct Query {
     /// Address of the Prometheus; the controller's own when absent.
-    pub(super) address: Option<String>,
+    pub(crate) address: Option<String>,
     /// The text with its holes.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The bounds of the answer.
-    pub(super) bounds: Bounds,
+    pub(crate) bounds: Bounds,
     /// Longest time that one question may take.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     parameters: Vec<Parameter>,
     values: BTreeMap<String, String>,
-    /// Arguments from fields of the Rollout, as JSON pointers.
-    pub(super) fields: BTreeMap<String, String>,
+    /// Arguments from fields of the object, as JSON pointers.
+    pub(crate) fields: BTreeMap<String, String>,
     /// Arguments from Secrets.
-    pub(super) secrets: BTreeMap<String, SecretKey>,
+    pub(crate) secrets: BTreeMap<String, SecretKey>,
 }
 
 impl Query {
     /// The text with its holes filled; `late` has the values of `fields` and `secrets`.
-    pub(super) fn fill(&self, late: BTreeMap<String, String>) -> Result<String, ArgumentError> {
+    pub(crate) fn fill(&self, late: BTreeMap<String, String>) -> Result<String, ArgumentError> {
         let mut given = self.values.clone();
         given.extend(late);
         let values = arguments::resolve(&self.parameters, &given)?;
@@ -68,7 +70,7 @@ impl Query {
     }
 }
 
-/// The templates that a Rollout names.
+/// The templates that an object names.
 #[derive(Default)]
 struct Found(HashMap<(TemplateKind, String), AnalysisTemplateSpec>);
 
@@ -85,14 +87,14 @@ impl Templates for Found {
     }
 }
 
-/// Resolves the spec of `rollout`.
-pub(super) fn resolve(
-    rollout: &Rollout,
+/// Resolves the spec of `object`.
+pub(crate) fn resolve<K: Gated>(
+    object: &K,
     templates: &Store<AnalysisTemplate>,
     cluster_templates: &Store<ClusterAnalysisTemplate>,
-) -> Resolved {
-    let namespace = rollout.namespace().unwrap_or_default();
-    let references: Vec<&GateRef> = references(rollout).collect();
+) -> Resolved<K::Plan> {
+    let namespace = object.namespace().unwrap_or_default();
+    let references = object.references();
     let mut found = Found::default();
     for reference in &references {
         let name = reference.template.as_str();
@@ -124,19 +126,9 @@ pub(super) fn resolve(
         }
     }
     Resolved {
-        plan: rollout.spec.plan(&found).map_err(|error| error.to_string()),
+        plan: object.plan(&found),
         queries,
     }
-}
-
-fn references(rollout: &Rollout) -> impl Iterator<Item = &GateRef> {
-    let throughout = rollout
-        .spec
-        .verification
-        .iter()
-        .flat_map(|verification| &verification.gates);
-    let steps = &rollout.spec.strategy.canary.steps;
-    throughout.chain(steps.iter().flat_map(|step| &step.gates))
 }
 
 fn query(reference: &GateRef, parameters: &[Parameter], gate: &GateSpec) -> Query {
@@ -177,7 +169,7 @@ fn missing(reference: &GateRef, namespace: &str) -> String {
     }
 }
 
-fn refused(why: String) -> Resolved {
+fn refused<P>(why: String) -> Resolved<P> {
     Resolved {
         plan: Err(why),
         queries: HashMap::new(),
@@ -186,6 +178,8 @@ fn refused(why: String) -> Resolved {
 
 #[cfg(test)]
 mod tests {
+    use belay_api::Rollout;
+    use belay_engine::rollout::Plan;
     use kube::runtime::{reflector, watcher::Event};
     use serde_json::{Value, json};
 
@@ -200,7 +194,7 @@ mod tests {
         .unwrap()
     }
 
-    fn with_template(rollout: &Rollout) -> Resolved {
+    fn with_template(rollout: &Rollout) -> Resolved<Plan> {
         let template: AnalysisTemplate = serde_json::from_value(json!({
             "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors", "namespace": "shop"},
             "spec": {"args": [{"name": "service"}, {"name": "hash"}],

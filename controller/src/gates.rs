@@ -1,0 +1,98 @@
+//! Gates of Rollouts and Releases: from the templates that they name to questions, and from answers to readings.
+//!
+//! What readings lead to is the engine's to decide.
+
+pub(crate) mod measure;
+pub(crate) mod resolve;
+
+use belay_api::{Release, Rollout, analysis::GateRef, rollout::plan::Templates};
+use belay_engine::{
+    digest::Digest,
+    release,
+    rollout::{self, RolloutStatus},
+};
+use jiff::Timestamp;
+use kube::Resource;
+use serde::Serialize;
+
+/// One trial of one version: readings are about it and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trial {
+    digest: Digest,
+    started_at: Timestamp,
+}
+
+impl Trial {
+    /// The trial that the status of a Rollout is about.
+    pub(crate) fn of(status: &RolloutStatus) -> Option<Self> {
+        status.candidate.as_ref().map(|candidate| Self {
+            digest: candidate.version.digest.clone(),
+            started_at: candidate.started_at,
+        })
+    }
+}
+
+/// A resource whose changes are judged by gates.
+pub(crate) trait Gated:
+    Resource<DynamicType = ()> + Serialize + Send + Sync + 'static
+{
+    /// What its spec becomes.
+    type Plan;
+
+    /// The plan of its spec, or why there is none, for people.
+    fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String>;
+
+    /// The templates that it names.
+    fn references(&self) -> Vec<&GateRef>;
+
+    /// The trial that its status is about.
+    fn trial(&self) -> Option<Trial>;
+}
+
+impl Gated for Rollout {
+    type Plan = rollout::Plan;
+
+    fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
+        let plan = self.spec.plan(templates);
+        plan.map_err(|error| error.to_string())
+    }
+
+    fn references(&self) -> Vec<&GateRef> {
+        let throughout = self
+            .spec
+            .verification
+            .iter()
+            .flat_map(|verification| &verification.gates);
+        let steps = &self.spec.strategy.canary.steps;
+        throughout
+            .chain(steps.iter().flat_map(|step| &step.gates))
+            .collect()
+    }
+
+    fn trial(&self) -> Option<Trial> {
+        self.status.as_ref().and_then(Trial::of)
+    }
+}
+
+impl Gated for Release {
+    type Plan = release::Plan;
+
+    fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
+        let plan = self.spec.plan(templates);
+        plan.map_err(|error| error.to_string())
+    }
+
+    fn references(&self) -> Vec<&GateRef> {
+        self.spec.verification.gates.iter().collect()
+    }
+
+    fn trial(&self) -> Option<Trial> {
+        let target = self.status.as_ref()?.target.as_ref()?;
+        // Before everything is healthy there is nothing to measure.
+        target.healthy_at?;
+        Some(Trial {
+            digest: target.content.digest.clone(),
+            started_at: target.started_at,
+        })
+    }
+}
