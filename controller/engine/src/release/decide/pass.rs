@@ -10,7 +10,7 @@ use crate::{
     release::{
         Decision, Effect, Observed, Plan, ReleaseStatus,
         observed::{Task, Trouble},
-        status::{Content, Phase, Target, Verified},
+        status::{Content, Phase, Target, Verified, short_revision},
     },
     rollout::{
         effect::{Event, EventKind, Measure},
@@ -187,5 +187,8 @@ pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
 
 /// What people call it.
 pub(super) fn brief(content: &Content) -> String {
+    if content.short.is_empty() {
+        return short_revision(&content.revision);
+    }
     content.short.clone()
 }
