@@ -3,7 +3,6 @@
     clippy::expect_used,
     reason = "a helper that fails is a test that fails"
 )]
-
 #![expect(
     clippy::expect_used,
     reason = "a helper that fails is a test that fails"
