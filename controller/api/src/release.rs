@@ -48,6 +48,7 @@ use crate::{Duration, analysis::GateRef};
         json_path = ".metadata.creationTimestamp"
     )
 )]
+#[kube(validation = Rule::new("self.metadata.name.size() <= 63").message("the name becomes a label on everything that is applied: keep it to 63 characters"))]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseSpec {
     /// Where the objects come from.

@@ -63,14 +63,6 @@ impl Identities {
         clients.insert(identity.clone(), client.clone());
         Ok(client)
     }
-
-    /// Drops the clients that `in_use` does not name.
-    pub fn retain(&self, in_use: impl Fn(&Identity) -> bool) {
-        self.clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|identity, _| in_use(identity));
-    }
 }
 
 impl fmt::Debug for Identities {

@@ -15,7 +15,7 @@ use crate::{
     Error, Result,
     apply::{
         Identity, Inventory, inventory, renders,
-        watches::{self, Interest, Place},
+        watches::{self, Interest, Place, State},
     },
     gates::Gated as _,
 };
@@ -78,11 +78,13 @@ impl Shell {
             health,
             rollouts: self.rollouts_of(release, workloads),
             drift,
+            unwatched: self.unwatched(memory),
             troubles: memory.troubles(),
             readings: release
                 .trial()
                 .map(|trial| {
                     let uid = release.uid().unwrap_or_default();
+                    self.measurements.on_record(&uid, &status.gates);
                     self.measurements.readings(&uid, &trial, &status.gates)
                 })
                 .unwrap_or_default(),
@@ -127,6 +129,23 @@ impl Shell {
         self.watches
             .subscribe(&uid, &ObjectRef::from_obj(release), interest, &places)
             .map_err(|failure| Error::Release(failure.message))
+    }
+
+    /// Why changes of some objects would not be seen: the account may not watch their kind.
+    fn unwatched(&self, memory: &Memory) -> Option<String> {
+        let refused =
+            memory
+                .places
+                .iter()
+                .flatten()
+                .filter_map(|place| match self.watches.state(place) {
+                    State::Refused(why) => Some((place.resource.plural.clone(), why)),
+                    State::Starting | State::Following => None,
+                });
+        let (plural, why) = refused.min()?;
+        Some(format!(
+            "Changes of {plural} are not seen, for the service account may not watch them ({why}); allow it get, list and watch"
+        ))
     }
 
     async fn places(&self, release: &Release, inventory: &Inventory) -> Result<HashSet<Place>> {

@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use super::{Shell, gather::Gathered, memory::Memory};
 use crate::{Result, client::bounded, gates::resolve::resolve};
 
+/// Longest time between two looks that are waited for.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// What comes after a pass.
 pub(super) enum Next {
     /// Nothing, until something changes or this much time is over.
@@ -174,10 +177,13 @@ impl Shell {
     }
 }
 
-/// Time until `at`, and a moment more: by then it is surely over.
+/// Time until `at`, and a moment more: by then it is surely over. A time far away is looked at in between, which costs nothing.
 fn until(at: Timestamp) -> Duration {
     let left = at.duration_since(Timestamp::now());
-    Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1)
+    let left = Duration::try_from(left)
+        .unwrap_or_default()
+        .min(LONGEST_WAIT);
+    left + Duration::from_millis(1)
 }
 
 fn finalizers_patch(release: &Release, finalizers: &[String]) -> Value {

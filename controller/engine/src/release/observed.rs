@@ -36,6 +36,8 @@ pub struct Observed {
     pub rollouts: Vec<RolloutView>,
     /// Objects of the target that somebody changed.
     pub drift: Vec<Drift>,
+    /// Why changes of some objects would not be seen, if so.
+    pub unwatched: Option<String>,
     /// Effects that failed and what becomes of them.
     pub troubles: Vec<Trouble>,
     /// Measurements since the persisted `measured_at` of their gates, in order of time.

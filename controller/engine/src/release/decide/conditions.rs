@@ -89,7 +89,7 @@ fn source(pass: &mut Pass<'_>) {
     }
 }
 
-/// `Drifted` is there only while there is something that Belay does not put right at once.
+/// `Drifted` is there only while there is something that Belay does not put right at once, or can't see.
 fn drift(pass: &mut Pass<'_>) {
     let report = pass.plan.is_ok_and(|plan| plan.drift == DriftMode::Report);
     let mut shown = pass
@@ -98,7 +98,10 @@ fn drift(pass: &mut Pass<'_>) {
         .iter()
         .filter(|drift| report || drift.contest != Contest::Quiet);
     let Some(first) = shown.next() else {
-        return condition::clear(&mut pass.status.conditions, "Drifted");
+        return match &pass.observed.unwatched {
+            Some(why) => put(pass, "Drifted", Truth::Unknown, "NotWatched", why),
+            None => condition::clear(&mut pass.status.conditions, "Drifted"),
+        };
     };
     let others = match shown.count() {
         0 => String::new(),

@@ -178,6 +178,17 @@ fn drift_is_corrected_reported_or_left_when_somebody_fights_back() {
 }
 
 #[test]
+fn changes_that_would_not_be_seen_are_told() {
+    let mut world = World::verified("a");
+    world.unwatched = Some("ConfigMaps can't be watched".into());
+    world.settle();
+    assert_eq!(truth(&world, "Drifted"), Some(Truth::Unknown));
+    world.unwatched = None;
+    world.settle();
+    assert_eq!(truth(&world, "Drifted"), None);
+}
+
+#[test]
 fn a_suspended_release_writes_nothing() {
     let mut world = World::verified("a");
     world.plan.suspension = Suspension::Suspended;

@@ -80,6 +80,7 @@ pub(super) struct World {
     pub(super) refusals: BTreeMap<String, (Fault, String)>,
     pub(super) drift: Vec<Drift>,
     pub(super) rehearsed: Option<Digest>,
+    pub(super) unwatched: Option<String>,
     pub(super) applied: Option<Applied>,
     pub(super) troubles: Vec<Trouble>,
 }
@@ -121,6 +122,7 @@ impl Default for World {
             refusals: BTreeMap::new(),
             drift: Vec::new(),
             rehearsed: None,
+            unwatched: None,
             applied: None,
             troubles: Vec::new(),
         }
@@ -208,6 +210,7 @@ impl World {
             health: self.health(),
             rollouts: self.rollouts.clone(),
             drift: self.drift.clone(),
+            unwatched: self.unwatched.clone(),
             troubles: self.troubles.clone(),
             readings: self.readings.clone(),
             actions: self.actions.clone(),

@@ -1,40 +1,19 @@
 //! Releases that fail on a real control plane: everything goes back together, from what the cluster keeps, and stays back.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
-
 use std::time::Duration;
 
+use super::SOON;
 use belay_api::Rollout;
 use belay_engine::{
     condition::Truth,
     release::{Phase, status::FailureReason},
     rollout::status::Phase as RolloutPhase,
 };
-use belay_lab::{Lab, Part, wait_for, wait_for_object};
-use belay_tests::{
-    stage::Stage,
-    tenant::{Tenant, config_map, deployment, gate, rollout},
-};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, Secret},
-};
+use belay_lab::wait_for_object;
+use belay_tests::tenant::{Tenant, config_map, deployment, gate, rollout};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
-
-static STAGE: Stage = Stage::new();
-
-const SOON: Duration = Duration::from_mins(2);
-
-async fn lab() -> &'static Lab {
-    STAGE
-        .lab(|| Lab::builder().with(Part::Git).with(Part::Prometheus))
-        .await
-        .expect("the lab starts")
-}
 
 /// Files of three governed workloads that use `config`, at image `version`. The gate of each asks the query of its own template.
 fn shop(version: &str, config: &str) -> Vec<(String, String)> {
@@ -59,20 +38,8 @@ fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 /// A tenant with three workloads at v1, verified.
-async fn open(name: &str, more: Value) -> (Tenant, String) {
-    let tenant = Tenant::create(lab().await, name).await.expect("a tenant");
-    let files = shop("v1", "config-v1");
-    let commit = tenant
-        .repo
-        .commit(&borrowed(&files), "Open")
-        .await
-        .expect("a commit");
-    tenant.release(&more).await.expect("a Release");
-    tenant
-        .phase(Phase::Verified, &commit, SOON)
-        .await
-        .expect("v1 is verified");
-    (tenant, commit)
+async fn open(name: &str, more: &Value) -> (Tenant, String) {
+    super::open(name, &borrowed(&shop("v1", "config-v1")), more).await
 }
 
 /// Commits v2 of everything, with another ConfigMap, in which the gate of `api` gives `value`.
@@ -98,7 +65,7 @@ async fn commit_v2(tenant: &Tenant, value: &str) -> String {
         .expect("a commit")
 }
 
-async fn image(tenant: &Tenant, name: &str) -> String {
+pub(super) async fn image(tenant: &Tenant, name: &str) -> String {
     let live = tenant
         .api::<Deployment>()
         .get(name)
@@ -153,7 +120,7 @@ async fn was_deleted(tenant: &Tenant, name: &str, version: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_one_canary_fails_all_workloads_go_back_and_the_old_config_was_there_throughout() {
     // Given three workloads and a ConfigMap at v1.
-    let (tenant, first) = open("three", json!({})).await;
+    let (tenant, first) = open("three", &json!({})).await;
     let maps = tenant.api::<ConfigMap>();
     let version = maps
         .list(&ListParams::default())
@@ -228,7 +195,7 @@ async fn together_nothing_is_promoted_before_everything_is_verified() {
     // Given workloads that promote together, one of which fails.
     let (tenant, _) = open(
         "together",
-        json!({"verification": {"promotion": "Together"}}),
+        &json!({"verification": {"promotion": "Together"}}),
     )
     .await;
     let second = commit_v2(&tenant, "vector(1)").await;
@@ -268,7 +235,7 @@ async fn together_nothing_is_promoted_before_everything_is_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retried_release_has_its_rollouts_try_again_and_undo_goes_back() {
     // Given a Release whose v2 was rejected, for a reason that is gone now.
-    let (tenant, first) = open("retry", json!({})).await;
+    let (tenant, first) = open("retry", &json!({})).await;
     let second = commit_v2(&tenant, "vector(time() < bool 0)").await;
     let verified = tenant.phase(Phase::Verified, &second, SOON).await.unwrap();
     assert_eq!(verified.history.len(), 2);
@@ -291,7 +258,7 @@ async fn a_retried_release_has_its_rollouts_try_again_and_undo_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_lifts_the_quarantine_of_its_rollouts_too() {
     // Given a Release whose v2 was rejected by a gate.
-    let (tenant, _) = open("lift", json!({})).await;
+    let (tenant, _) = open("lift", &json!({})).await;
     let second = commit_v2(&tenant, "vector(1)").await;
     tenant.phase(Phase::Rejected, &second, SOON).await.unwrap();
     // When it is retried, then its Rollout tries again, too (and fails again for the same reason).
@@ -318,105 +285,4 @@ async fn a_retry_lifts_the_quarantine_of_its_rollouts_too() {
             .any(|receipt| receipt.actor.contains("belay")),
         "{retried:?}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_rollouts_a_release_is_judged_by_health_and_its_own_gates() {
-    let lab = lab().await;
-    let tenant = Tenant::create(lab, "plain").await.unwrap();
-    let template = serde_json::from_value::<belay_api::AnalysisTemplate>(json!({
-        "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "slo"},
-        "spec": {"gates": [{"name": "value", "interval": "1s", "successCount": 2,
-            "prometheus": {"query": "vector(0)", "threshold": {"max": 0.5}}}]},
-    }))
-    .unwrap();
-    let templates = tenant.api::<belay_api::AnalysisTemplate>();
-    templates
-        .create(&kube::api::PostParams::default(), &template)
-        .await
-        .unwrap();
-    let config = config_map("config", "v1");
-    let files = [
-        ("web.yaml", &*deployment("web", "web:v1", 2, "config")),
-        ("config.yaml", &config),
-    ];
-    let first = tenant.repo.commit(&files, "v1").await.unwrap();
-    let more = json!({"verification": {"timeout": "10s", "gates": [{"template": "slo"}]}});
-    tenant.release(&more).await.unwrap();
-    let status = tenant.phase(Phase::Verified, &first, SOON).await.unwrap();
-    assert_eq!(status.gates.len(), 1);
-    // When a version never becomes ready, then it is taken back after the timeout.
-    let second = tenant
-        .repo
-        .commit(
-            &[(
-                "web.yaml",
-                &deployment("web", "web:v2-neverready", 2, "config"),
-            )],
-            "v2",
-        )
-        .await
-        .unwrap();
-    let status = tenant.phase(Phase::Rejected, &second, SOON).await.unwrap();
-    assert_eq!(
-        status.rollback.unwrap().reason,
-        FailureReason::DeadlineExceeded
-    );
-    assert_eq!(image(&tenant, "web").await, "web:v1");
-    // When a gate fails, then the version is taken back.
-    let failing = json!({"spec": {"gates": [{"name": "value", "interval": "1s",
-        "prometheus": {"query": "vector(1)", "threshold": {"max": 0.5}}}]}});
-    let patch = kube::api::Patch::Merge(&failing);
-    templates
-        .patch("slo", &kube::api::PatchParams::default(), &patch)
-        .await
-        .unwrap();
-    let third = tenant
-        .repo
-        .commit(
-            &[("web.yaml", &deployment("web", "web:v3", 2, "config"))],
-            "v3",
-        )
-        .await
-        .unwrap();
-    let status = tenant.phase(Phase::Rejected, &third, SOON).await.unwrap();
-    assert_eq!(status.rollback.unwrap().reason, FailureReason::GateFailed);
-    assert_eq!(image(&tenant, "web").await, "web:v1");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn renders_are_kept_in_secrets_up_to_the_history_asked_for() {
-    let tenant = Tenant::create(lab().await, "history").await.unwrap();
-    let more = json!({"rollback": {"history": 2}});
-    let mut released = false;
-    for value in ["one", "two", "three"] {
-        let commit = tenant
-            .repo
-            .commit(&[("config.yaml", &config_map("config", value))], value)
-            .await
-            .unwrap();
-        if !released {
-            tenant.release(&more).await.unwrap();
-            released = true;
-        }
-        tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
-    }
-    let secrets = tenant.api::<Secret>();
-    let kept = ListParams::default().labels("belay.dev/kept-for=shop");
-    wait_for("two renders to be kept", SOON, || async {
-        match secrets.list(&kept).await {
-            Ok(list) if list.items.len() == 2 => Ok(()),
-            Ok(list) => Err(format!("{} are kept", list.items.len())),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-    .await
-    .unwrap();
-    for secret in secrets.list(&kept).await.unwrap() {
-        let owner = secret.metadata.owner_references.unwrap().pop().unwrap();
-        assert_eq!(
-            (owner.kind.as_str(), owner.name.as_str()),
-            ("Release", "shop")
-        );
-    }
 }

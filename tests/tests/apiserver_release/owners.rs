@@ -1,47 +1,17 @@
 //! Whose an object is, and what happens when somebody else changes it.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
-
 use std::time::Duration;
 
+use super::{SOON, open};
 use belay_api::Release;
 use belay_engine::{condition::Truth, release::Phase};
-use belay_lab::{Lab, Part, wait_for};
-use belay_tests::{
-    stage::Stage,
-    tenant::{Tenant, config_map, deployment},
-};
+use belay_lab::wait_for;
+use belay_tests::tenant::{Tenant, config_map, deployment};
 use k8s_openapi::api::{
     apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::ConfigMap,
 };
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::{Value, json};
-
-static STAGE: Stage = Stage::new();
-
-const SOON: Duration = Duration::from_mins(1);
-
-async fn lab() -> &'static Lab {
-    STAGE
-        .lab(|| Lab::builder().with(Part::Git))
-        .await
-        .expect("the lab starts")
-}
-
-/// A tenant whose first commit is verified.
-async fn open(name: &str, files: &[(&str, &str)], more: Value) -> (Tenant, String) {
-    let tenant = Tenant::create(lab().await, name).await.expect("a tenant");
-    let commit = tenant.repo.commit(files, "Open").await.expect("a commit");
-    tenant.release(&more).await.expect("a Release");
-    tenant
-        .phase(Phase::Verified, &commit, SOON)
-        .await
-        .expect("the first commit is verified");
-    (tenant, commit)
-}
+use serde_json::json;
 
 async fn edit(tenant: &Tenant, map: &str, value: &str) {
     let parameters = PatchParams {
@@ -59,7 +29,7 @@ async fn edit(tenant: &Tenant, map: &str, value: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_put_right_whatever_was_done() {
     let files = [("config.yaml", &*config_map("config", "one"))];
-    let (tenant, _) = open("drift", &files, json!({})).await;
+    let (tenant, _) = open("drift", &files, &json!({})).await;
     let maps = tenant.api::<ConfigMap>();
     // When a field is changed, then it is put right.
     edit(&tenant, "config", "changed by hand").await;
@@ -103,7 +73,7 @@ async fn drift_is_put_right_whatever_was_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_can_be_reported_instead_and_a_fight_is_not_fought_for_ever() {
     let files = [("config.yaml", &*config_map("config", "one"))];
-    let (tenant, _) = open("fight", &files, json!({})).await;
+    let (tenant, _) = open("fight", &files, &json!({})).await;
     // When somebody changes it back again and again, then Belay stops after a few times and says so.
     let mut rounds = 0;
     let status = loop {
@@ -134,7 +104,7 @@ async fn drift_can_be_reported_instead_and_a_fight_is_not_fought_for_ever() {
     assert!(drifted.message.contains("ConfigMap") && drifted.message.contains("config"));
 
     // Given a Release that only reports.
-    let (tenant, _) = open("report", &files, json!({"apply": {"drift": "Report"}})).await;
+    let (tenant, _) = open("report", &files, &json!({"apply": {"drift": "Report"}})).await;
     edit(&tenant, "config", "changed by hand").await;
     tenant
         .wait("the drift to be reported", SOON, |status| {
@@ -159,7 +129,7 @@ async fn another_releases_object_and_another_appliers_field_are_refused_by_name(
         ("theirs/config.yaml", &config_map("config", "theirs")),
     ];
     let more = json!({"source": {"git": {"path": "mine"}}});
-    let (tenant, _) = open("foreign", &files, more).await;
+    let (tenant, _) = open("foreign", &files, &more).await;
     let release = json!({
         "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "other"},
         "spec": {"serviceAccountName": "deployer", "source": {"git":
@@ -251,7 +221,7 @@ async fn replicas_are_left_to_an_autoscaler() {
         ("web.yaml", &web),
         ("scaler.yaml", scaler),
     ];
-    let (tenant, _) = open("scale", &files, json!({})).await;
+    let (tenant, _) = open("scale", &files, &json!({})).await;
     let deployments = tenant.api::<Deployment>();
     let replicas = || async {
         let live = deployments
@@ -287,7 +257,7 @@ async fn replicas_are_left_to_an_autoscaler() {
 async fn a_deleted_release_leaves_its_objects_or_takes_them_along_as_asked() {
     let files = [("config.yaml", &*config_map("config", "one"))];
     for (policy, stays) in [("Orphan", true), ("Delete", false)] {
-        let (tenant, _) = open("leave", &files, json!({"deletionPolicy": policy})).await;
+        let (tenant, _) = open("leave", &files, &json!({"deletionPolicy": policy})).await;
         let releases = tenant.api::<Release>();
         releases
             .delete("shop", &DeleteParams::default())
@@ -317,7 +287,7 @@ async fn a_deleted_release_leaves_its_objects_or_takes_them_along_as_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_release_writes_nothing() {
     let files = [("config.yaml", &*config_map("config", "one"))];
-    let (tenant, first) = open("suspend", &files, json!({})).await;
+    let (tenant, first) = open("suspend", &files, &json!({})).await;
     let releases = tenant.api::<Release>();
     let suspend = |on: bool| {
         let releases = releases.clone();

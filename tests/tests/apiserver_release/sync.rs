@@ -3,46 +3,18 @@
     clippy::expect_used,
     reason = "a helper that fails is a test that fails"
 )]
-#![expect(
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
-
-use std::time::Duration;
-
+use super::SOON;
 use belay_engine::{condition::Truth, release::Phase};
-use belay_lab::{Lab, Part};
-use belay_tests::{
-    stage::Stage,
-    tenant::{ACCOUNT, Tenant, config_map, deployment},
-};
+use belay_tests::tenant::{ACCOUNT, Tenant, config_map, deployment};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
-use serde_json::json;
-
-static STAGE: Stage = Stage::new();
-
-const SOON: Duration = Duration::from_mins(1);
-
-async fn lab() -> &'static Lab {
-    STAGE
-        .lab(|| Lab::builder().with(Part::Git))
-        .await
-        .expect("the lab starts")
-}
+use serde_json::{Value, json};
 
 /// A tenant whose first commit, a ConfigMap `config` and the given files, is verified.
-async fn open(name: &str, files: &[(&str, &str)], more: serde_json::Value) -> (Tenant, String) {
-    let tenant = Tenant::create(lab().await, name).await.expect("a tenant");
+async fn open(name: &str, files: &[(&str, &str)], more: &Value) -> (Tenant, String) {
     let config = config_map("config", "one");
     let mut all = vec![("config.yaml", config.as_str())];
     all.extend_from_slice(files);
-    let commit = tenant.repo.commit(&all, "Open").await.expect("a commit");
-    tenant.release(&more).await.expect("a Release");
-    tenant
-        .phase(Phase::Verified, &commit, SOON)
-        .await
-        .expect("the first commit is verified");
-    (tenant, commit)
+    super::open(name, &all, more).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +22,7 @@ async fn a_commit_is_synced_verified_and_what_it_dropped_is_pruned() {
     // Given a repository with two ConfigMaps and a Deployment, followed by a Release.
     let web = deployment("web", "web:v1", 2, "config");
     let files = [("old.yaml", &*config_map("old", "x")), ("web.yaml", &web)];
-    let (tenant, _) = open("sync", &files, json!({})).await;
+    let (tenant, _) = open("sync", &files, &json!({})).await;
     // Then everything is there, carries Belay's marks, and the Release is ready.
     let live = tenant.api::<Deployment>().get("web").await.unwrap();
     assert_eq!(live.status.unwrap().available_replicas, Some(2));
@@ -83,7 +55,7 @@ async fn a_commit_is_synced_verified_and_what_it_dropped_is_pruned() {
 async fn kustomize_builds_what_has_a_kustomization() {
     let kustomization = "resources: [config.yaml]\nnamePrefix: prod-\nconfigMapGenerator:\n- name: made\n  literals: [value=yes]\n";
     let files = [("kustomization.yaml", kustomization)];
-    let (tenant, _) = open("kustomize", &files, json!({})).await;
+    let (tenant, _) = open("kustomize", &files, &json!({})).await;
     tenant
         .value_is("prod-config", Some("one"), SOON)
         .await
@@ -103,7 +75,7 @@ async fn kustomize_builds_what_has_a_kustomization() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_release_can_do_what_its_account_can_and_nothing_more() {
     // Given a verified Release, and a commit with a Secret, which the tenant's account may not create.
-    let (tenant, first) = open("rbac", &[], json!({})).await;
+    let (tenant, first) = open("rbac", &[], &json!({})).await;
     let secret =
         "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\nstringData:\n  password: hunter2\n";
     let files = [
@@ -146,7 +118,7 @@ async fn the_release_can_do_what_its_account_can_and_nothing_more() {
 async fn a_broken_commit_changes_nothing_and_is_reported_with_file_and_reason() {
     // Given a verified Release with a Deployment.
     let web = deployment("web", "web:v1", 1, "config");
-    let (tenant, first) = open("broken", &[("web.yaml", &web)], json!({})).await;
+    let (tenant, first) = open("broken", &[("web.yaml", &web)], &json!({})).await;
     let other_selector = web.replace("app: web", "app: other");
     let cases: [(&str, &str, &str, &str); 7] = [
         ("bad YAML", "a.yaml", "kind: ConfigMap\n  bad: [", "a.yaml"),
@@ -214,7 +186,7 @@ async fn a_broken_commit_changes_nothing_and_is_reported_with_file_and_reason() 
 #[tokio::test(flavor = "multi_thread")]
 async fn definitions_and_what_they_define_come_in_one_commit() {
     // Given an account that may manage definitions and what they define.
-    let (tenant, _) = open("define", &[], json!({})).await;
+    let (tenant, _) = open("define", &[], &json!({})).await;
     let kind = format!("Wonder{}", tenant.namespace.rsplit('-').next().unwrap());
     let plural = kind.to_lowercase();
     let group = "define.example.com";
