@@ -3,6 +3,8 @@
 //! Invariant: nothing is written without a valid lease and a precondition. A precondition that does not hold ends the pass with
 //! [`Error::Stale`]: the next one decides on what is there now. What the API server gives back goes into the stores at once.
 
+use std::fmt::Debug;
+
 use belay_api::{Action, ActionStatus, Rollout, names::ROLLOUT_LABEL};
 use belay_engine::{
     action::Receipt,
@@ -13,6 +15,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{DynamicObject, Patch},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -25,9 +28,6 @@ use crate::{Error, Result, client::bounded, watch::store::Source};
 
 /// How often a write is tried again on a newer version of its object, where that is as good.
 const NEWER_VERSIONS: usize = 4;
-
-/// The label's name inside a JSON pointer.
-const LABEL_POINTER: &str = "/metadata/labels/belay.dev~1rollout";
 
 impl Shell {
     /// Carries out one effect.
@@ -196,12 +196,16 @@ impl Shell {
     }
 
     async fn let_go(&self, rollout: &Rollout, resume: bool, resource_version: &str) -> Result<()> {
-        let mut operations = vec![json!({"op": "remove", "path": LABEL_POINTER})];
-        if resume {
-            operations.push(json!({"op": "add", "path": "/spec/paused", "value": false}));
-        }
+        // A merge takes away a label whether it is there or not; with its own version in it, it is refused when that is late.
+        let metadata =
+            json!({"resourceVersion": resource_version, "labels": {ROLLOUT_LABEL: null}});
+        let patch = if resume {
+            json!({"metadata": metadata, "spec": {"paused": false}})
+        } else {
+            json!({ "metadata": metadata })
+        };
         let what = "letting the Deployment go";
-        self.patch_workload(rollout, what, resource_version, &operations)
+        self.write_workload(rollout, what, &Patch::Merge(patch))
             .await?;
         self.unlabel_sets(rollout).await;
         Ok(())
@@ -229,11 +233,20 @@ impl Shell {
         resource_version: &str,
         operations: &[Value],
     ) -> Result<()> {
+        let patch = guarded(resource_version, operations)?;
+        self.write_workload(rollout, what, &patch).await
+    }
+
+    async fn write_workload<P: Serialize + Debug>(
+        &self,
+        rollout: &Rollout,
+        what: &'static str,
+        patch: &Patch<P>,
+    ) -> Result<()> {
         self.context.term.check()?;
         let name = &rollout.spec.workload_ref.name;
-        let patch = guarded(resource_version, operations)?;
         let (api, parameters) = (self.workload_api(rollout), parameters());
-        let changed = bounded(what, api.patch(name, &parameters, &patch))
+        let changed = bounded(what, api.patch(name, &parameters, patch))
             .await
             .map_err(gone_is_stale)?;
         self.world.saw_workload(&changed, Source::Answer);

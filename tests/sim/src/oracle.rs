@@ -243,7 +243,7 @@ impl World {
             return Err(format!("{} is left over", set.shown.name));
         }
         if self.rollout.finished {
-            return Ok(());
+            return self.let_go();
         }
         if self.rollout.deleting {
             return Err("the Rollout is not let go".to_owned());
@@ -302,6 +302,15 @@ impl World {
             return Ok(());
         }
         self.settled_sets(&stable.hash, workload.shown.replicas)
+    }
+
+    /// A workload whose Rollout is gone belongs to itself again: with the label left on it, its next template would be held
+    /// by a policy that nobody follows up. That it stays paused with a template that was not verified is as it should be.
+    fn let_go(&self) -> Result<(), String> {
+        match &self.workload {
+            Some(workload) if workload.shown.labelled => Err("the label is left behind".to_owned()),
+            _ => Ok(()),
+        }
     }
 
     fn settled_sets(&self, stable_hash: &str, replicas: i32) -> Result<(), String> {

@@ -86,12 +86,11 @@ fn resumes(pass: &Pass<'_>, deployment: &Deployment) -> bool {
     pass.asks_for_stable(deployment) || promoted
 }
 
+/// Always, even if the label seems to be gone: a label written a moment ago may not be seen yet, and left behind it would go on
+/// holding a workload that nobody governs. The precondition on the version tells such a late view.
 fn let_go(pass: &mut Pass<'_>, deployment: &Deployment) {
-    let resume = deployment.paused && resumes(pass, deployment);
-    if deployment.labelled || resume {
-        pass.effect(Effect::LetGo {
-            resume,
-            resource_version: deployment.resource_version.clone(),
-        });
-    }
+    pass.effect(Effect::LetGo {
+        resume: deployment.paused && resumes(pass, deployment),
+        resource_version: deployment.resource_version.clone(),
+    });
 }

@@ -94,3 +94,21 @@ fn a_workload_made_anew_with_the_stable_template_is_recognised() {
     assert_eq!(bench.status.stable.as_ref().unwrap().hash, "other-hash");
     assert_eq!(bench.status.phase, Phase::Healthy);
 }
+
+#[test]
+fn a_label_that_may_not_be_seen_yet_is_not_left_behind() {
+    // Given a view of the workload from before the label was written,
+    let mut bench = Bench::healthy();
+    bench.deployment().labelled = false;
+    // when the Rollout is deleted, then letting go depends on the version seen, so that a late view is refused.
+    bench.seen.lifecycle = Lifecycle::Deleting;
+    let decision = bench.decide();
+    assert!(
+        matches!(
+            decision.effects.as_slice(),
+            [Effect::LetGo { .. }, Effect::Finish]
+        ),
+        "{:?}",
+        decision.effects
+    );
+}
