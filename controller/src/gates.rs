@@ -3,6 +3,7 @@
 //! What readings lead to is the engine's to decide.
 
 pub(crate) mod measure;
+pub(crate) mod question;
 pub(crate) mod resolve;
 
 use belay_api::{Release, Rollout, analysis::GateRef, rollout::plan::Templates};
@@ -47,6 +48,9 @@ pub(crate) trait Gated:
 
     /// The trial that its status is about.
     fn trial(&self) -> Option<Trial>;
+
+    /// The step that its trial is in, from zero, if it moves in steps.
+    fn step(&self) -> Option<u32>;
 }
 
 impl Gated for Rollout {
@@ -72,6 +76,11 @@ impl Gated for Rollout {
     fn trial(&self) -> Option<Trial> {
         self.status.as_ref().and_then(Trial::of)
     }
+
+    fn step(&self) -> Option<u32> {
+        let step = self.status.as_ref()?.step.as_ref()?;
+        Some(step.index)
+    }
 }
 
 impl Gated for Release {
@@ -94,5 +103,9 @@ impl Gated for Release {
             digest: target.content.digest.clone(),
             started_at: target.started_at,
         })
+    }
+
+    fn step(&self) -> Option<u32> {
+        None
     }
 }

@@ -5,12 +5,14 @@
 
 pub mod arguments;
 pub mod gate;
+pub mod prometheus;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use gate::{GateMode, GateSpec, OnUnknown, PrometheusGate, Threshold, UnknownAction};
+pub use gate::{GateMode, GateSpec, OnUnknown, UnknownAction};
+pub use prometheus::{PrometheusGate, Threshold};
 
 /// Reusable gates for Rollouts and Releases of this namespace. `{{name}}` in a query stands for the argument of that name.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -3,6 +3,7 @@
 //! Invariant: one measurement of a gate at a time. A reading belongs to the trial it was begun for and is dropped with it; it
 //! carries the time at which the question was really asked.
 
+mod ask;
 mod late;
 
 use std::{
@@ -11,8 +12,7 @@ use std::{
 };
 
 use belay_engine::{
-    analysis::threshold,
-    gate::{GateState, Reading, Result as GateResult},
+    gate::{GateState, Reading},
     rollout::Measure,
 };
 use futures::StreamExt as _;
@@ -21,14 +21,9 @@ use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::time::DelayQueue;
 
-use super::{Gated, Trial, resolve::Query};
-use crate::{
-    Context, Result,
-    prometheus::{Prometheus, Question},
-    rollout::metrics::Readings,
-    watch::Triggers,
-};
-use late::Secrets;
+use super::{Gated, Trial, question::Question};
+use crate::{Context, Result, rollout::metrics::Readings, watch::Triggers};
+use ask::Asker;
 
 /// Readings kept for one Rollout or Release. The engine persists what they add up to long before.
 const READINGS_KEPT: usize = 512;
@@ -54,7 +49,9 @@ struct Task<K: Gated> {
     uid: String,
     trial: Trial,
     gate: String,
-    query: Arc<Query>,
+    /// The step that it is taken in, from zero, for objects that have steps.
+    step: Option<u32>,
+    question: Arc<Question>,
     /// The object as JSON, if arguments come from its fields.
     fields: Option<serde_json::Value>,
 }
@@ -89,11 +86,7 @@ where
             triggers,
             counted,
         });
-        let asker = Asker {
-            prometheus: Prometheus::new()?,
-            default_server: context.settings.prometheus_url.clone(),
-            secrets: Secrets::new(context.client.clone()),
-        };
+        let asker = Asker::new(context)?;
         tasks.spawn(Arc::clone(&measurements).run(entries, Arc::new(asker)));
         Ok(measurements)
     }
@@ -103,7 +96,7 @@ where
         &self,
         object: &K,
         wanted: &[Measure],
-        queries: &HashMap<String, Arc<Query>>,
+        questions: &HashMap<String, Arc<Question>>,
     ) {
         let Some(uid) = object.uid() else { return };
         let Some(trial) = object.trial() else {
@@ -119,12 +112,12 @@ where
         run.gates
             .retain(|gate, due| due.running || names.contains(gate.as_str()));
         for measure in wanted {
-            let Some(query) = queries.get(&measure.gate) else {
+            let Some(question) = questions.get(&measure.gate) else {
                 continue;
             };
             let present = run.gates.get(&measure.gate);
             if present.is_some_and(|due| {
-                due.running || due.at == measure.due_at && due.task.query == *query
+                due.running || due.at == measure.due_at && due.task.question == *question
             }) {
                 continue;
             }
@@ -133,8 +126,9 @@ where
                 uid: uid.clone(),
                 trial: trial.clone(),
                 gate: measure.gate.clone(),
-                fields: late::fields_of(object, query),
-                query: Arc::clone(query),
+                step: object.step(),
+                fields: late::fields_of(object, &question.arguments),
+                question: Arc::clone(question),
             });
             let due = Due {
                 at: measure.due_at,
@@ -259,85 +253,10 @@ impl<K: Gated> Run<K> {
     }
 }
 
-struct Asker {
-    prometheus: Prometheus,
-    default_server: Option<String>,
-    secrets: Secrets,
-}
-
-impl Asker {
-    async fn ask<K: Gated>(&self, task: &Task<K>, due_at: Timestamp) -> Reading {
-        let (at, result) = match self.question(task, due_at).await {
-            Ok(question) => {
-                let reply = self.prometheus.ask(question).await;
-                let result = match &reply.outcome {
-                    Ok(answer) => {
-                        with_warnings(threshold::judge(answer, task.query.bounds), &reply.warnings)
-                    }
-                    Err(why) => GateResult::Error { why: why.clone() },
-                };
-                (reply.at, result)
-            }
-            Err(why) => (Timestamp::now(), GateResult::Error { why }),
-        };
-        tracing::debug!(object = %task.object, gate = task.gate, ?result, "measured");
-        Reading {
-            gate: task.gate.clone(),
-            at,
-            result,
-        }
-    }
-
-    async fn question<K: Gated>(
-        &self,
-        task: &Task<K>,
-        due_at: Timestamp,
-    ) -> Result<Question, String> {
-        let query = &task.query;
-        let server = query
-            .address
-            .clone()
-            .or_else(|| self.default_server.clone());
-        let server = server.ok_or(
-            "no Prometheus to ask: give prometheus.address in the template, or start the controller with --prometheus-url",
-        )?;
-        let mut values = late::field_values(query, task.fields.as_ref())?;
-        let namespace = task.object.namespace.as_deref().unwrap_or_default();
-        for (argument, key) in &query.secrets {
-            let value = self.secrets.value(namespace, key).await?;
-            values.insert(argument.clone(), value);
-        }
-        Ok(Question {
-            server,
-            query: query.fill(values).map_err(|error| error.to_string())?,
-            timeout: query.timeout,
-            not_before: due_at,
-        })
-    }
-}
-
 fn is_counted(reading: &Reading, gates: &[GateState]) -> bool {
     gates
         .iter()
         .find(|state| state.name == reading.gate)
         .and_then(|state| state.measured_at)
         .is_some_and(|counted| reading.at <= counted)
-}
-
-/// Warnings (such as a partial answer) stand beside the number, so that nobody takes it for more than it is.
-fn with_warnings(result: GateResult, warnings: &[String]) -> GateResult {
-    let Some(warning) = warnings.first() else {
-        return result;
-    };
-    let add = |text: String| format!("{text} (Prometheus warns: {warning})");
-    match result {
-        GateResult::Pass { value } => GateResult::Pass { value: add(value) },
-        GateResult::Fail { value, why } => GateResult::Fail {
-            value,
-            why: add(why),
-        },
-        GateResult::Continue { why } => GateResult::Continue { why: add(why) },
-        GateResult::NoData { why } => GateResult::NoData { why: add(why) },
-        GateResult::Error { why } => GateResult::Error { why: add(why) },
-    }
 }

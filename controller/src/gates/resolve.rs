@@ -3,27 +3,19 @@
 //! Invariant: what can't be asked is refused before anything starts, in one sentence that says what to write. Values of Secrets
 //! are read when the question is asked, and only then.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use belay_api::{
     AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate,
-    analysis::{
-        GateRef, GateSpec, Parameter, SecretKey, TemplateKind,
-        arguments::{self, ArgumentError},
-    },
+    analysis::{GateRef, GateSpec, TemplateKind},
     rollout::plan::Templates,
 };
-use belay_engine::analysis::threshold::Bounds;
 use kube::{
     ResourceExt as _,
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::Gated;
+use super::{Gated, question::Question};
 
 /// A spec whose templates were found.
 #[derive(Clone, Debug)]
@@ -31,43 +23,7 @@ pub(crate) struct Resolved<P> {
     /// The plan, or why there is none, for people.
     pub(crate) plan: Result<P, String>,
     /// What each gate asks, by the gate's name in the plan.
-    pub(crate) queries: HashMap<String, Arc<Query>>,
-}
-
-/// What a gate asks, with holes that are filled when it is asked.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Query {
-    /// Address of the Prometheus; the controller's own when absent.
-    pub(crate) address: Option<String>,
-    /// The text with its holes.
-    pub(crate) text: String,
-    /// The bounds of the answer.
-    pub(crate) bounds: Bounds,
-    /// Longest time that one question may take.
-    pub(crate) timeout: Duration,
-    parameters: Vec<Parameter>,
-    values: BTreeMap<String, String>,
-    /// Arguments from fields of the object, as JSON pointers.
-    pub(crate) fields: BTreeMap<String, String>,
-    /// Arguments from Secrets.
-    pub(crate) secrets: BTreeMap<String, SecretKey>,
-}
-
-impl Query {
-    /// The text with its holes filled; `late` has the values of `fields` and `secrets`.
-    pub(crate) fn fill(&self, late: BTreeMap<String, String>) -> Result<String, ArgumentError> {
-        let mut given = self.values.clone();
-        given.extend(late);
-        let values = arguments::resolve(&self.parameters, &given)?;
-        arguments::fill(&self.text, &values)
-    }
-
-    /// Whether it can be asked once the late values are there.
-    fn check(&self) -> Result<(), ArgumentError> {
-        let names = self.fields.keys().chain(self.secrets.keys());
-        let stand_ins = names.map(|name| (name.clone(), "value".to_owned()));
-        self.fill(stand_ins.collect()).map(drop)
-    }
+    pub(crate) questions: HashMap<String, Arc<Question>>,
 }
 
 /// The templates that an object names.
@@ -111,49 +67,22 @@ pub(crate) fn resolve<K: Gated>(
         };
         found.0.insert((reference.kind, name.to_owned()), spec);
     }
-    let mut queries = HashMap::new();
+    let mut questions = HashMap::new();
     for reference in &references {
         let Some(spec) = found.get(reference) else {
             continue;
         };
         for gate in &spec.gates {
             let name = gate.policy(&reference.template).name;
-            let query = query(reference, &spec.args, gate);
-            if let Err(error) = query.check() {
-                return refused(format!("gate {name}: {error}"));
-            }
-            queries.insert(name, Arc::new(query));
+            match Question::new(reference, &spec.args, gate) {
+                Ok(question) => questions.insert(name, Arc::new(question)),
+                Err(why) => return refused(format!("gate {name}: {why}")),
+            };
         }
     }
     Resolved {
         plan: object.plan(&found),
-        queries,
-    }
-}
-
-fn query(reference: &GateRef, parameters: &[Parameter], gate: &GateSpec) -> Query {
-    let mut fields = BTreeMap::new();
-    let mut secrets = BTreeMap::new();
-    for from in &reference.args_from {
-        if let Some(pointer) = &from.field {
-            fields.insert(from.name.clone(), pointer.clone());
-        } else if let Some(key) = &from.secret_key {
-            secrets.insert(from.name.clone(), key.clone());
-        }
-    }
-    let prometheus = &gate.prometheus;
-    Query {
-        address: prometheus.address.clone(),
-        text: prometheus.query.clone(),
-        bounds: Bounds {
-            min: prometheus.threshold.min,
-            max: prometheus.threshold.max,
-        },
-        timeout: prometheus.timeout.get(),
-        parameters: parameters.to_vec(),
-        values: reference.args.clone(),
-        fields,
-        secrets,
+        questions,
     }
 }
 
@@ -172,18 +101,21 @@ fn missing(reference: &GateRef, namespace: &str) -> String {
 fn refused<P>(why: String) -> Resolved<P> {
     Resolved {
         plan: Err(why),
-        queries: HashMap::new(),
+        questions: HashMap::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use belay_api::Rollout;
+    use std::collections::BTreeMap;
+
+    use belay_api::{Rollout, analysis::arguments};
     use belay_engine::rollout::Plan;
     use kube::runtime::{reflector, watcher::Event};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::gates::question::Kind;
 
     fn rollout(gate: &Value) -> Rollout {
         serde_json::from_value(json!({
@@ -214,9 +146,12 @@ mod tests {
             "argsFrom": [{"name": "hash", "field": "/status/candidate/hash"}],
         })));
         assert!(resolved.plan.is_ok(), "{:?}", resolved.plan);
-        let query = &resolved.queries["errors/rate"];
+        let question = &resolved.questions["errors/rate"];
         let late = BTreeMap::from([("hash".to_owned(), "abc".to_owned())]);
-        assert_eq!(query.fill(late).unwrap(), "e{s=\"web\",h=\"abc\"}");
+        let values = question.arguments.values(late).unwrap();
+        let Kind::Threshold(threshold) = &question.kind;
+        let filled = arguments::fill(&threshold.query, &values).unwrap();
+        assert_eq!(filled, "e{s=\"web\",h=\"abc\"}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Shell {
             return Ok(Next::Wait(None));
         }
         self.measurements
-            .plan(&release, &decision.measures, &resolved.queries);
+            .plan(&release, &decision.measures, &resolved.questions);
         if acted {
             return Ok(Next::Again(release));
         }

@@ -49,7 +49,7 @@ impl Shell {
             self.deferred.settle(&uid);
         } else if let Some(left) = self.deferred.keep(&rollout, &on_record, &decision) {
             self.measurements
-                .plan(&rollout, &decision.measures, &resolved.queries);
+                .plan(&rollout, &decision.measures, &resolved.questions);
             let delay = self.delay(&rollout, decision.wake_at);
             return Ok(Next::Wait(Some(
                 delay.map_or(left, |delay| delay.min(left)),
@@ -78,7 +78,7 @@ impl Shell {
             return Ok(Next::Wait(None));
         }
         self.measurements
-            .plan(&rollout, &decision.measures, &resolved.queries);
+            .plan(&rollout, &decision.measures, &resolved.questions);
         if acted {
             return Ok(Next::Again(rollout));
         }

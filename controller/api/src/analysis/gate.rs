@@ -5,10 +5,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::prometheus::PrometheusGate;
 use crate::Duration;
 
 /// One gate: a question to a provider, and how its answers count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.prometheus)").message("say what the gate asks: give prometheus"))]
 #[serde(rename_all = "camelCase")]
 pub struct GateSpec {
     /// Name, unique within the template.
@@ -18,7 +20,8 @@ pub struct GateSpec {
     )]
     pub name: String,
     /// A question to Prometheus.
-    pub prometheus: PrometheusGate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<PrometheusGate>,
     /// Time between two measurements; at least one second.
     #[serde(default = "defaults::interval")]
     pub interval: Duration,
@@ -42,38 +45,6 @@ pub struct GateSpec {
     /// Whether the verdict counts, or is only shown.
     #[serde(default)]
     pub mode: GateMode,
-}
-
-/// A PromQL query that gives one number, and the bounds it must keep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PrometheusGate {
-    /// Base URL of the Prometheus to ask; the controller's own default when absent.
-    #[schemars(length(max = 512), regex(pattern = "^https?://"))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// The query. It must give one number: a scalar, or one series.
-    #[schemars(length(min = 1, max = 4096))]
-    pub query: String,
-    /// The bounds.
-    pub threshold: Threshold,
-    /// Longest time that one query may take.
-    #[serde(default = "defaults::timeout")]
-    pub timeout: Duration,
-}
-
-/// Bounds of a number; both ends belong to the good side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.min) || has(self.max)").message("give min, max or both; a gate without a bound would always pass"))]
-#[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("min is above max, so no number could pass; swap them"))]
-#[serde(rename_all = "camelCase")]
-pub struct Threshold {
-    /// The number must not be below this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// The number must not be above this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
 }
 
 /// What to do while nothing is known.
@@ -155,10 +126,6 @@ mod defaults {
     use crate::Duration;
 
     pub(super) const fn interval() -> Duration {
-        Duration::from_secs(10)
-    }
-
-    pub(super) const fn timeout() -> Duration {
         Duration::from_secs(10)
     }
 

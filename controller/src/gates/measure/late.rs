@@ -13,8 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Query;
-use crate::client::bounded;
+use crate::{client::bounded, gates::question::Arguments};
 
 /// How long a value of a Secret is used before it is read again.
 const SECRET_AGE: Duration = Duration::from_secs(30);
@@ -22,9 +21,9 @@ const SECRET_AGE: Duration = Duration::from_secs(30);
 /// Values kept at the same time.
 const SECRETS_KEPT: usize = 256;
 
-/// The object as JSON, if `query` takes arguments from its fields.
-pub(super) fn fields_of(object: &impl Serialize, query: &Query) -> Option<Value> {
-    if query.fields.is_empty() {
+/// The object as JSON, if any of `arguments` is one of its fields.
+pub(super) fn fields_of(object: &impl Serialize, arguments: &Arguments) -> Option<Value> {
+    if arguments.fields.is_empty() {
         return None;
     }
     serde_json::to_value(object).ok()
@@ -32,10 +31,10 @@ pub(super) fn fields_of(object: &impl Serialize, query: &Query) -> Option<Value>
 
 /// Values of the arguments that come from fields.
 pub(super) fn field_values(
-    query: &Query,
+    arguments: &Arguments,
     object: Option<&Value>,
 ) -> Result<BTreeMap<String, String>, String> {
-    query
+    arguments
         .fields
         .iter()
         .map(|(argument, pointer)| {

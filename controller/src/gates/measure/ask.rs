@@ -1,0 +1,79 @@
+//! Asks the question of one gate, whatever its kind, and makes a reading of the answer.
+//!
+//! Invariant: whatever goes wrong becomes a reading of its own (`Error`), never a pass, a failure or a missing reading.
+
+mod threshold;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use belay_engine::gate::{Reading, Result as GateResult};
+use jiff::Timestamp;
+
+use super::{
+    Task,
+    late::{self, Secrets},
+};
+use crate::{
+    Context, Result,
+    gates::{
+        Gated,
+        question::{Kind, Server},
+    },
+    prometheus::Prometheus,
+};
+
+/// What questions are asked with.
+pub(super) struct Asker {
+    prometheus: Prometheus,
+    default_server: Option<String>,
+    secrets: Secrets,
+}
+
+/// A result, and when the question was really asked.
+type Measured = (Timestamp, GateResult);
+
+impl Asker {
+    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
+        Ok(Self {
+            prometheus: Prometheus::new()?,
+            default_server: context.settings.prometheus_url.clone(),
+            secrets: Secrets::new(context.client.clone()),
+        })
+    }
+
+    /// The reading of `task`, which was due at `due_at`.
+    pub(super) async fn ask<K: Gated>(&self, task: &Task<K>, due_at: Timestamp) -> Reading {
+        let measured = match &task.question.kind {
+            Kind::Threshold(question) => self.threshold(task, question, due_at).await,
+        };
+        let (at, result) =
+            measured.unwrap_or_else(|why| (Timestamp::now(), GateResult::Error { why }));
+        tracing::debug!(object = %task.object, gate = task.gate, step = task.step, ?result, "measured");
+        Reading {
+            gate: task.gate.clone(),
+            at,
+            result,
+        }
+    }
+
+    /// The address of the Prometheus to ask.
+    fn address(&self, server: &Server) -> Result<String, String> {
+        let address = server.address.as_ref().or(self.default_server.as_ref());
+        address.cloned().ok_or_else(|| {
+            "no Prometheus to ask: give prometheus.address in the template, or start the controller with --prometheus-url"
+                .to_owned()
+        })
+    }
+
+    /// The values of all of a question's holes, as they are now.
+    async fn values<K: Gated>(&self, task: &Task<K>) -> Result<BTreeMap<String, String>, String> {
+        let arguments = &task.question.arguments;
+        let mut late = late::field_values(arguments, task.fields.as_ref())?;
+        let namespace = task.object.namespace.as_deref().unwrap_or_default();
+        for (argument, key) in &arguments.secrets {
+            let value = self.secrets.value(namespace, key).await?;
+            late.insert(argument.clone(), value);
+        }
+        arguments.values(late).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,156 @@
+//! What a gate asks, with holes that are filled when it is asked.
+//!
+//! Invariant: a question is the same value for the same spec, so that an unchanged gate keeps its place in the schedule.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_api::analysis::{
+    GateRef, GateSpec, Parameter, PrometheusGate, SecretKey,
+    arguments::{self, ArgumentError},
+};
+use belay_engine::analysis::threshold::Bounds;
+
+/// What one gate asks, and the arguments that it is asked with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Question {
+    /// The arguments.
+    pub(crate) arguments: Arguments,
+    /// Whom it asks, and what.
+    pub(crate) kind: Kind,
+}
+
+/// Whom a gate asks, and what.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// One number of a Prometheus, kept within bounds.
+    Threshold(ThresholdQuestion),
+}
+
+/// A query that gives one number, and its bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ThresholdQuestion {
+    /// The Prometheus that is asked.
+    pub(crate) server: Server,
+    /// The query with its holes.
+    pub(crate) query: String,
+    /// The bounds of the answer.
+    pub(crate) bounds: Bounds,
+}
+
+/// The Prometheus that a gate asks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Server {
+    /// Its address; the controller's own when absent.
+    pub(crate) address: Option<String>,
+    /// Longest time that one query may take.
+    pub(crate) timeout: Duration,
+}
+
+/// Where the values of a template's holes come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Arguments {
+    parameters: Vec<Parameter>,
+    values: BTreeMap<String, String>,
+    /// Arguments from fields of the object, as JSON pointers.
+    pub(crate) fields: BTreeMap<String, String>,
+    /// Arguments from Secrets.
+    pub(crate) secrets: BTreeMap<String, SecretKey>,
+}
+
+impl Question {
+    /// The question of `gate`, a gate of the template that `reference` names and whose arguments are `parameters`. An error is
+    /// one sentence that says what to write.
+    pub(crate) fn new(
+        reference: &GateRef,
+        parameters: &[Parameter],
+        gate: &GateSpec,
+    ) -> Result<Self, String> {
+        let question = Self {
+            arguments: Arguments::new(reference, parameters),
+            kind: Kind::new(gate)?,
+        };
+        question.check().map_err(|error| error.to_string())?;
+        Ok(question)
+    }
+
+    /// Whether it can be asked once the late values are there.
+    fn check(&self) -> Result<(), ArgumentError> {
+        let values = self.arguments.with_stand_ins()?;
+        self.kind
+            .texts()
+            .into_iter()
+            .try_for_each(|text| arguments::fill(text, &values).map(drop))
+    }
+}
+
+impl Kind {
+    fn new(gate: &GateSpec) -> Result<Self, String> {
+        match &gate.prometheus {
+            Some(prometheus) => Ok(Self::Threshold(ThresholdQuestion::new(prometheus))),
+            None => Err("it asks nothing: give it prometheus".to_owned()),
+        }
+    }
+
+    /// Every text that may have holes.
+    fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::Threshold(question) => vec![&question.query],
+        }
+    }
+}
+
+impl ThresholdQuestion {
+    fn new(prometheus: &PrometheusGate) -> Self {
+        Self {
+            server: Server {
+                address: prometheus.address.clone(),
+                timeout: prometheus.timeout.get(),
+            },
+            query: prometheus.query.clone(),
+            bounds: Bounds {
+                min: prometheus.threshold.min,
+                max: prometheus.threshold.max,
+            },
+        }
+    }
+}
+
+impl Arguments {
+    fn new(reference: &GateRef, parameters: &[Parameter]) -> Self {
+        let mut fields = BTreeMap::new();
+        let mut secrets = BTreeMap::new();
+        for from in &reference.args_from {
+            if let Some(pointer) = &from.field {
+                fields.insert(from.name.clone(), pointer.clone());
+            } else if let Some(key) = &from.secret_key {
+                secrets.insert(from.name.clone(), key.clone());
+            }
+        }
+        Self {
+            parameters: parameters.to_vec(),
+            values: reference.args.clone(),
+            fields,
+            secrets,
+        }
+    }
+
+    /// The values of all holes; `late` has those of `fields` and `secrets`.
+    pub(crate) fn values(
+        &self,
+        late: BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, ArgumentError> {
+        let mut given = self.values.clone();
+        given.extend(late);
+        arguments::resolve(&self.parameters, &given)
+    }
+
+    /// The values of all holes, with a word in place of each that is known only when the gate is asked.
+    pub(crate) fn with_stand_ins(&self) -> Result<BTreeMap<String, String>, ArgumentError> {
+        let names = self.fields.keys().chain(self.secrets.keys());
+        self.values(
+            names
+                .map(|name| (name.clone(), "value".to_owned()))
+                .collect(),
+        )
+    }
+}
