@@ -59,6 +59,8 @@ impl Readings {
             GateResult::Pass { .. } => "pass",
             GateResult::Fail { .. } => "fail",
             GateResult::Continue { .. } => "continue",
+            GateResult::Counted(_) => "counted",
+            GateResult::NoBaseline => "no_baseline",
             GateResult::NoData { .. } => "no_data",
             GateResult::Error { .. } => "error",
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_engine::{
-    gate::{GatePolicy, Mode, Then, UnknownPolicy},
+    gate::{GatePolicy, Method, Mode, Then, UnknownPolicy},
     rollout::{
         Plan,
         plan::{Approval, Share, Step},
@@ -73,5 +73,6 @@ fn gate(rng: &mut Rng, name: &str) -> GatePolicy {
         on_no_data: unknown,
         on_error: unknown,
         mode: Mode::Enforce,
+        method: Method::Readings,
     }
 }

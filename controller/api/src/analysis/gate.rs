@@ -1,6 +1,6 @@
 //! One gate as it is written in a template, and its translation into the engine's rules.
 
-use belay_engine::gate::{GatePolicy, Mode, Then, UnknownPolicy};
+use belay_engine::gate::{GatePolicy, Method, Mode, Then, UnknownPolicy};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,7 @@ impl GateSpec {
                 GateMode::Enforce => Mode::Enforce,
                 GateMode::DryRun => Mode::DryRun,
             },
+            method: Method::Readings,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{GatePolicy, GateState, Mode, Reading, Result, Verdict};
+use super::{GatePolicy, GateState, Mode, Reading, Result, Verdict, compare};
 
 /// Readings that may wait in memory before the standing is written down even though nothing changed.
 pub const MAX_PENDING: usize = 32;
@@ -19,6 +19,20 @@ pub struct Window {
     pub passes_from: Option<Timestamp>,
     /// Readings from later than this come from a clock that has been set back since.
     pub now: Timestamp,
+    /// Gates that compare in the whole rollout: they share one false-rollback rate.
+    pub comparing: u32,
+    /// Whether there must be stable pods.
+    pub stable: Stable,
+}
+
+/// Whether there must be stable pods to compare with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Stable {
+    /// They run beside the canary; without them nothing is known.
+    #[default]
+    Expected,
+    /// Promotion replaces them; without them the comparison is over and what it said stands.
+    MayBeGone,
 }
 
 /// A standing, and how many readings went into it beyond the persisted one.
@@ -43,6 +57,7 @@ impl GateState {
             measured_at: None,
             value: None,
             message: None,
+            evidence: None,
             dry_run: policy.mode == Mode::DryRun,
         }
     }
@@ -53,6 +68,9 @@ impl GateState {
         self.passes = 0;
         if self.verdict == Verdict::Pass {
             self.verdict = Verdict::Continue;
+        }
+        if let Some(evidence) = &mut self.evidence {
+            evidence.begin_step();
         }
         self
     }
@@ -70,7 +88,11 @@ pub fn fold(
         pending: 0,
     };
     folded.state.dry_run = policy.mode == Mode::DryRun;
-    under_present_rules(policy, &mut folded.state);
+    let comparison = policy.method.comparison();
+    match comparison {
+        Some(rules) => compare::under_present_rules(rules, &mut folded.state, window),
+        None => under_present_rules(policy, &mut folded.state),
+    }
     for reading in readings
         .iter()
         .filter(|reading| reading.gate == policy.name)
@@ -81,7 +103,10 @@ pub fn fold(
             .is_none_or(|seen| reading.at > seen);
         let about_it = window.ready_from.is_some_and(|from| reading.at >= from);
         if newer && about_it && reading.at <= window.now {
-            count(policy, &mut folded.state, reading, window.passes_from);
+            match comparison {
+                Some(rules) => compare::count(rules, &mut folded.state, reading, window),
+                None => count(policy, &mut folded.state, reading, window.passes_from),
+            }
             folded.pending += 1;
         }
     }
@@ -141,6 +166,10 @@ fn count(
             Verdict::Continue
         }
         Result::NoData { why } => unknown(state, reading.at, why, Verdict::NoData),
+        Result::Counted(_) | Result::NoBaseline => {
+            let why = "counted events were given for a gate that doesn't compare";
+            unknown(state, reading.at, why, Verdict::Error)
+        }
         Result::Error { why } => unknown(state, reading.at, why, Verdict::Error),
     };
     state.verdict = if state.failures > policy.failure_limit {
@@ -150,14 +179,19 @@ fn count(
     };
 }
 
-fn known(state: &mut GateState, value: Option<&String>, message: Option<&String>) {
+pub(super) fn known(state: &mut GateState, value: Option<&String>, message: Option<&String>) {
     state.consecutive_unknown = 0;
     state.unknown_since = None;
     state.value = value.cloned();
     state.message = message.cloned();
 }
 
-fn unknown(state: &mut GateState, at: Timestamp, why: &str, verdict: Verdict) -> Verdict {
+pub(super) fn unknown(
+    state: &mut GateState,
+    at: Timestamp,
+    why: &str,
+    verdict: Verdict,
+) -> Verdict {
     state.consecutive_unknown = state.consecutive_unknown.saturating_add(1);
     state.unknown_since.get_or_insert(at);
     state.value = None;

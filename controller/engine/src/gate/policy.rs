@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::analysis::evidence;
+
 /// Whether a gate's verdict counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -31,6 +33,26 @@ pub struct UnknownPolicy {
     pub deadline: Duration,
 }
 
+/// How a gate comes to its verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Each measurement passes or fails on its own, and they are counted: thresholds, burn rates, probes.
+    #[default]
+    Readings,
+    /// Counted events of canary and stable pods are weighed together over the candidate's whole life.
+    Compare(evidence::Policy),
+}
+
+impl Method {
+    /// The rules of a comparison, if it is one.
+    pub fn comparison(&self) -> Option<&evidence::Policy> {
+        match self {
+            Self::Readings => None,
+            Self::Compare(policy) => Some(policy),
+        }
+    }
+}
+
 /// The rules of one gate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GatePolicy {
@@ -50,4 +72,6 @@ pub struct GatePolicy {
     pub on_error: UnknownPolicy,
     /// Whether the verdict counts.
     pub mode: Mode,
+    /// How the verdict comes about. A comparison does not use `success_count` and `failure_limit`.
+    pub method: Method,
 }

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::analysis::ledger::{Observation, Tick};
+
 /// What one measurement says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Result {
@@ -22,6 +24,10 @@ pub enum Result {
         /// What is missing.
         why: String,
     },
+    /// Events that were counted since the last look, for a gate that compares.
+    Counted(Tick),
+    /// There are no stable pods to compare with.
+    NoBaseline,
     /// The query worked and had nothing to say.
     NoData {
         /// What was empty, and what to check.
@@ -43,4 +49,17 @@ pub struct Reading {
     pub at: Timestamp,
     /// What it says.
     pub result: Result,
+}
+
+impl From<Observation> for Result {
+    fn from(observation: Observation) -> Self {
+        match observation {
+            Observation::Baseline => Self::Continue {
+                why: "counting begins".to_owned(),
+            },
+            Observation::Tick(tick) => Self::Counted(tick),
+            Observation::NoBaseline => Self::NoBaseline,
+            Observation::NoData { why } => Self::NoData { why },
+        }
+    }
 }

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::evidence::Evidence;
+
 /// The lattice of verdicts. Only `Pass` passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
@@ -45,6 +47,9 @@ pub struct GateState {
     /// What the newest measurement says, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What a gate that compares has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// Set on a gate whose verdict is shown and not acted on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,

@@ -22,6 +22,7 @@ fn policy(success_count: u32, failure_limit: u32) -> GatePolicy {
         on_no_data: unknown,
         on_error: unknown,
         mode: Mode::Enforce,
+        method: crate::gate::Method::Readings,
     }
 }
 
@@ -61,6 +62,8 @@ fn folded(policy: &GatePolicy, readings: &[Reading]) -> GateState {
         ready_from: Some(at(0)),
         passes_from: Some(at(0)),
         now: at(1_000),
+        comparing: 0,
+        stable: Stable::Expected,
     };
     fold(policy, &GateState::unmeasured(policy), readings, window).state
 }
@@ -126,6 +129,8 @@ fn passes_from_before_the_steps_readiness_do_not_count() {
         ready_from: Some(at(0)),
         passes_from: None,
         now: at(9),
+        comparing: 0,
+        stable: Stable::Expected,
     };
     let unmeasured = GateState::unmeasured(&policy);
     assert_eq!(
@@ -152,6 +157,8 @@ fn readings_that_were_counted_or_come_from_the_future_are_left_out() {
         ready_from: Some(at(0)),
         passes_from: Some(at(0)),
         now: at(9),
+        comparing: 0,
+        stable: Stable::Expected,
     };
     let first = fold(&policy, &GateState::unmeasured(&policy), &[pass(3)], window);
     let again = fold(&policy, &first.state, &[pass(3), pass(4), pass(10)], window);
@@ -166,6 +173,8 @@ fn a_clock_that_was_set_back_takes_the_passes_but_not_the_failures() {
         ready_from: Some(at(0)),
         passes_from: Some(at(0)),
         now: at(100),
+        comparing: 0,
+        stable: Stable::Expected,
     };
     let state = fold(&policy, &late, &[], window).state;
     assert_eq!(
@@ -195,6 +204,8 @@ fn an_edited_limit_applies_to_the_failures_that_were_counted_before() {
         ready_from: Some(at(0)),
         passes_from: Some(at(0)),
         now: at(9),
+        comparing: 0,
+        stable: Stable::Expected,
     };
     let strict = fold(&policy(1, 0), &lenient, &[], window).state;
     assert_eq!(strict.verdict, Verdict::Fail);

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::pass::{Pass, after};
 use crate::{
-    gate::{Folded, GatePolicy, GateState, Mode, Then, Verdict, Window, fold, fold::MAX_PENDING},
+    gate::{
+        Folded, GatePolicy, GateState, Mode, Stable, Then, Verdict, Window, fold, fold::MAX_PENDING,
+    },
     release::{plan::Plan, status::FailureReason},
     rollout::effect::Measure,
 };
@@ -77,6 +79,9 @@ fn standing(
         ready_from: Some(healthy_at),
         passes_from: Some(healthy_at.max(pass.observed.acting_since)),
         now: pass.now,
+        // A Release has no stable pods beside the new ones, so its gates don't compare.
+        comparing: 0,
+        stable: Stable::Expected,
     };
     fold(policy, known, &pass.observed.readings, window)
 }

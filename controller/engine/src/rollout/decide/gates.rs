@@ -19,7 +19,7 @@ use super::{
     pass::{Pass, Why},
 };
 use crate::gate::{
-    self, Folded, GatePolicy, GateState, Mode, Then, UnknownPolicy, Verdict, Window,
+    self, Folded, GatePolicy, GateState, Mode, Stable, Then, UnknownPolicy, Verdict, Window,
     fold::MAX_PENDING,
 };
 
@@ -104,7 +104,25 @@ fn window(pass: &Pass<'_>, ready_from: Option<Timestamp>) -> Window {
         ready_from,
         passes_from: segment_start(pass),
         now: pass.now,
+        comparing: comparing(pass),
+        stable: match pass.next.phase {
+            Phase::Promoting | Phase::Baking => Stable::MayBeGone,
+            _ => Stable::Expected,
+        },
     }
+}
+
+/// Enforced gates of the whole plan that compare: each has its part of the rollout's false-rollback rate, whether its step
+/// comes or not.
+fn comparing(pass: &Pass<'_>) -> u32 {
+    let gates = pass.plan().into_iter().flat_map(|plan| {
+        let own = plan.steps.iter().flat_map(|step| &step.gates);
+        plan.gates.iter().chain(own)
+    });
+    let comparing = gates
+        .filter(|gate| gate.mode == Mode::Enforce && gate.method.comparison().is_some())
+        .count();
+    u32::try_from(comparing).unwrap_or(u32::MAX)
 }
 
 /// From when on passes count: the readiness of the present step, or the beginning of the promotion or bake.

@@ -51,6 +51,7 @@ fn gate(name: &str) -> GatePolicy {
         on_no_data: unknown,
         on_error: unknown,
         mode: Mode::Enforce,
+        method: crate::gate::Method::Readings,
     }
 }
 

@@ -217,6 +217,7 @@ fn gate(then: Then) -> GatePolicy {
         on_no_data: unknown,
         on_error: unknown,
         mode: Mode::Enforce,
+        method: crate::gate::Method::Readings,
     }
 }
 

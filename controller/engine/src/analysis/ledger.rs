@@ -1,0 +1,222 @@
+//! The counter ledger: from raw counters of pods to what happened between two looks.
+//!
+//! `rate()` and `increase()` lose the first sample of a new pod, extrapolate over windows that begin before it lived, and turn a
+//! switch between two Prometheus replicas into thousands of phantom requests. So the differences are taken here, per pod:
+//!
+//! - from the last counted sample to the present one, whatever lies between them: a missed look makes one long tick, and nothing
+//!   is lost;
+//! - a counter that fell is believed only if the pod's process was started anew; else the highest value stands until it is
+//!   passed again;
+//! - a pod whose process is younger than the last look, or which was seen without any counter, counts from zero;
+//! - increments from before a pod was warm are dropped, and so are those of the tick in which it became warm;
+//! - both sides advance together: while one of them has no newer sample at all, nothing is counted, so that events of a gap
+//!   in scraping meet those of the other side from the same time.
+//!
+//! Invariant: the increments of a pod add up to its last counter minus its first base, for every sequence of looks without a
+//! reset, and no increment is negative.
+//!
+//! The ledger lives in memory. Its store is Prometheus: after a restart the same counters are asked for at the time through
+//! which the evidence counts, and observed as a baseline.
+
+mod pod;
+mod snapshot;
+mod tick;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Count, dispersion::Spread};
+use pod::Entry;
+
+pub use snapshot::{PodSample, Role, Snapshot};
+pub use tick::{Observation, PodCount, SeriesTick, Skip, Skipped, Tick};
+
+/// Canary pods with bad events that a tick names, per series.
+const NAMED_PODS: usize = 8;
+
+/// How increments are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What a pod counts this long after its first readiness is dropped.
+    pub warmup: Duration,
+    /// A sample older than this, at the time of the look, is stale: two scrapes.
+    pub stale_after: Duration,
+}
+
+/// Last counters of all pods of one gate.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    rules: Rules,
+    /// When the candidate's life began: a process that started since then had counted nothing before it.
+    began_at: Timestamp,
+    counted_through: Option<Timestamp>,
+    pods: BTreeMap<String, Entry>,
+}
+
+impl Ledger {
+    /// An empty ledger for a candidate whose life began at `began_at`.
+    pub fn new(rules: Rules, began_at: Timestamp) -> Self {
+        Self {
+            rules,
+            began_at,
+            counted_through: None,
+            pods: BTreeMap::new(),
+        }
+    }
+
+    /// Time of the last look whose increments were given out, or of the baseline.
+    pub fn counted_through(&self) -> Option<Timestamp> {
+        self.counted_through
+    }
+
+    /// Takes the increments since the last look. The first look is the baseline.
+    pub fn observe(&mut self, snapshot: &Snapshot) -> Observation {
+        let Some(from) = self.counted_through else {
+            self.begin(snapshot);
+            return Observation::Baseline;
+        };
+        if snapshot.at <= from {
+            return Observation::NoData {
+                why: "the clock was set back, so this look is older than the last one".to_owned(),
+            };
+        }
+        if !snapshot.pods.iter().any(|pod| pod.role == Role::Stable) {
+            return Observation::NoBaseline;
+        }
+        if let Some(why) = self.silent(snapshot) {
+            return Observation::NoData { why };
+        }
+        let tick = self.advance(snapshot, from);
+        self.counted_through = Some(snapshot.at);
+        Observation::Tick(tick)
+    }
+
+    fn begin(&mut self, snapshot: &Snapshot) {
+        for pod in &snapshot.pods {
+            let entry = Entry::baseline(pod, self.began_at);
+            self.pods
+                .extend(entry.map(|entry| (pod.pod.clone(), entry)));
+        }
+        self.counted_through = Some(snapshot.at);
+    }
+
+    /// Why nothing can be counted: one side has no sample that is newer than the last look's.
+    fn silent(&self, snapshot: &Snapshot) -> Option<String> {
+        [(Role::Canary, "canary"), (Role::Stable, "stable")]
+            .into_iter()
+            .find_map(|(role, name)| {
+                let mut pods = snapshot.pods.iter().filter(|pod| pod.role == role).peekable();
+                if pods.peek().is_none() {
+                    return Some(format!("there are no {name} pods"));
+                }
+                let mut sampled = pods.clone().filter(|pod| pod.sampled_at.is_some()).peekable();
+                if sampled.peek().is_none() {
+                    return Some(format!(
+                        "no {name} pod has the counters; check that these pods are scraped and that the series carry the pod's name"
+                    ));
+                }
+                let news = sampled.any(|pod| self.is_news(pod));
+                (!news).then(|| format!("no {name} pod has a newer sample than at the last look"))
+            })
+    }
+
+    fn is_news(&self, pod: &PodSample) -> bool {
+        match self.pods.get(&pod.pod) {
+            Some(entry) => pod.sampled_at > entry.sampled_at(),
+            None => pod.sampled_at.is_some(),
+        }
+    }
+
+    fn advance(&mut self, snapshot: &Snapshot, from: Timestamp) -> Tick {
+        let width = snapshot.pods.iter().map(|pod| pod.counters.len()).max();
+        let mut sums = vec![Sums::default(); width.unwrap_or(0)];
+        let mut skipped = Vec::new();
+        let mut pods = [0_u32; 2];
+        for pod in &snapshot.pods {
+            let known = self.pods.contains_key(&pod.pod);
+            let entry = self
+                .pods
+                .entry(pod.pod.clone())
+                .or_insert_with(|| Entry::appeared(pod, from, self.began_at));
+            let taken = entry.take(pod, &self.rules);
+            if let Some(skip) = taken
+                .skip
+                .or_else(|| self.rules.staleness(pod, snapshot.at, known))
+            {
+                skipped.push(Skipped {
+                    pod: pod.pod.clone(),
+                    role: pod.role,
+                    skip,
+                });
+            }
+            if taken.increments.iter().any(|count| count.total() > 0.0) {
+                let arm = usize::from(pod.role == Role::Stable);
+                if let Some(number) = pods.get_mut(arm) {
+                    *number = number.saturating_add(1);
+                }
+            }
+            for (sums, increment) in sums.iter_mut().zip(taken.increments) {
+                sums.add(pod, increment);
+            }
+        }
+        // A pod that is gone has had its last sample counted, or none will come.
+        self.pods
+            .retain(|name, _| snapshot.pods.iter().any(|pod| pod.pod == *name));
+        Tick {
+            from,
+            to: snapshot.at,
+            series: sums.into_iter().map(Sums::into_tick).collect(),
+            canary_pods: pods[0],
+            stable_pods: pods[1],
+            skipped,
+        }
+    }
+}
+
+impl Rules {
+    fn staleness(&self, pod: &PodSample, at: Timestamp, known: bool) -> Option<Skip> {
+        let limit = SignedDuration::try_from(self.stale_after).unwrap_or(SignedDuration::MAX);
+        match pod.sampled_at {
+            Some(sampled_at) if at.duration_since(sampled_at) > limit => Some(Skip::Stale),
+            None if known || pod.ready_at.is_some() => Some(Skip::NoCounters),
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// One series of one tick, while it is added up.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    canary: Vec<PodCount>,
+    stable: Vec<Count>,
+}
+
+impl Sums {
+    fn add(&mut self, pod: &PodSample, count: Count) {
+        match pod.role {
+            Role::Canary => self.canary.push(PodCount {
+                pod: pod.pod.clone(),
+                count,
+            }),
+            Role::Stable => self.stable.push(count),
+        }
+    }
+
+    fn into_tick(mut self) -> SeriesTick {
+        let canary = self.canary.iter().map(|pod| pod.count).sum();
+        self.canary.retain(|pod| pod.count.bad() > 0.0);
+        self.canary
+            .sort_by(|a, b| b.count.bad().total_cmp(&a.count.bad()));
+        self.canary.truncate(NAMED_PODS);
+        SeriesTick {
+            canary,
+            stable: self.stable.iter().copied().sum(),
+            spread: Spread::of(&self.stable),
+            worst_pods: self.canary,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
