@@ -16,8 +16,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("belay-engine", &[]),
     ("belay-source", &[]),
     ("belay-api", &["belay-engine"]),
-    ("belay", &["belay-api", "belay-engine", "belay-source"]),
-    ("kubectl-belay", &["belay-api", "belay-engine"]),
+    ("belay-promql", &["belay-api"]),
+    (
+        "belay",
+        &["belay-api", "belay-engine", "belay-promql", "belay-source"],
+    ),
+    (
+        "kubectl-belay",
+        &["belay-api", "belay-engine", "belay-promql"],
+    ),
 ];
 
 /// What the engine may use: values, and nothing that touches the world. Another one is a change of architecture.
