@@ -6,7 +6,7 @@ use belay_api::action::TargetKind;
 use belay_engine::action::Verb;
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-use crate::Error;
+use crate::{Error, lint::LintArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,8 +18,9 @@ Examples:
   kubectl belay approve checkout --reason 'dashboards look fine'
   kubectl belay abort checkout               roll the candidate back and quarantine it
   kubectl belay retry checkout               try rejected content again from the first step
+  kubectl belay lint deploy/*.yaml           mistakes in gates, without a cluster
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the act was refused, 4 nobody took the act up in time.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the act was refused, 4 nobody took the act up in time,\n5 lint found errors.";
 
 /// See and steer progressive delivery: where changes stand, and acts on them.
 #[derive(Clone, Debug, Parser)]
@@ -86,6 +87,8 @@ pub enum Command {
     Retry(ActArgs),
     /// Go back to the version that was verified before the present one.
     Undo(ActArgs),
+    /// Find mistakes in the queries of gates, in files; needs no cluster.
+    Lint(LintArgs),
     /// Print a script that completes this plugin's words.
     Completion {
         /// For which shell.
@@ -109,6 +112,7 @@ impl Command {
             | Self::List(_)
             | Self::Watch(_)
             | Self::History(_)
+            | Self::Lint(_)
             | Self::Completion { .. } => None,
         }
     }
@@ -124,7 +128,7 @@ impl Command {
                 .map(|name| target(args.kind, name))
                 .transpose(),
             Self::Watch(args) | Self::History(args) => target(args.kind, &args.name).map(Some),
-            Self::List(_) | Self::Completion { .. } => Ok(None),
+            Self::List(_) | Self::Lint(_) | Self::Completion { .. } => Ok(None),
             Self::Approve(args)
             | Self::Promote(args)
             | Self::Skip(args)
@@ -247,7 +251,7 @@ fn target(kind: Kind, name: &str) -> Result<Target, Error> {
     })
 }
 
-fn duration(text: &str) -> Result<belay_api::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<belay_api::Duration, String> {
     serde_json::from_value(text.into())
         .map_err(|_| "write a span of time, for example 30s or 2m".to_owned())
 }

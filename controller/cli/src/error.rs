@@ -46,6 +46,17 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// A file can't be read, or what is in it.
+    #[error("{file}: {message}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        message: String,
+    },
+    /// The lint found this many errors.
+    #[error("the lint found {0} to correct")]
+    Findings(usize),
     /// An object can't be written as JSON.
     #[error("an object can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -60,6 +71,7 @@ impl Error {
         match self {
             Self::Refused(_) => 3,
             Self::NoOutcome { .. } => 4,
+            Self::Findings(_) => 5,
             _ => 1,
         }
     }

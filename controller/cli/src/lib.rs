@@ -10,6 +10,7 @@ mod cluster;
 mod error;
 mod fetch;
 mod history;
+mod lint;
 mod list;
 mod output;
 mod span;
@@ -32,6 +33,9 @@ pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Er
     let command = &args.command;
     if let Command::Completion { shell } = command {
         return args::completion(*shell, out);
+    }
+    if let Command::Lint(asked) = command {
+        return lint::run(asked, style, out);
     }
     let target = command.target()?;
     let cluster = Cluster::connect(&args.cluster).await?;

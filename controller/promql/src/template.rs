@@ -134,10 +134,13 @@ fn lint_gate(
 
 /// The queries of a gate.
 fn queries(gate: &GateSpec) -> Vec<Asked<'_>> {
+    let Some(prometheus) = &gate.prometheus else {
+        return Vec::new();
+    };
     vec![Asked {
         field: "prometheus.query",
         role: Role::Threshold,
-        text: &gate.prometheus.query,
+        text: &prometheus.query,
     }]
 }
 

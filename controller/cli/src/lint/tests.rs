@@ -1,0 +1,113 @@
+use clap::Parser as _;
+
+use super::*;
+use crate::{Args, args::Command};
+
+const FILE: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: other}
+---
+apiVersion: belay.dev/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: errors, namespace: shop}
+spec:
+  args:
+  - name: service
+  - {name: window, default: 5m}
+  gates:
+  - name: ratio
+    prometheus:
+      query: sum(rate(x_total{s=\"{{service}}\",code=~\"5..\"}[{{window}}])) / (sum(rate(x_total{s=\"{{service}}\"}[{{window}}])) or vector(1))
+      threshold: {max: 0.01}
+---
+apiVersion: belay.dev/v1alpha1
+kind: Rollout
+metadata: {name: web, namespace: shop}
+spec:
+  workloadRef: {name: web}
+  strategy: {canary: {steps: [{weight: 10}]}}
+  verification:
+    gates:
+    - {template: errors, args: {window: 20s, service: web}}
+    - {template: elsewhere}
+";
+
+fn lint(text: &str, more: &[&str]) -> (Result<(), Error>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gates.yaml");
+    std::fs::write(&path, text).unwrap();
+    let words = ["kubectl-belay", "lint", path.to_str().unwrap()];
+    let args = Args::try_parse_from(words.iter().chain(more)).unwrap();
+    let Command::Lint(args) = args.command else {
+        panic!("another command");
+    };
+    let mut out = Vec::new();
+    let outcome = run(&args, Style::default(), &mut out);
+    let printed = String::from_utf8(out).unwrap();
+    (
+        outcome,
+        printed.replace(&format!("{}/", folder.path().display()), ""),
+    )
+}
+
+#[test]
+fn mistakes_of_templates_and_of_their_use_are_told_with_their_place() {
+    let (outcome, printed) = lint(FILE, &[]);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(
+        lines[0].starts_with("gates.yaml: AnalysisTemplate shop/errors, gate ratio, prometheus.query: error hides-missing-data: "),
+        "{printed}"
+    );
+    assert!(
+        lines[1].starts_with("gates.yaml: Rollout shop/web, gate errors/ratio, prometheus.query: warning short-range: "),
+        "{printed}"
+    );
+    assert_eq!(
+        lines.last(),
+        Some(&"1 error, 1 warning in 1 template"),
+        "{printed}"
+    );
+    assert_eq!(outcome.unwrap_err().exit_code(), 5);
+}
+
+#[test]
+fn warnings_alone_end_well_unless_they_are_denied() {
+    let text = FILE.replace(" or vector(1)", "");
+    assert!(lint(&text, &[]).0.is_ok());
+    assert_eq!(
+        lint(&text, &["--deny-warnings"]).0.unwrap_err().exit_code(),
+        5
+    );
+    let known = lint(&text, &["--scrape-interval", "15s"]);
+    assert!(
+        known.0.is_err(),
+        "20 s never hold two scrapes of 15 s: {}",
+        known.1
+    );
+}
+
+#[test]
+fn programs_get_json() {
+    let (_, printed) = lint(FILE, &["-o", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(found[0]["code"], "hides-missing-data");
+    assert_eq!(found[0]["gate"], "ratio");
+    assert_eq!(found[1]["kind"], "Rollout");
+}
+
+#[test]
+fn what_cannot_be_read_is_a_failure_and_no_finding() {
+    let (outcome, _) = lint("a: [", &[]);
+    assert_eq!(outcome.unwrap_err().exit_code(), 1);
+    let (outcome, _) = lint(
+        &FILE.replace("gates:\n  - name: ratio", "gates:\n  - nme: ratio"),
+        &[],
+    );
+    let error = outcome.unwrap_err();
+    assert!(
+        error.to_string().contains("AnalysisTemplate errors"),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), 1);
+}
