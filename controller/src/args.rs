@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use crate::{
     Error, Result,
     lease::LeaseSettings,
-    runtime::{GitSettings, Settings},
+    runtime::{GitSettings, Reach, Settings},
 };
 
 /// How log lines are written.
@@ -73,6 +73,10 @@ pub struct Args {
     /// they then can.
     #[arg(long, env = "BELAY_ALLOW_LOCAL_REPOSITORIES")]
     pub allow_local_repositories: bool,
+    /// Let gates send HTTP requests to this machine's own addresses (loopback). Cloud metadata and link-local addresses are
+    /// refused all the same.
+    #[arg(long, env = "BELAY_ALLOW_LOOPBACK")]
+    pub allow_loopback: bool,
 }
 
 impl Args {
@@ -95,6 +99,11 @@ impl Args {
                 git_program: self.git_program,
                 kustomize_program: self.kustomize_program,
                 allow_local: self.allow_local_repositories,
+            },
+            reach: if self.allow_loopback {
+                Reach::NetworkAndLoopback
+            } else {
+                Reach::Network
             },
             ..Settings::new(kube)
         })

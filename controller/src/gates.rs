@@ -3,6 +3,7 @@
 //! What readings lead to is the engine's to decide.
 
 pub(crate) mod measure;
+pub(crate) mod probe;
 pub(crate) mod question;
 pub(crate) mod resolve;
 

@@ -20,6 +20,8 @@ use crate::{
     watch::ServerVersion,
 };
 
+pub use crate::gates::probe::address::Reach;
+
 /// What the process is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -37,6 +39,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// Git and rendering.
     pub git: GitSettings,
+    /// Where requests of gates may go.
+    pub reach: Reach,
 }
 
 /// Programs and places for Git and rendering.
@@ -78,6 +82,7 @@ impl Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             concurrency: 16,
             git: GitSettings::default(),
+            reach: Reach::default(),
         }
     }
 }

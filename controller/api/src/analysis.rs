@@ -5,6 +5,7 @@
 
 pub mod arguments;
 pub mod gate;
+pub mod http;
 pub mod prometheus;
 
 use kube::{CustomResource, KubeSchema};
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use gate::{GateMode, GateSpec, OnUnknown, UnknownAction};
+pub use http::HttpGate;
 pub use prometheus::{PrometheusGate, Threshold};
 
 /// Reusable gates for Rollouts and Releases of this namespace. `{{name}}` in a query stands for the argument of that name.

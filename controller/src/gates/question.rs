@@ -10,6 +10,8 @@ use belay_api::analysis::{
 };
 use belay_engine::analysis::threshold::Bounds;
 
+use super::probe::http::HttpQuestion;
+
 /// What one gate asks, and the arguments that it is asked with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Question {
@@ -24,6 +26,8 @@ pub(crate) struct Question {
 pub(crate) enum Kind {
     /// One number of a Prometheus, kept within bounds.
     Threshold(ThresholdQuestion),
+    /// An HTTP request, and what its answer must be like.
+    Http(Box<HttpQuestion>),
 }
 
 /// A query that gives one number, and its bounds.
@@ -69,32 +73,40 @@ impl Question {
             arguments: Arguments::new(reference, parameters),
             kind: Kind::new(gate)?,
         };
-        question.check().map_err(|error| error.to_string())?;
+        question.check()?;
         Ok(question)
     }
 
     /// Whether it can be asked once the late values are there.
-    fn check(&self) -> Result<(), ArgumentError> {
-        let values = self.arguments.with_stand_ins()?;
+    fn check(&self) -> Result<(), String> {
+        let values = self.arguments.with_stand_ins();
+        let values = values.map_err(|error| error.to_string())?;
+        let secret: Vec<&str> = self.arguments.secrets.keys().map(String::as_str).collect();
+        if let Kind::Http(question) = &self.kind {
+            return question.check(&values, &secret);
+        }
         self.kind
             .texts()
             .into_iter()
             .try_for_each(|text| arguments::fill(text, &values).map(drop))
+            .map_err(|error| error.to_string())
     }
 }
 
 impl Kind {
     fn new(gate: &GateSpec) -> Result<Self, String> {
-        match &gate.prometheus {
-            Some(prometheus) => Ok(Self::Threshold(ThresholdQuestion::new(prometheus))),
-            None => Err("it asks nothing: give it prometheus".to_owned()),
+        match (&gate.prometheus, &gate.http) {
+            (Some(prometheus), _) => Ok(Self::Threshold(ThresholdQuestion::new(prometheus))),
+            (None, Some(http)) => Ok(Self::Http(Box::new(HttpQuestion::new(http)))),
+            (None, None) => Err("it asks nothing: give it prometheus or http".to_owned()),
         }
     }
 
-    /// Every text that may have holes.
+    /// Every text of a question to Prometheus that may have holes.
     fn texts(&self) -> Vec<&str> {
         match self {
             Self::Threshold(question) => vec![&question.query],
+            Self::Http(_) => Vec::new(),
         }
     }
 }

@@ -149,7 +149,9 @@ mod tests {
         let question = &resolved.questions["errors/rate"];
         let late = BTreeMap::from([("hash".to_owned(), "abc".to_owned())]);
         let values = question.arguments.values(late).unwrap();
-        let Kind::Threshold(threshold) = &question.kind;
+        let Kind::Threshold(threshold) = &question.kind else {
+            panic!("{:?} is not a threshold", question.kind);
+        };
         let filled = arguments::fill(&threshold.query, &values).unwrap();
         assert_eq!(filled, "e{s=\"web\",h=\"abc\"}");
     }

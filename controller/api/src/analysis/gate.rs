@@ -5,12 +5,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::prometheus::PrometheusGate;
+use super::{http::HttpGate, prometheus::PrometheusGate};
 use crate::Duration;
 
 /// One gate: a question to a provider, and how its answers count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.prometheus)").message("say what the gate asks: give prometheus"))]
+#[x_kube(validation = Rule::new("[has(self.prometheus), has(self.http)].filter(given, given).size() == 1").message("say what the gate asks: give exactly one of prometheus and http"))]
 #[serde(rename_all = "camelCase")]
 pub struct GateSpec {
     /// Name, unique within the template.
@@ -22,6 +22,9 @@ pub struct GateSpec {
     /// A question to Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusGate>,
+    /// An HTTP request, to the new version or to another vendor's query API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpGate>,
     /// Time between two measurements; at least one second.
     #[serde(default = "defaults::interval")]
     pub interval: Duration,

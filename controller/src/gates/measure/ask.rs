@@ -2,12 +2,14 @@
 //!
 //! Invariant: whatever goes wrong becomes a reading of its own (`Error`), never a pass, a failure or a missing reading.
 
+mod http;
 mod threshold;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use belay_engine::gate::{Reading, Result as GateResult};
 use jiff::Timestamp;
+use kube::Client;
 
 use super::{
     Task,
@@ -17,6 +19,7 @@ use crate::{
     Context, Result,
     gates::{
         Gated,
+        probe::http::Prober,
         question::{Kind, Server},
     },
     prometheus::Prometheus,
@@ -27,6 +30,8 @@ pub(super) struct Asker {
     prometheus: Prometheus,
     default_server: Option<String>,
     secrets: Secrets,
+    client: Client,
+    prober: Prober,
 }
 
 /// A result, and when the question was really asked.
@@ -38,6 +43,8 @@ impl Asker {
             prometheus: Prometheus::new()?,
             default_server: context.settings.prometheus_url.clone(),
             secrets: Secrets::new(context.client.clone()),
+            client: context.client.clone(),
+            prober: Prober::new(context.settings.reach)?,
         })
     }
 
@@ -45,6 +52,7 @@ impl Asker {
     pub(super) async fn ask<K: Gated>(&self, task: &Task<K>, due_at: Timestamp) -> Reading {
         let measured = match &task.question.kind {
             Kind::Threshold(question) => self.threshold(task, question, due_at).await,
+            Kind::Http(question) => self.http(task, question).await,
         };
         let (at, result) =
             measured.unwrap_or_else(|why| (Timestamp::now(), GateResult::Error { why }));
