@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// What the engine may use: values, and nothing that touches the world. Another one is a change of architecture.
 const ENGINE_MAY_USE: &[&str] = &[
     "jiff",
+    "libm",
     "schemars",
     "serde",
     "serde_json",

@@ -4,12 +4,16 @@
 //! as long as the candidate lives ([`ledger`] counts, [`evidence`] weighs). The mathematics with its sources is in
 //! `docs/concepts/verification-statistics.md`.
 
+pub mod combine;
 pub mod count;
 pub mod dispersion;
 pub mod evidence;
 pub mod floor;
+pub mod latency;
 pub mod ledger;
 pub mod mixture;
+pub mod planning;
+pub mod proportion;
 pub mod ratio;
 pub mod real;
 pub mod threshold;

@@ -28,3 +28,42 @@ pub fn log_ratio(canary: Count, floor: f64, multiple: f64) -> f64 {
     let evidence = canary.bad() * (rate / floor).ln() + canary.good() * good;
     if evidence.is_finite() { evidence } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::{Real, mixture};
+
+    #[test]
+    fn the_reference_counts_give_the_reference_evidence() {
+        let cases = [
+            (750.0, 8.0, 0.833_988_22),
+            (750.0, 20.0, 15.641_532),
+            (750.0, 1.0, -3.081_235_8),
+            (3000.0, 30.0, 4.359_817_7),
+        ];
+        for (total, bad, expected) in cases {
+            let canary = Count::new(bad, total);
+            let logs = ABOVE.map(|multiple| Real::new(log_ratio(canary, 0.005, multiple)));
+            let log = mixture::log_mean(&logs);
+            assert!((log - expected).abs() < 1e-6, "{log} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_high_floor_keeps_a_test_with_power() {
+        let all_bad = Count::new(50.0, 50.0);
+        let best = ABOVE
+            .into_iter()
+            .map(|multiple| log_ratio(all_bad, 0.4, multiple))
+            .fold(f64::NEG_INFINITY, f64::max);
+        assert!(best > 25.0, "{best}");
+    }
+
+    #[test]
+    fn a_floor_that_is_no_rate_gives_no_evidence() {
+        for floor in [0.0, -1.0, 1.0, 2.0, f64::NAN] {
+            assert!(log_ratio(Count::new(5.0, 9.0), floor, 2.0).abs() < 1e-12);
+        }
+    }
+}

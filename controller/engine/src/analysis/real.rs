@@ -1,7 +1,7 @@
 //! A number that can be kept in status: always finite, comparable and hashable.
 //!
-//! Invariant: a `Real` is finite, is never a negative zero, and has at most eight decimals, so that the text in which the API
-//! server keeps it reads back as the very same number.
+//! Invariant: a `Real` is finite and never a negative zero; the text in which the API server keeps it reads back as the very same
+//! number. Small ones have eight decimals at most, so that the text is short.
 
 use std::fmt;
 

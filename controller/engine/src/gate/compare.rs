@@ -96,3 +96,6 @@ fn rejected(rules: &Policy, state: &GateState, window: Window) -> bool {
         .as_ref()
         .is_some_and(|evidence| evidence.rejects(rules, window.comparing))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,18 @@
+mod properties;
+
 use super::*;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-const RULES: Rules = Rules {
+pub(super) const RULES: Rules = Rules {
     warmup: Duration::ZERO,
     stale_after: Duration::from_secs(30),
 };
 
 /// A pod that was started at zero and sampled at `sampled`.
-fn pod(name: &str, role: Role, sampled: i64, bad: f64, total: f64) -> PodSample {
+pub(super) fn pod(name: &str, role: Role, sampled: i64, bad: f64, total: f64) -> PodSample {
     PodSample {
         pod: name.to_owned(),
         role,
@@ -29,7 +31,7 @@ fn silent(name: &str, role: Role) -> PodSample {
     }
 }
 
-fn look(second: i64, pods: Vec<PodSample>) -> Snapshot {
+pub(super) fn look(second: i64, pods: Vec<PodSample>) -> Snapshot {
     Snapshot {
         at: at(second),
         pods,
