@@ -2,6 +2,7 @@
 //!
 //! What readings lead to is the engine's to decide.
 
+mod lint;
 pub(crate) mod measure;
 pub(crate) mod probe;
 pub(crate) mod question;
@@ -44,6 +45,9 @@ pub(crate) trait Gated:
     /// The plan of its spec, or why there is none, for people.
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String>;
 
+    /// Notes in the plan what is doubtful in its gates.
+    fn doubt(plan: &mut Self::Plan, doubts: Vec<String>);
+
     /// The templates that it names.
     fn references(&self) -> Vec<&GateRef>;
 
@@ -60,6 +64,10 @@ impl Gated for Rollout {
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
         let plan = self.spec.plan(templates);
         plan.map_err(|error| error.to_string())
+    }
+
+    fn doubt(plan: &mut Self::Plan, doubts: Vec<String>) {
+        plan.doubts = doubts;
     }
 
     fn references(&self) -> Vec<&GateRef> {
@@ -90,6 +98,10 @@ impl Gated for Release {
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
         let plan = self.spec.plan(templates);
         plan.map_err(|error| error.to_string())
+    }
+
+    fn doubt(plan: &mut Self::Plan, doubts: Vec<String>) {
+        plan.doubts = doubts;
     }
 
     fn references(&self) -> Vec<&GateRef> {

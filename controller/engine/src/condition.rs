@@ -49,6 +49,24 @@ pub fn set(conditions: &mut Vec<Condition>, mut next: Condition) {
     }
 }
 
+/// Doubts about gates that fit into one condition.
+const DOUBTS_TOLD: usize = 3;
+
+/// The condition `GatesDoubtful` as one sentence, if there is any doubt.
+pub fn doubts_told(doubts: &[String]) -> Option<String> {
+    let told: Vec<&str> = doubts
+        .iter()
+        .take(DOUBTS_TOLD)
+        .map(String::as_str)
+        .collect();
+    let more = doubts.len().saturating_sub(DOUBTS_TOLD);
+    match (told.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(told.join("; ")),
+        (false, more) => Some(format!("{}; and {more} more", told.join("; "))),
+    }
+}
+
 /// Takes `kind` out of `conditions`.
 pub fn clear(conditions: &mut Vec<Condition>, kind: &str) {
     conditions.retain(|c| c.kind != kind);

@@ -35,12 +35,15 @@ pub enum ScrapeInterval {
     Known(Duration),
     /// As it usually is.
     Assumed(Duration),
+    /// Not to be guessed: ranges are not judged.
+    Unknown,
 }
 
 impl ScrapeInterval {
-    pub(crate) const fn get(self) -> Duration {
+    pub(crate) const fn get(self) -> Option<Duration> {
         match self {
-            Self::Known(interval) | Self::Assumed(interval) => interval,
+            Self::Known(interval) | Self::Assumed(interval) => Some(interval),
+            Self::Unknown => None,
         }
     }
 }

@@ -15,7 +15,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{Gated, question::Question};
+use super::{Gated, lint, question::Question};
 
 /// A spec whose templates were found.
 #[derive(Clone, Debug)]
@@ -68,6 +68,7 @@ pub(crate) fn resolve<K: Gated>(
         found.0.insert((reference.kind, name.to_owned()), spec);
     }
     let mut questions = HashMap::new();
+    let mut doubts = Vec::new();
     for reference in &references {
         let Some(spec) = found.get(reference) else {
             continue;
@@ -79,11 +80,21 @@ pub(crate) fn resolve<K: Gated>(
                 Err(why) => return refused(format!("gate {name}: {why}")),
             };
         }
+        let linted = lint::linted(spec, reference);
+        if let Some(why) = &linted.refusal {
+            return refused(why.clone());
+        }
+        for doubt in &linted.doubts {
+            if !doubts.contains(doubt) {
+                doubts.push(doubt.clone());
+            }
+        }
     }
-    Resolved {
-        plan: object.plan(&found),
-        questions,
+    let mut plan = object.plan(&found);
+    if let Ok(plan) = &mut plan {
+        K::doubt(plan, doubts);
     }
+    Resolved { plan, questions }
 }
 
 fn missing(reference: &GateRef, namespace: &str) -> String {

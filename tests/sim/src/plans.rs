@@ -28,6 +28,7 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
         gates,
         bake: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..40) }),
         progress_deadline: Duration::from_secs(rng.u64(60..120)),
+        doubts: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ impl ReleaseSpec {
             } else {
                 Suspension::Active
             },
+            doubts: Vec::new(),
         })
     }
 }

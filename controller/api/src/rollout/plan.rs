@@ -85,6 +85,7 @@ impl RolloutSpec {
                 .map(|after| after.bake.get())
                 .unwrap_or_default(),
             progress_deadline: self.progress_deadline.get(),
+            doubts: Vec::new(),
         })
     }
 }

@@ -24,6 +24,8 @@ pub struct Plan {
     pub history: usize,
     /// Whether anything is written at all.
     pub suspension: Suspension,
+    /// What is doubtful in the gates, a sentence each. It is shown in the condition `GatesDoubtful`, and changes nothing.
+    pub doubts: Vec<String>,
 }
 
 /// Whether the Rollouts of a Release promote one by one or all at once.

@@ -264,7 +264,7 @@ pub struct ReleaseStatus {
     /// Receipts of the last acts, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Receipt>,
-    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `Drifted`.
+    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `Drifted`, `GatesDoubtful`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

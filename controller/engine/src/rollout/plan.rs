@@ -15,6 +15,8 @@ pub struct Plan {
     pub bake: Duration,
     /// How long pods may take to become ready before the candidate is rejected.
     pub progress_deadline: Duration,
+    /// What is doubtful in the gates, a sentence each. It is shown in the condition `GatesDoubtful`, and changes nothing.
+    pub doubts: Vec<String>,
 }
 
 /// One step: a share, and what must be true before the next one.

@@ -44,6 +44,9 @@ pub const STABLE_LOST: &str = "StableLost";
 /// Ready: the verified version runs.
 pub const VERIFIED: &str = "Verified";
 
+/// Condition and event: queries of gates look as if they said something else than was meant.
+pub const GATES_DOUBTFUL: &str = "GatesDoubtful";
+
 /// Event: a candidate's canary began.
 pub const ROLLOUT_STARTED: &str = "RolloutStarted";
 /// Event: a step was passed, and the next one began.

@@ -251,7 +251,7 @@ pub struct RolloutStatus {
     /// Receipts of the last acts, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Receipt>,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// `Ready`, `Reconciling`, `Stalled`, `GatesDoubtful`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -30,7 +30,7 @@ const OF_DIFFERENCES: [&str; 10] = [
 ];
 
 pub(super) fn check(expression: &Expr, interval: ScrapeInterval, findings: &mut Vec<Finding>) {
-    let scrape = interval.get();
+    let Some(scrape) = interval.get() else { return };
     for one in all(expression) {
         let Expr::Call(call) = one else { continue };
         if !OF_DIFFERENCES.contains(&call.func.name) {
@@ -45,13 +45,12 @@ pub(super) fn check(expression: &Expr, interval: ScrapeInterval, findings: &mut 
                 _ => None,
             });
         for range in ranges.filter(|range| *range < scrape * ENOUGH) {
-            findings.push(judge(call.func.name, range, interval));
+            findings.push(judge(call.func.name, range, scrape, interval));
         }
     }
 }
 
-fn judge(function: &str, range: Duration, interval: ScrapeInterval) -> Finding {
-    let scrape = interval.get();
+fn judge(function: &str, range: Duration, scrape: Duration, interval: ScrapeInterval) -> Finding {
     let what = format!("{function}(…[{}])", seconds(range));
     let write = format!("write [{}] or longer", seconds(scrape * ENOUGH));
     match interval {
@@ -69,7 +68,7 @@ fn judge(function: &str, range: Duration, interval: ScrapeInterval) -> Finding {
                 seconds(scrape)
             ),
         ),
-        ScrapeInterval::Assumed(_) => Finding::warning(
+        ScrapeInterval::Assumed(_) | ScrapeInterval::Unknown => Finding::warning(
             Code::ShortRange,
             format!(
                 "{what} holds fewer than four scrapes if Prometheus scrapes every {}, so that one lost scrape leaves nothing: {write}",

@@ -4,6 +4,7 @@ use super::pass::{Pass, brief};
 use crate::{
     condition::{self, Condition, Truth},
     release::{observed::Contest, plan::DriftMode, status::Phase},
+    rollout::reason::GATES_DOUBTFUL,
 };
 
 pub(super) fn set(pass: &mut Pass<'_>) {
@@ -27,6 +28,27 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     }
     source(pass);
     drift(pass);
+    doubts(pass);
+}
+
+/// Tells once of queries that look wrong, and shows it as long as they do.
+fn doubts(pass: &mut Pass<'_>) {
+    let told = pass
+        .plan
+        .ok()
+        .and_then(|plan| condition::doubts_told(&plan.doubts));
+    let Some(message) = told else {
+        return condition::clear(&mut pass.status.conditions, GATES_DOUBTFUL);
+    };
+    let known = pass
+        .before
+        .conditions
+        .iter()
+        .any(|condition| condition.kind == GATES_DOUBTFUL && condition.message == message);
+    if !known {
+        pass.warning(GATES_DOUBTFUL, message.clone());
+    }
+    put(pass, GATES_DOUBTFUL, Truth::True, "Lint", &message);
 }
 
 fn ready(pass: &mut Pass<'_>) -> (Truth, &'static str, String) {

@@ -72,6 +72,29 @@ fn conditions(pass: &mut Pass<'_>) {
     let reconciling = (!ready && stalled.is_none()).then_some(&waiting);
     put(pass, "Reconciling", reconciling, Truth::True);
     put(pass, "Stalled", stalled.as_ref(), Truth::True);
+    doubts(pass);
+}
+
+/// Tells once of queries that look wrong, and shows it as long as they do.
+fn doubts(pass: &mut Pass<'_>) {
+    let told = pass
+        .plan()
+        .and_then(|plan| condition::doubts_told(&plan.doubts));
+    let why = told.map(|message| Why {
+        reason: "Lint",
+        message,
+    });
+    put(pass, reason::GATES_DOUBTFUL, why.as_ref(), Truth::True);
+    let Some(Why { message, .. }) = why else {
+        return;
+    };
+    let known =
+        pass.before.conditions.iter().any(|condition| {
+            condition.kind == reason::GATES_DOUBTFUL && condition.message == message
+        });
+    if !known {
+        pass.warning(reason::GATES_DOUBTFUL, message);
+    }
 }
 
 fn put(pass: &mut Pass<'_>, kind: &str, why: Option<&Why>, status: Truth) {

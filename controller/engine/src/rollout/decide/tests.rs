@@ -73,5 +73,6 @@ fn plan() -> Plan {
         gates: vec![gate("errors")],
         bake: Duration::from_mins(2),
         progress_deadline: Duration::from_mins(10),
+        doubts: Vec::new(),
     }
 }

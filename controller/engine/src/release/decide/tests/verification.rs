@@ -287,3 +287,19 @@ fn absent_data_holds_and_only_its_own_policy_takes_back() {
         assert_eq!(world.status.phase, end);
     }
 }
+
+#[test]
+fn doubts_about_gates_are_shown_and_change_nothing() {
+    let mut world = World::verified("a");
+    world.plan.doubts = vec!["the range is short".into()];
+    world.settle();
+    let shown = |world: &World| {
+        let mut conditions = world.status.conditions.iter();
+        conditions.any(|condition| condition.kind == "GatesDoubtful")
+    };
+    assert!(shown(&world));
+    assert_eq!(world.status.phase, Phase::Verified);
+    world.plan.doubts.clear();
+    world.settle();
+    assert!(!shown(&world));
+}

@@ -97,6 +97,7 @@ impl Default for World {
                 drift: DriftMode::Correct,
                 history: 3,
                 suspension: Suspension::Active,
+                doubts: Vec::new(),
             },
             plan_error: None,
             status: ReleaseStatus::default(),

@@ -193,3 +193,29 @@ fn failures_add_up_over_the_steps() {
     bench.after(30).fail().settle();
     assert_eq!(bench.status.phase, Phase::Rejected);
 }
+
+#[test]
+fn doubts_about_gates_are_told_once_and_shown_as_long_as_they_last() {
+    let mut bench = Bench::healthy();
+    let with = |bench: &mut Bench, doubts: &[&str]| {
+        if let Ok(plan) = &mut bench.plan {
+            plan.doubts = doubts.iter().map(|&doubt| doubt.to_owned()).collect();
+        }
+    };
+    let shown = |bench: &Bench| {
+        let mut conditions = bench.status.conditions.iter();
+        let found = conditions.find(|condition| condition.kind == reason::GATES_DOUBTFUL);
+        found.map(|condition| condition.message.clone())
+    };
+    with(&mut bench, &["a", "b", "c", "d", "e"]);
+    let told = bench.decide().events;
+    assert_eq!(shown(&bench).as_deref(), Some("a; b; c; and 2 more"));
+    assert_eq!(told.len(), 1);
+    assert_eq!(bench.status.phase, Phase::Healthy);
+    assert!(bench.decide().events.is_empty());
+    with(&mut bench, &["b"]);
+    assert_eq!(bench.decide().events.len(), 1);
+    with(&mut bench, &[]);
+    assert!(bench.decide().events.is_empty());
+    assert_eq!(shown(&bench), None);
+}
