@@ -1,32 +1,39 @@
 //! Asking Prometheus.
 //!
 //! Invariant: what a gate asks is bounded in time, size and number of questions at once, and asked once for everybody who asks
-//! the same at the same time. Credentials of an address never leave this module.
+//! the same at the same time. A server that says it has too much to do is left alone for a while. Credentials of an address never
+//! leave this module.
 
 mod answer;
+pub mod data;
 mod http;
+pub mod metrics;
+mod server;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use belay_engine::analysis::threshold::Answer;
 use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::Result;
+pub use data::Data;
+use metrics::{Outcome, PrometheusMetrics};
+use server::Server;
 
-/// Questions to one Prometheus at the same time.
-const QUESTIONS_AT_ONCE: usize = 8;
+/// How long an answer is kept for those who ask the same. Gates that share a question ask it at the same moment, so that a short
+/// while will do; what is kept longer only takes memory.
+const ANSWER_AGE: Duration = Duration::from_secs(5);
 
-/// Answers kept for those who ask the same in the same moment.
-const ANSWERS_KEPT: usize = 256;
+/// Servers that are remembered at the same time.
+const SERVERS_KEPT: usize = 256;
 
 /// One question.
 #[derive(Clone, Debug)]
@@ -35,25 +42,44 @@ pub struct Question {
     pub server: String,
     /// The query in PromQL.
     pub query: String,
+    /// What time it is asked about.
+    pub about: About,
     /// Longest time to wait for the answer, once it is asked.
     pub timeout: Duration,
-    /// The answer must not be from before this.
-    pub not_before: Timestamp,
+}
+
+/// What time a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum About {
+    /// The present, when it is asked; an answer that somebody else got counts if it was asked no earlier than this.
+    Now {
+        /// Earliest time of asking.
+        not_before: Timestamp,
+    },
+    /// This very time.
+    Time(Timestamp),
 }
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// When it was asked.
+    /// The time that the answer is about: when it was asked, or the time that it was asked about.
     pub at: Timestamp,
     /// The answer, or what went wrong in one sentence without secrets.
-    pub outcome: Result<Answer, String>,
+    pub outcome: Result<Data, String>,
     /// What Prometheus warns of.
     pub warnings: Vec<String>,
 }
 
 type Pending = Shared<BoxFuture<'static, Arc<Reply>>>;
-type SameQuestion = (String, String);
+
+/// Two questions with the same key may share an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    server: String,
+    query: String,
+    time: Option<Timestamp>,
+}
 
 /// A client for any number of Prometheus servers. Clones share everything.
 #[derive(Clone)]
@@ -63,24 +89,34 @@ pub struct Prometheus {
 
 struct Inner {
     http: reqwest::Client,
-    slots: Mutex<HashMap<String, Arc<Semaphore>>>,
-    asked: Mutex<HashMap<SameQuestion, Asked>>,
+    metrics: PrometheusMetrics,
+    servers: Mutex<HashMap<String, Arc<Server>>>,
+    asked: Mutex<AskedQuestions>,
+}
+
+/// Questions that were asked a short while ago, or wait for their answer.
+#[derive(Default)]
+struct AskedQuestions {
+    by_key: HashMap<Key, Asked>,
+    /// The same in the order of asking, to forget them by.
+    order: VecDeque<(Instant, Key)>,
 }
 
 #[derive(Clone)]
 struct Asked {
-    /// When it was really asked; not yet set while it waits for a slot.
+    /// When it was really asked; not yet set while it waits for its turn.
     at: Arc<OnceLock<Timestamp>>,
     reply: Pending,
 }
 
 impl Prometheus {
-    /// A client.
-    pub fn new() -> Result<Self> {
+    /// A client that counts its questions in `metrics`.
+    pub fn new(metrics: PrometheusMetrics) -> Result<Self> {
         Ok(Self {
             shared: Arc::new(Inner {
                 http: http::client()?,
-                slots: Mutex::default(),
+                metrics,
+                servers: Mutex::default(),
                 asked: Mutex::default(),
             }),
         })
@@ -88,18 +124,27 @@ impl Prometheus {
 
     /// Asks, or joins somebody who asks the same.
     pub async fn ask(&self, question: Question) -> Arc<Reply> {
-        let key = (question.server.clone(), question.query.clone());
+        let key = Key {
+            server: question.server.clone(),
+            query: question.query.clone(),
+            time: match question.about {
+                About::Now { .. } => None,
+                About::Time(time) => Some(time),
+            },
+        };
         let pending = {
             let mut asked = lock(&self.shared.asked);
-            match asked.get(&key) {
-                Some(same) if fits(same, question.not_before) => same.reply.clone(),
+            asked.forget_old();
+            match asked.by_key.get(&key) {
+                Some(same) if fits(same, question.about) => {
+                    self.shared.metrics.count(Outcome::Shared);
+                    same.reply.clone()
+                }
                 _ => {
-                    if asked.len() >= ANSWERS_KEPT {
-                        asked.retain(|_, old| old.reply.peek().is_none());
-                    }
                     let fresh = self.begin(question);
                     let reply = fresh.reply.clone();
-                    asked.insert(key, fresh);
+                    asked.order.push_back((Instant::now(), key.clone()));
+                    asked.by_key.insert(key, fresh);
                     reply
                 }
             }
@@ -109,18 +154,30 @@ impl Prometheus {
 
     fn begin(&self, question: Question) -> Asked {
         let at = Arc::new(OnceLock::new());
-        let slot = Arc::clone(
-            lock(&self.shared.slots)
-                .entry(question.server.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(QUESTIONS_AT_ONCE))),
-        );
-        let http = self.shared.http.clone();
         let asked_at = Arc::clone(&at);
+        let server = self.server(&question.server);
+        let (http, metrics) = (self.shared.http.clone(), self.shared.metrics.clone());
         let reply = async move {
-            // The semaphore is never closed.
-            let _slot = slot.acquire().await;
-            let at = *asked_at.get_or_init(Timestamp::now);
-            let (outcome, warnings) = http::ask(&http, &question).await;
+            let (at, outcome, warnings) = match server.turn(question.timeout).await {
+                Ok(turn) => {
+                    let at = *asked_at.get_or_init(Timestamp::now);
+                    let begun = Instant::now();
+                    let asked = http::ask(&http, &question).await;
+                    metrics.took(begun.elapsed());
+                    metrics.count(Outcome::of(&asked));
+                    server.answered(turn, &asked);
+                    let (outcome, warnings) = asked.told();
+                    (at, outcome, warnings)
+                }
+                Err(why) => {
+                    metrics.count(Outcome::HeldBack);
+                    (Timestamp::now(), Err(why), Vec::new())
+                }
+            };
+            let at = match question.about {
+                About::Now { .. } => at,
+                About::Time(time) => time,
+            };
             Arc::new(Reply {
                 at,
                 outcome,
@@ -132,11 +189,34 @@ impl Prometheus {
             reply: reply.boxed().shared(),
         }
     }
+
+    fn server(&self, address: &str) -> Arc<Server> {
+        let mut servers = lock(&self.shared.servers);
+        if servers.len() >= SERVERS_KEPT {
+            servers.retain(|_, server| Arc::strong_count(server) > 1);
+        }
+        Arc::clone(servers.entry(address.to_owned()).or_default())
+    }
+}
+
+impl AskedQuestions {
+    fn forget_old(&mut self) {
+        while let Some((_, key)) = self
+            .order
+            .pop_front_if(|(begun, _)| begun.elapsed() >= ANSWER_AGE)
+        {
+            // One that waits for its answer still is asked anew by the next: nobody knows how long it will take.
+            self.by_key.remove(&key);
+        }
+    }
 }
 
 /// Whether the answer to a question that is asked already is as good as that to a new one.
-fn fits(same: &Asked, not_before: Timestamp) -> bool {
-    same.at.get().is_none_or(|at| *at >= not_before)
+fn fits(same: &Asked, about: About) -> bool {
+    match about {
+        About::Now { not_before } => same.at.get().is_none_or(|at| *at >= not_before),
+        About::Time(_) => true,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

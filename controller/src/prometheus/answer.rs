@@ -1,18 +1,18 @@
 //! Reading what Prometheus writes.
 
-use belay_engine::analysis::threshold::Answer;
 use reqwest::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::Data;
 
 /// Longest text of Prometheus that is passed on.
 const MESSAGE_BYTES: usize = 300;
 
+/// What stands around the data. It is read without them first: an answer of some other server is told from one that is new to us.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct Frame {
     status: String,
-    data: Option<Data>,
     error_type: Option<String>,
     error: Option<String>,
     #[serde(default)]
@@ -20,31 +20,27 @@ struct Body {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    result: Value,
+struct Body {
+    data: Data,
 }
 
-/// The answer in `body`, or one sentence about what is wrong with it; and the warnings.
+/// The data in `body`, or one sentence about what is wrong with it; and the warnings.
 pub(super) fn read(
     host: &str,
     status: StatusCode,
     body: &[u8],
-) -> (Result<Answer, String>, Vec<String>) {
-    let Ok(body) = serde_json::from_slice::<Body>(body) else {
+) -> (Result<Data, String>, Vec<String>) {
+    let Ok(frame) = serde_json::from_slice::<Frame>(body) else {
         return (Err(not_prometheus(host, status)), Vec::new());
     };
-    let warnings = body.warnings.iter().map(|w| shortened(w)).collect();
-    if body.status != "success" {
-        return (Err(refusal(host, status, &body)), warnings);
+    let warnings = frame.warnings.iter().map(|w| shortened(w)).collect();
+    if frame.status != "success" {
+        return (Err(refusal(host, status, &frame)), warnings);
     }
-    let answer = body
-        .data
-        .as_ref()
-        .and_then(answer)
-        .ok_or_else(|| format!("the answer of Prometheus at {host} can't be read"));
-    (answer, warnings)
+    let data = serde_json::from_slice::<Body>(body)
+        .map(|body| body.data)
+        .map_err(|_| format!("the answer of Prometheus at {host} can't be read"));
+    (data, warnings)
 }
 
 fn not_prometheus(host: &str, status: StatusCode) -> String {
@@ -62,9 +58,9 @@ fn not_prometheus(host: &str, status: StatusCode) -> String {
     }
 }
 
-fn refusal(host: &str, status: StatusCode, body: &Body) -> String {
-    let message = shortened(body.error.as_deref().unwrap_or("no reason given"));
-    match body.error_type.as_deref() {
+fn refusal(host: &str, status: StatusCode, frame: &Frame) -> String {
+    let message = shortened(frame.error.as_deref().unwrap_or("no reason given"));
+    match frame.error_type.as_deref() {
         Some("bad_data") => format!("the query is wrong: {message}"),
         Some("execution") => format!("the query can't be carried out: {message}"),
         Some("timeout" | "canceled") => {
@@ -72,31 +68,6 @@ fn refusal(host: &str, status: StatusCode, body: &Body) -> String {
         }
         _ => format!("Prometheus at {host} answered {status}: {message}"),
     }
-}
-
-fn answer(data: &Data) -> Option<Answer> {
-    match data.result_type.as_str() {
-        "scalar" => Some(Answer::Scalar(sample(&data.result)?)),
-        "vector" => data
-            .result
-            .as_array()?
-            .iter()
-            .map(|series| match series.get("value") {
-                Some(value) => sample(value),
-                // A native histogram has no single number.
-                None => Some(f64::NAN),
-            })
-            .collect::<Option<Vec<f64>>>()
-            .map(Answer::Vector),
-        "matrix" => Some(Answer::Matrix),
-        "string" => Some(Answer::Text),
-        _ => None,
-    }
-}
-
-/// `[1700000000.1, "0.5"]`
-fn sample(value: &Value) -> Option<f64> {
-    value.get(1)?.as_str()?.parse().ok()
 }
 
 fn shortened(text: &str) -> String {
@@ -108,15 +79,15 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use belay_engine::analysis::threshold::Answer;
+
     use super::*;
 
     fn of(status: u16, body: &str) -> Result<Answer, String> {
-        read(
-            "p:9090",
-            StatusCode::from_u16(status).unwrap(),
-            body.as_bytes(),
-        )
-        .0
+        let status = StatusCode::from_u16(status).unwrap();
+        read("p:9090", status, body.as_bytes())
+            .0
+            .map(|data| data.numbers())
     }
 
     #[test]
@@ -141,6 +112,24 @@ mod tests {
             let body = format!(r#"{{"status":"success","data":{data}}}"#);
             assert_eq!(of(200, &body), Ok(expected));
         }
+    }
+
+    #[test]
+    fn labels_and_native_histograms_are_read() {
+        let body = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"pod":"web-1"},"value":[1700000000.5,"12"]},
+            {"metric":{"pod":"web-2"},"histogram":[1700000000,{"count":"3","sum":"0.4","buckets":[[0,"0.1","0.2","3"]]}]}]}}"#;
+        let (data, _) = read("p", StatusCode::OK, body.as_bytes());
+        let Data::Vector(series) = data.unwrap() else {
+            panic!("a vector was given");
+        };
+        assert_eq!(series[0].metric["pod"], "web-1");
+        assert_eq!(series[0].value.unwrap().1.to_bits(), 12.0_f64.to_bits());
+        let histogram = &series[1].histogram.as_ref().unwrap().1;
+        assert_eq!(
+            histogram.buckets[0],
+            super::super::data::Bucket(0, 0.1, 0.2, 3.0)
+        );
     }
 
     #[test]

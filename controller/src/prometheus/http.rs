@@ -1,13 +1,14 @@
 //! One question over HTTP.
 
-use belay_engine::analysis::threshold::Answer;
-use reqwest::{Response, StatusCode, Url};
+use std::time::Duration;
 
-use super::{Question, answer};
+use reqwest::{Response, StatusCode, Url, header::RETRY_AFTER};
+
+use super::{About, Data, Question, answer};
 use crate::Result;
 
-/// Largest answer that is read. One number takes a few hundred bytes; this is room for a mistaken query that gives thousands.
-const ANSWER_BYTES: usize = 1024 * 1024;
+/// Largest answer that is read. Counters of a thousand pods take a few hundred KiB, their histograms some MiB.
+const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) fn client() -> Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
@@ -18,33 +19,85 @@ pub(super) fn client() -> Result<reqwest::Client> {
         .build()?)
 }
 
-/// The answer or what went wrong, and what Prometheus warns of.
-pub(super) async fn ask(
-    http: &reqwest::Client,
-    question: &Question,
-) -> (Result<Answer, String>, Vec<String>) {
+/// What came of one question.
+#[derive(Debug)]
+pub(super) enum Exchanged {
+    /// The server answered.
+    Answer {
+        status: StatusCode,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+        /// The answer, or what it says is wrong.
+        outcome: Result<Data, String>,
+        warnings: Vec<String>,
+    },
+    /// There was no answer.
+    Failed { trouble: Trouble, why: String },
+}
+
+/// Why there was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It took too long.
+    Timeout,
+    /// Anything else.
+    Other,
+}
+
+impl Exchanged {
+    fn failed(trouble: Trouble, why: String) -> Self {
+        Self::Failed { trouble, why }
+    }
+
+    /// What the one who asked is told.
+    pub(super) fn told(self) -> (Result<Data, String>, Vec<String>) {
+        match self {
+            Self::Answer {
+                outcome, warnings, ..
+            } => (outcome, warnings),
+            Self::Failed { why, .. } => (Err(why), Vec::new()),
+        }
+    }
+}
+
+/// Asks one question.
+pub(super) async fn ask(http: &reqwest::Client, question: &Question) -> Exchanged {
     let Some(url) = endpoint(&question.server) else {
-        return (
-            Err(
-                "the address of Prometheus is not a URL such as http://prometheus.monitoring:9090"
-                    .to_owned(),
-            ),
-            Vec::new(),
-        );
+        let why =
+            "the address of Prometheus is not a URL such as http://prometheus.monitoring:9090";
+        return Exchanged::failed(Trouble::Other, why.to_owned());
     };
     let host = host(&url);
     match tokio::time::timeout(question.timeout, exchange(http, url, question)).await {
-        Ok(Ok((status, body))) => answer::read(&host, status, &body),
-        Ok(Err(why)) => (Err(format!("Prometheus at {host} {why}")), Vec::new()),
-        Err(_) => (
-            Err(format!(
+        Ok(Ok(received)) => {
+            let (outcome, warnings) = answer::read(&host, received.status, &received.body);
+            Exchanged::Answer {
+                status: received.status,
+                retry_after: received.retry_after,
+                outcome,
+                warnings,
+            }
+        }
+        Ok(Err((trouble, why))) => {
+            Exchanged::failed(trouble, format!("Prometheus at {host} {why}"))
+        }
+        Err(_) => Exchanged::failed(
+            Trouble::Timeout,
+            format!(
                 "Prometheus at {host} did not answer within {} s",
                 question.timeout.as_secs_f64()
-            )),
-            Vec::new(),
+            ),
         ),
     }
 }
+
+struct Received {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+type Failure = (Trouble, String);
 
 fn endpoint(server: &str) -> Option<Url> {
     let url = Url::parse(server).ok()?;
@@ -68,26 +121,42 @@ async fn exchange(
     http: &reqwest::Client,
     url: Url,
     question: &Question,
-) -> Result<(StatusCode, Vec<u8>), String> {
-    let seconds = question.timeout.as_secs_f64().to_string();
-    let form = [("query", question.query.as_str()), ("timeout", &seconds)];
+) -> Result<Received, Failure> {
+    let mut form = vec![
+        ("query", question.query.clone()),
+        ("timeout", question.timeout.as_secs_f64().to_string()),
+    ];
+    if let About::Time(time) = question.about {
+        form.push(("time", time.to_string()));
+    }
     let response = http
         .post(url)
         .form(&form)
         .send()
         .await
         .map_err(|error| failure(&error))?;
-    let status = response.status();
-    Ok((status, read(response).await?))
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    Ok(Received {
+        status: response.status(),
+        retry_after,
+        body: read(response).await?,
+    })
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, String> {
+async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
         if body.len() + chunk.len() > ANSWER_BYTES {
-            return Err(format!(
-                "gave more than {} KiB; the query must give one number, aggregate it",
-                ANSWER_BYTES / 1024
+            return Err((
+                Trouble::Other,
+                format!(
+                    "gave more than {} MiB; aggregate in the query, to one number for a threshold, by pod for a comparison",
+                    ANSWER_BYTES / 1024 / 1024
+                ),
             ));
         }
         body.extend_from_slice(&chunk);
@@ -96,13 +165,16 @@ async fn read(mut response: Response) -> Result<Vec<u8>, String> {
 }
 
 /// What failed, in words that stay the same from one attempt to the next, without the URL.
-fn failure(error: &reqwest::Error) -> String {
-    if error.is_connect() {
-        "can't be reached: the connection was refused, or its name or certificate is wrong"
-            .to_owned()
-    } else if error.is_timeout() {
-        "did not answer in time".to_owned()
+fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_timeout() {
+        (Trouble::Timeout, "did not answer in time".to_owned())
+    } else if error.is_connect() {
+        (
+            Trouble::Other,
+            "can't be reached: the connection was refused, or its name or certificate is wrong"
+                .to_owned(),
+        )
     } else {
-        "broke off the connection".to_owned()
+        (Trouble::Other, "broke off the connection".to_owned())
     }
 }

@@ -6,6 +6,8 @@ use std::{
 };
 
 use axum::{Router, routing::post};
+use belay_engine::analysis::threshold::Answer;
+use tokio::sync::Semaphore;
 
 use super::*;
 
@@ -21,13 +23,15 @@ fn question(server: String) -> Question {
         server,
         query: "up".to_owned(),
         timeout: Duration::from_secs(2),
-        not_before: Timestamp::now(),
+        about: About::Now {
+            not_before: Timestamp::now(),
+        },
     }
 }
 
 fn client() -> Prometheus {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Prometheus::new().unwrap()
+    Prometheus::new(PrometheusMetrics::new()).unwrap()
 }
 
 const ONE: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
@@ -54,7 +58,11 @@ async fn who_asks_the_same_at_the_same_time_shares_one_question() {
     let all = futures::future::join_all(asks);
     let (replies, ()) = tokio::join!(all, async { gate.add_permits(100) });
     // Then one question was asked, and everybody has the answer.
-    assert!(replies.iter().all(|r| r.outcome == Ok(Answer::Scalar(1.0))));
+    assert!(
+        replies
+            .iter()
+            .all(|r| r.outcome.as_ref().unwrap().numbers() == Answer::Scalar(1.0))
+    );
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     // And who needs a newer answer asks anew.
     prometheus.ask(question(server)).await;
@@ -90,11 +98,11 @@ async fn credentials_of_the_address_are_sent_and_never_told() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read() {
-    let app = Router::new().route("/api/v1/query", post(|| async { "x".repeat(3 << 20) }));
+    let app = Router::new().route("/api/v1/query", post(|| async { "x".repeat(9 << 20) }));
     let reply = client()
         .ask(question(format!("http://{}", serve(app).await)))
         .await;
-    assert!(reply.outcome.as_ref().unwrap_err().contains("one number"));
+    assert!(reply.outcome.as_ref().unwrap_err().contains("8 MiB"));
 }
 
 #[tokio::test]
@@ -118,4 +126,71 @@ async fn a_server_that_never_answers_is_left_after_the_timeout() {
             .unwrap_err()
             .contains("within 0.05 s")
     );
+}
+
+#[tokio::test]
+async fn who_asks_about_the_same_time_shares_one_question() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let app = Router::new().route(
+        "/api/v1/query",
+        post(move |form: String| async move {
+            lock(&seen).push(form);
+            ONE
+        }),
+    );
+    let time: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let about = |time| Question {
+        about: About::Time(time),
+        ..question(String::new())
+    };
+    let server = format!("http://{}", serve(app).await);
+    let prometheus = client();
+    for time in [time, time, time + Duration::from_secs(1)] {
+        let question = Question {
+            server: server.clone(),
+            ..about(time)
+        };
+        assert_eq!(prometheus.ask(question).await.at, time);
+    }
+    let forms = lock(&asked);
+    assert_eq!(forms.len(), 2);
+    assert!(
+        forms[0].contains("time=2026-01-02T03%3A04%3A05Z"),
+        "{forms:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_with_too_much_to_do_is_left_alone() {
+    use axum::http::{StatusCode, header::RETRY_AFTER};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let app = Router::new().route(
+        "/api/v1/query",
+        post(move || async move {
+            counter.fetch_add(1, Ordering::Relaxed);
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                [(RETRY_AFTER, "30")],
+                "slow down",
+            )
+        }),
+    );
+    let server = format!("http://{}", serve(app).await);
+    let prometheus = client();
+    // Given a server that asked for thirty seconds of rest.
+    let reply = prometheus.ask(question(server.clone())).await;
+    assert!(reply.outcome.as_ref().unwrap_err().contains("429"));
+    // When others ask something else, then they are told so at once, and it is not asked.
+    for number in 0..20 {
+        let other = Question {
+            query: format!("up + {number}"),
+            ..question(server.clone())
+        };
+        let reply = prometheus.ask(other).await;
+        let why = reply.outcome.as_ref().unwrap_err();
+        assert!(why.contains("too much to do"), "{why}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

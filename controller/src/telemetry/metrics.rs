@@ -20,7 +20,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{release::metrics::ReleaseMetrics, rollout::metrics::RolloutMetrics};
+use crate::{
+    prometheus::metrics::PrometheusMetrics, release::metrics::ReleaseMetrics,
+    rollout::metrics::RolloutMetrics,
+};
 
 /// Label: which controller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +107,8 @@ pub struct Metrics {
     pub lease_held: Gauge,
     /// Events that were dropped because the API server did not take them fast enough.
     pub events_dropped: Counter,
+    /// Questions to Prometheus servers.
+    pub prometheus: PrometheusMetrics,
     /// Metrics of Rollouts.
     pub rollouts: RolloutMetrics,
     /// Metrics of Releases.
@@ -122,6 +127,7 @@ impl Metrics {
             watch_errors: Family::default(),
             lease_held: Gauge::default(),
             events_dropped: Counter::default(),
+            prometheus: PrometheusMetrics::new(),
             rollouts: RolloutMetrics::new(),
             releases: ReleaseMetrics::new(),
         };
@@ -168,6 +174,7 @@ impl Metrics {
                 "Kubernetes events that were not written in time",
                 self.events_dropped.clone(),
             );
+            self.prometheus.register(r);
             self.rollouts.register(r);
             self.releases.register(r);
         });

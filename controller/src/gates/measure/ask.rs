@@ -40,7 +40,7 @@ type Measured = (Timestamp, GateResult);
 impl Asker {
     pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
         Ok(Self {
-            prometheus: Prometheus::new()?,
+            prometheus: Prometheus::new(context.metrics.prometheus.clone())?,
             default_server: context.settings.prometheus_url.clone(),
             secrets: Secrets::new(context.client.clone()),
             client: context.client.clone(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Asker, Measured};
 use crate::{
     gates::{Gated, measure::Task, question::ThresholdQuestion},
-    prometheus::Question,
+    prometheus::{About, Question},
 };
 
 impl Asker {
@@ -25,11 +25,14 @@ impl Asker {
                 query: arguments::fill(&question.query, &values)
                     .map_err(|error| error.to_string())?,
                 timeout: question.server.timeout,
-                not_before: due_at,
+                about: About::Now { not_before: due_at },
             })
             .await;
         let result = match &reply.outcome {
-            Ok(answer) => with_warnings(threshold::judge(answer, question.bounds), &reply.warnings),
+            Ok(answer) => with_warnings(
+                threshold::judge(&answer.numbers(), question.bounds),
+                &reply.warnings,
+            ),
             Err(why) => GateResult::Error { why: why.clone() },
         };
         Ok((reply.at, result))

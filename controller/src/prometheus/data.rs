@@ -1,0 +1,83 @@
+//! What Prometheus answers, as values.
+
+use std::collections::BTreeMap;
+
+use belay_engine::analysis::threshold::Answer;
+use serde::{Deserialize, Deserializer};
+
+/// The data of an answer.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+pub enum Data {
+    /// One number without labels.
+    Scalar(Sample),
+    /// Series with their present values.
+    Vector(Vec<Series>),
+    /// Numbers over time; they are not read.
+    Matrix(serde::de::IgnoredAny),
+    /// A text; it is not read.
+    String(serde::de::IgnoredAny),
+}
+
+/// A time in seconds, and a number.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
+
+/// One series of a vector.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Series {
+    /// Its labels.
+    #[serde(default)]
+    pub metric: BTreeMap<String, String>,
+    /// Its number; absent for a native histogram.
+    pub value: Option<Sample>,
+    /// Its native histogram.
+    pub histogram: Option<HistogramSample>,
+}
+
+/// A time in seconds, and a native histogram.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct HistogramSample(pub f64, pub NativeHistogram);
+
+/// A native histogram.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct NativeHistogram {
+    /// Observations.
+    #[serde(deserialize_with = "number")]
+    pub count: f64,
+    /// Its buckets that are not empty, in rising order.
+    #[serde(default)]
+    pub buckets: Vec<Bucket>,
+}
+
+/// Which ends belong to the bucket, its lower and its upper end, and its observations.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Bucket(
+    pub u8,
+    #[serde(deserialize_with = "number")] pub f64,
+    #[serde(deserialize_with = "number")] pub f64,
+    #[serde(deserialize_with = "number")] pub f64,
+);
+
+impl Data {
+    /// As a gate with a threshold takes it: numbers without labels. A native histogram has no single number.
+    pub fn numbers(&self) -> Answer {
+        match self {
+            Self::Scalar(Sample(_, number)) => Answer::Scalar(*number),
+            Self::Vector(series) => Answer::Vector(
+                series
+                    .iter()
+                    .map(|series| series.value.map_or(f64::NAN, |Sample(_, number)| number))
+                    .collect(),
+            ),
+            Self::Matrix(_) => Answer::Matrix,
+            Self::String(_) => Answer::Text,
+        }
+    }
+}
+
+/// A number as Prometheus writes it: as text, so that infinities fit.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
