@@ -2,8 +2,10 @@
 //!
 //! What readings lead to is the engine's to decide.
 
+pub(crate) mod counters;
 mod lint;
 pub(crate) mod measure;
+pub(crate) mod pods;
 pub(crate) mod probe;
 pub(crate) mod question;
 pub(crate) mod resolve;
@@ -42,6 +44,9 @@ pub(crate) trait Gated:
     /// What its spec becomes.
     type Plan;
 
+    /// Whether pods of its old and its new version run side by side while it is judged.
+    const HAS_TWO_VERSIONS: bool;
+
     /// The plan of its spec, or why there is none, for people.
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String>;
 
@@ -56,10 +61,27 @@ pub(crate) trait Gated:
 
     /// The step that its trial is in, from zero, if it moves in steps.
     fn step(&self) -> Option<u32>;
+
+    /// The two versions whose pods run side by side.
+    fn versions(&self) -> Option<Versions>;
+
+    /// Time through which the events of a comparing gate are counted, as it is on record.
+    fn counted_through(&self, gate: &str) -> Option<Timestamp>;
+}
+
+/// Hashes of the pod templates of two versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Versions {
+    /// Of the candidate.
+    pub(crate) canary: String,
+    /// Of the stable version.
+    pub(crate) stable: String,
 }
 
 impl Gated for Rollout {
     type Plan = rollout::Plan;
+
+    const HAS_TWO_VERSIONS: bool = true;
 
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
         let plan = self.spec.plan(templates);
@@ -90,10 +112,26 @@ impl Gated for Rollout {
         let step = self.status.as_ref()?.step.as_ref()?;
         Some(step.index)
     }
+
+    fn versions(&self) -> Option<Versions> {
+        let status = self.status.as_ref()?;
+        Some(Versions {
+            canary: status.candidate.as_ref()?.version.hash.clone(),
+            stable: status.stable.as_ref()?.hash.clone(),
+        })
+    }
+
+    fn counted_through(&self, gate: &str) -> Option<Timestamp> {
+        let mut gates = self.status.as_ref()?.gates.iter();
+        let evidence = gates.find(|state| state.name == gate)?.evidence.as_ref()?;
+        Some(evidence.counted_through)
+    }
 }
 
 impl Gated for Release {
     type Plan = release::Plan;
+
+    const HAS_TWO_VERSIONS: bool = false;
 
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
         let plan = self.spec.plan(templates);
@@ -119,6 +157,14 @@ impl Gated for Release {
     }
 
     fn step(&self) -> Option<u32> {
+        None
+    }
+
+    fn versions(&self) -> Option<Versions> {
+        None
+    }
+
+    fn counted_through(&self, _: &str) -> Option<Timestamp> {
         None
     }
 }

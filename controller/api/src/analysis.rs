@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gate::{GateMode, GateSpec, OnUnknown, UnknownAction};
 pub use http::HttpGate;
-pub use prometheus::{PrometheusGate, Threshold};
+pub use prometheus::{BurnRate, Compare, Latency, PrometheusGate, Threshold};
 
 /// Reusable gates for Rollouts and Releases of this namespace. `{{name}}` in a query stands for the argument of that name.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -137,11 +137,12 @@ fn queries(gate: &GateSpec) -> Vec<Asked<'_>> {
     let Some(prometheus) = &gate.prometheus else {
         return Vec::new();
     };
-    vec![Asked {
+    let query = prometheus.query.iter().map(|text| Asked {
         field: "prometheus.query",
         role: Role::Threshold,
-        text: &prometheus.query,
-    }]
+        text,
+    });
+    query.collect()
 }
 
 /// `text` as it will read, the arguments in it, and what is wrong with its holes.

@@ -4,7 +4,9 @@
 //! carries the time at which the question was really asked.
 
 mod ask;
+mod grid;
 mod late;
+mod memory;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -21,9 +23,14 @@ use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::time::DelayQueue;
 
-use super::{Gated, Trial, question::Question};
+use super::{
+    Gated, Trial, Versions,
+    question::{Kind, Question},
+};
 use crate::{Context, Result, rollout::metrics::Readings, watch::Triggers};
 use ask::Asker;
+use grid::{Grid, Look};
+use memory::Memory;
 
 /// Readings kept for one Rollout or Release. The engine persists what they add up to long before.
 const READINGS_KEPT: usize = 512;
@@ -32,6 +39,7 @@ const READINGS_KEPT: usize = 512;
 struct Run<K: Gated> {
     trial: Trial,
     gates: HashMap<String, Due<K>>,
+    memories: HashMap<String, (Arc<Question>, Arc<Memory>)>,
     readings: VecDeque<Reading>,
 }
 
@@ -52,6 +60,13 @@ struct Task<K: Gated> {
     /// The step that it is taken in, from zero, for objects that have steps.
     step: Option<u32>,
     question: Arc<Question>,
+    /// The time that it is about.
+    look: Look,
+    /// Time through which events are on record, for gates that compare.
+    counted_through: Option<Timestamp>,
+    /// The versions that run side by side.
+    versions: Option<Versions>,
+    memory: Arc<Memory>,
     /// The object as JSON, if arguments come from its fields.
     fields: Option<serde_json::Value>,
 }
@@ -115,9 +130,10 @@ where
             let Some(question) = questions.get(&measure.gate) else {
                 continue;
             };
+            let look = look(question, measure.due_at);
             let present = run.gates.get(&measure.gate);
             if present.is_some_and(|due| {
-                due.running || due.at == measure.due_at && due.task.question == *question
+                due.running || due.at == look.ask_at && due.task.question == *question
             }) {
                 continue;
             }
@@ -129,15 +145,19 @@ where
                 step: object.step(),
                 fields: late::fields_of(object, &question.arguments),
                 question: Arc::clone(question),
+                look,
+                counted_through: object.counted_through(&measure.gate),
+                versions: object.versions(),
+                memory: run.memory(&measure.gate, question),
             });
             let due = Due {
-                at: measure.due_at,
+                at: look.ask_at,
                 running: false,
                 task: Arc::clone(&task),
             };
             run.gates.insert(measure.gate.clone(), due);
             // The receiver lives as long as the controllers do.
-            let _ = self.queue.send((task, measure.due_at));
+            let _ = self.queue.send((task, look.ask_at));
         }
     }
 
@@ -242,6 +262,7 @@ impl<K: Gated> Run<K> {
         Self {
             trial,
             gates: HashMap::new(),
+            memories: HashMap::new(),
             readings: VecDeque::new(),
         }
     }
@@ -250,6 +271,32 @@ impl<K: Gated> Run<K> {
         if self.trial != *trial {
             *self = Self::new(trial.clone());
         }
+    }
+
+    /// What is remembered of a gate; nothing once it asks something else.
+    fn memory(&mut self, gate: &str, question: &Arc<Question>) -> Arc<Memory> {
+        if let Some((of, memory)) = self.memories.get(gate)
+            && of == question
+        {
+            return Arc::clone(memory);
+        }
+        // Counting begins anew from what is on record; what was counted beyond would be counted twice.
+        self.readings.retain(|reading| reading.gate != gate);
+        let memory = Arc::<Memory>::default();
+        let entry = (Arc::clone(question), Arc::clone(&memory));
+        self.memories.insert(gate.to_owned(), entry);
+        memory
+    }
+}
+
+/// When to ask, and about what time. Only comparisons have round times: a number with a bound is wanted as soon as it is due.
+fn look(question: &Question, due_at: Timestamp) -> Look {
+    match &question.kind {
+        Kind::Comparison(comparison) => Grid::of(comparison).look(due_at, Timestamp::now()),
+        Kind::Threshold(_) | Kind::Http(_) => Look {
+            about: due_at,
+            ask_at: due_at,
+        },
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a question is the same value for the same spec, so that an unchanged gate keeps its place in the schedule.
 
+mod comparison;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use belay_api::analysis::{
@@ -11,6 +13,7 @@ use belay_api::analysis::{
 use belay_engine::analysis::threshold::Bounds;
 
 use super::probe::http::HttpQuestion;
+pub(crate) use comparison::ComparisonQuestion;
 
 /// What one gate asks, and the arguments that it is asked with.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,8 @@ pub(crate) enum Kind {
     Threshold(ThresholdQuestion),
     /// An HTTP request, and what its answer must be like.
     Http(Box<HttpQuestion>),
+    /// Counters of the canary against those of the stable pods.
+    Comparison(Box<ComparisonQuestion>),
 }
 
 /// A query that gives one number, and its bounds.
@@ -42,7 +47,7 @@ pub(crate) struct ThresholdQuestion {
 }
 
 /// The Prometheus that a gate asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
     /// Its address; the controller's own when absent.
     pub(crate) address: Option<String>,
@@ -96,7 +101,13 @@ impl Question {
 impl Kind {
     fn new(gate: &GateSpec) -> Result<Self, String> {
         match (&gate.prometheus, &gate.http) {
-            (Some(prometheus), _) => Ok(Self::Threshold(ThresholdQuestion::new(prometheus))),
+            (Some(prometheus), _) => match &prometheus.compare {
+                Some(compare) => {
+                    let question = ComparisonQuestion::new(gate, prometheus, compare);
+                    Ok(Self::Comparison(Box::new(question)))
+                }
+                None => ThresholdQuestion::new(prometheus).map(Self::Threshold),
+            },
             (None, Some(http)) => Ok(Self::Http(Box::new(HttpQuestion::new(http)))),
             (None, None) => Err("it asks nothing: give it prometheus or http".to_owned()),
         }
@@ -107,22 +118,37 @@ impl Kind {
         match self {
             Self::Threshold(question) => vec![&question.query],
             Self::Http(_) => Vec::new(),
+            Self::Comparison(question) => question.texts(),
         }
+    }
+
+    /// Whether it compares with pods of the stable version, so that only something with pods of two versions can be asked about.
+    pub(crate) fn is_comparison(&self) -> bool {
+        matches!(self, Self::Comparison(_))
     }
 }
 
 impl ThresholdQuestion {
+    fn new(prometheus: &PrometheusGate) -> Result<Self, String> {
+        let (Some(query), Some(threshold)) = (&prometheus.query, &prometheus.threshold) else {
+            return Err("prometheus asks nothing that this version answers: give it query and threshold, or compare".to_owned());
+        };
+        Ok(Self {
+            server: Server::new(prometheus),
+            query: query.clone(),
+            bounds: Bounds {
+                min: threshold.min,
+                max: threshold.max,
+            },
+        })
+    }
+}
+
+impl Server {
     fn new(prometheus: &PrometheusGate) -> Self {
         Self {
-            server: Server {
-                address: prometheus.address.clone(),
-                timeout: prometheus.timeout.get(),
-            },
-            query: prometheus.query.clone(),
-            bounds: Bounds {
-                min: prometheus.threshold.min,
-                max: prometheus.threshold.max,
-            },
+            address: prometheus.address.clone(),
+            timeout: prometheus.timeout.get(),
         }
     }
 }

@@ -76,6 +76,11 @@ pub(crate) fn resolve<K: Gated>(
         for gate in &spec.gates {
             let name = gate.policy(&reference.template).name;
             match Question::new(reference, &spec.args, gate) {
+                Ok(question) if question.kind.is_comparison() && !K::HAS_TWO_VERSIONS => {
+                    return refused(format!(
+                        "gate {name} compares pods of two versions, and a Release has none of its own: put it into the Rollouts of its workloads, or give this one query and threshold"
+                    ));
+                }
                 Ok(question) => questions.insert(name, Arc::new(question)),
                 Err(why) => return refused(format!("gate {name}: {why}")),
             };

@@ -108,7 +108,10 @@ impl GateSpec {
                 GateMode::Enforce => Mode::Enforce,
                 GateMode::DryRun => Mode::DryRun,
             },
-            method: Method::Readings,
+            method: self
+                .prometheus
+                .as_ref()
+                .map_or(Method::Readings, PrometheusGate::method),
         }
     }
 }

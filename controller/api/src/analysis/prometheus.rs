@@ -1,24 +1,47 @@
-//! A gate's question to Prometheus.
+//! A gate's question to Prometheus: one number against a bound, counted events compared with the stable version's, latencies
+//! compared likewise, or the burn rate of an error budget.
 
+pub mod burn_rate;
+pub mod compare;
+pub mod latency;
+
+use belay_engine::gate::Method;
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
+pub use burn_rate::{BurnRate, PyrraObjective, SlothObjective};
+pub use compare::{
+    Baseline, Compare, CounterQueries, Direction, OnInconclusive, ServiceBaseline, Tolerance,
+};
+pub use latency::{Latency, LatencyMeasure};
 
-/// A PromQL query that gives one number, and the bounds it must keep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A question to Prometheus. Exactly one of `query`, `compare`, `latency` and `burnRate` is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("[has(self.query), has(self.compare), has(self.latency), has(self.burnRate)].exists_one(given, given)").message("give exactly one of query, compare, latency and burnRate"))]
+#[x_kube(validation = Rule::new("has(self.query) == has(self.threshold)").message("query and threshold belong together: give both or neither"))]
 #[serde(rename_all = "camelCase")]
 pub struct PrometheusGate {
     /// Base URL of the Prometheus to ask; the controller's own default when absent.
     #[schemars(length(max = 512), regex(pattern = "^https?://"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The query. It must give one number: a scalar, or one series.
+    /// A query that gives one number: a scalar, or one series.
     #[schemars(length(min = 1, max = 4096))]
-    pub query: String,
-    /// The bounds.
-    pub threshold: Threshold,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The bounds of that number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+    /// Counted events of the canary against those of the stable pods, with a stated probability of false rollbacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
+    /// Latencies of the canary against those of the stable pods, with a stated probability of false rollbacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// How fast the service spends its error budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burn_rate: Option<BurnRate>,
     /// Longest time that one query may take.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
@@ -36,6 +59,19 @@ pub struct Threshold {
     /// The number must not be above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+}
+
+impl PrometheusGate {
+    /// How the engine comes to a verdict.
+    pub fn method(&self) -> Method {
+        let tolerance = match (&self.compare, &self.latency) {
+            (Some(compare), _) => &compare.tolerance,
+            (None, Some(latency)) => &latency.tolerance,
+            (None, None) => return Method::Readings,
+        };
+        let direction = self.compare.as_ref().map(|compare| compare.direction);
+        Method::Compare(tolerance.policy(direction.unwrap_or_default()))
+    }
 }
 
 const fn default_timeout() -> Duration {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: whatever goes wrong becomes a reading of its own (`Error`), never a pass, a failure or a missing reading.
 
+mod comparison;
 mod http;
 mod threshold;
 
@@ -19,6 +20,7 @@ use crate::{
     Context, Result,
     gates::{
         Gated,
+        pods::Pods,
         probe::http::Prober,
         question::{Kind, Server},
     },
@@ -28,6 +30,7 @@ use crate::{
 /// What questions are asked with.
 pub(super) struct Asker {
     prometheus: Prometheus,
+    pods: Pods,
     default_server: Option<String>,
     secrets: Secrets,
     client: Client,
@@ -41,6 +44,7 @@ impl Asker {
     pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
         Ok(Self {
             prometheus: Prometheus::new(context.metrics.prometheus.clone())?,
+            pods: Pods::new(context),
             default_server: context.settings.prometheus_url.clone(),
             secrets: Secrets::new(context.client.clone()),
             client: context.client.clone(),
@@ -53,6 +57,7 @@ impl Asker {
         let measured = match &task.question.kind {
             Kind::Threshold(question) => self.threshold(task, question, due_at).await,
             Kind::Http(question) => self.http(task, question).await,
+            Kind::Comparison(question) => self.comparison(task, question).await,
         };
         let (at, result) =
             measured.unwrap_or_else(|why| (Timestamp::now(), GateResult::Error { why }));

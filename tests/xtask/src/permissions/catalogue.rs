@@ -88,8 +88,14 @@ fn controller() -> Role {
             rule(
                 "",
                 &["pods"],
-                &["list"],
-                "why the pods of a candidate don't get ready",
+                &["list", "watch"],
+                "why the pods of a candidate don't get ready; ages and restarts of pods whose counters are compared",
+            ),
+            rule(
+                "",
+                &["services"],
+                &["get"],
+                "which pods a gate compares with, where it names a Service",
             ),
             rule(
                 "events.k8s.io",

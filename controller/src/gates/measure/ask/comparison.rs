@@ -1,0 +1,240 @@
+//! One look at the counters of both sides, and what happened since the last one.
+//!
+//! Invariant: a look is counted once or not at all. What a look could not count, the next one does: its answer spans the gap.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use belay_engine::{
+    analysis::ledger::{Ledger, Role, Rules, Snapshot},
+    digest::POD_TEMPLATE_HASH,
+    gate::Result as GateResult,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+
+use super::{Asker, Measured};
+use crate::{
+    client::bounded,
+    gates::{
+        Gated, Versions,
+        counters::{Counters, Sided, Unusable},
+        measure::{Task, grid::Grid, memory::Comparison},
+        pods::PodWatch,
+        question::ComparisonQuestion,
+    },
+    prometheus::{About, Data, Question},
+};
+
+/// Time between two scrapes until looks have shown it: Prometheus's own default.
+const SCRAPE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// A look at counters: whom to ask, and for what.
+struct Asking<'a> {
+    question: &'a ComparisonQuestion,
+    server: String,
+    counters: Counters,
+    versions: &'a Versions,
+}
+
+impl Asker {
+    pub(super) async fn comparison<K: Gated>(
+        &self,
+        task: &Task<K>,
+        question: &ComparisonQuestion,
+    ) -> Result<Measured, String> {
+        let values = self.values(task).await?;
+        let versions = task
+            .versions
+            .as_ref()
+            .ok_or("there are no two versions to compare at present")?;
+        let asking = Asking {
+            question,
+            server: self.address(&question.server)?,
+            counters: question.counters(&values)?,
+            versions,
+        };
+        let mut memory = task.memory.comparison.lock().await;
+        if memory.pods.is_empty() {
+            memory.pods = self.pod_watches(task, &asking, &values).await?;
+        }
+        if memory.ledger.is_none() {
+            memory.ledger = Some(self.ledger(task, &asking, &memory.pods).await?);
+        }
+        self.look(task, &asking, &mut memory).await
+    }
+
+    /// Looks until both sides have something new to tell, or ought to have had.
+    async fn look<K: Gated>(
+        &self,
+        task: &Task<K>,
+        asking: &Asking<'_>,
+        memory: &mut Comparison,
+    ) -> Result<Measured, String> {
+        let grid = Grid::of(asking.question);
+        let mut look = task.look;
+        loop {
+            let reached = self.snapshot(asking, &memory.pods, look.about).await;
+            let snapshot = match reached {
+                Ok(snapshot) => snapshot,
+                Err(result) => return Ok((look.about, result)),
+            };
+            let scrape_interval = memory.scrape_interval().unwrap_or(SCRAPE_INTERVAL);
+            let stale_after = SignedDuration::try_from(scrape_interval * 2);
+            let is_fresh = stale_after.is_ok_and(|limit| Comparison::age(&snapshot) <= limit);
+            if memory.has_news(&snapshot) || !is_fresh {
+                memory.looked(&snapshot);
+                let ledger = memory.ledger.as_mut().ok_or("counting has not begun")?;
+                return Ok((look.about, ledger.observe(&snapshot).into()));
+            }
+            // Between two scrapes there is nothing to tell: neither data nor their absence.
+            look = grid.look(look.about + Duration::from_millis(1), Timestamp::now());
+            let pause = look.ask_at.duration_since(Timestamp::now());
+            tokio::time::sleep(pause.try_into().unwrap_or_default()).await;
+        }
+    }
+
+    /// A ledger whose baseline is what was counted last, or empty at the start of a trial.
+    async fn ledger<K: Gated>(
+        &self,
+        task: &Task<K>,
+        asking: &Asking<'_>,
+        watches: &[Arc<PodWatch>],
+    ) -> Result<Ledger, String> {
+        let rules = Rules {
+            warmup: asking.question.warmup,
+            stale_after: SCRAPE_INTERVAL * 2,
+        };
+        let mut ledger = Ledger::new(rules, task.trial.started_at);
+        let Some(counted_through) = task.counted_through else {
+            return Ok(ledger);
+        };
+        let query = asking.counters.query_last_known();
+        let data = self.ask_at(asking, query, counted_through).await?;
+        let mut sides = sides(asking, watches).await?;
+        for (_, pod) in &mut sides {
+            // What was sampled then is of the process that ran then.
+            pod.started_at = pod.started_at.min(counted_through);
+        }
+        let snapshot = asking.counters.snapshot(&data, counted_through, &sides);
+        match snapshot {
+            Ok(snapshot) => {
+                ledger.observe(&snapshot);
+                Ok(ledger)
+            }
+            Err(Unusable::Wrong(why)) => Err(why),
+            Err(Unusable::Empty) => Err(format!(
+                "Prometheus has no counters of {counted_through} any more, through which events are counted; counting goes on once it can tell them"
+            )),
+        }
+    }
+
+    /// The counters at `about`, or what to tell instead.
+    async fn snapshot(
+        &self,
+        asking: &Asking<'_>,
+        watches: &[Arc<PodWatch>],
+        about: Timestamp,
+    ) -> Result<Snapshot, GateResult> {
+        let failed = |why| GateResult::Error { why };
+        let query = asking.counters.query();
+        let data = self.ask_at(asking, query, about).await.map_err(failed)?;
+        let sides = sides(asking, watches).await.map_err(failed)?;
+        let snapshot = asking.counters.snapshot(&data, about, &sides);
+        snapshot.map_err(|unusable| GateResult::NoData {
+            why: match unusable {
+                Unusable::Wrong(why) => why,
+                Unusable::Empty => "the query for all events gave no series; check its metric names and labels, and that these pods are scraped".to_owned(),
+            },
+        })
+    }
+
+    /// The whole answer to `query` at `about`. One that may be incomplete is no answer: what is missing in it would be taken for
+    /// events that did not happen.
+    async fn ask_at(
+        &self,
+        asking: &Asking<'_>,
+        query: String,
+        about: Timestamp,
+    ) -> Result<Data, String> {
+        let reply = self
+            .prometheus
+            .ask(Question {
+                server: asking.server.clone(),
+                query,
+                about: About::Time(about),
+                timeout: asking.question.server.timeout,
+            })
+            .await;
+        if let Some(warning) = reply.warnings.first() {
+            return Err(format!(
+                "the answer may be incomplete and is not counted; Prometheus warns: {warning}"
+            ));
+        }
+        reply.outcome.clone()
+    }
+
+    /// Watches on the pods of both sides.
+    async fn pod_watches<K: Gated>(
+        &self,
+        task: &Task<K>,
+        asking: &Asking<'_>,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Vec<Arc<PodWatch>>, String> {
+        let namespace = task.object.namespace.as_deref().unwrap_or_default();
+        let Versions { canary, stable } = asking.versions;
+        let service = asking.question.service(values);
+        let selectors = match service.map_err(|error| error.to_string())? {
+            None => vec![format!("{POD_TEMPLATE_HASH} in ({canary},{stable})")],
+            Some(name) => vec![
+                format!("{POD_TEMPLATE_HASH}={canary}"),
+                self.service_selector(namespace, &name).await?,
+            ],
+        };
+        let watches = selectors
+            .iter()
+            .map(|selector| self.pods.watch(namespace, selector));
+        Ok(watches.collect())
+    }
+
+    async fn service_selector(&self, namespace: &str, name: &str) -> Result<String, String> {
+        let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
+        let service = bounded("reading a Service", api.get_opt(name))
+            .await
+            .map_err(|error| format!("Service {namespace}/{name}: {error}"))?
+            .ok_or_else(|| {
+                format!("Service {namespace}/{name} does not exist; name another as the baseline")
+            })?;
+        let selector = service
+            .spec
+            .and_then(|spec| spec.selector)
+            .unwrap_or_default();
+        if selector.is_empty() {
+            return Err(format!(
+                "Service {namespace}/{name} selects no pods; name another as the baseline"
+            ));
+        }
+        let labels: Vec<String> = selector
+            .iter()
+            .map(|(label, value)| format!("{label}={value}"))
+            .collect();
+        Ok(labels.join(","))
+    }
+}
+
+/// The pods that are there now, with their sides.
+async fn sides(asking: &Asking<'_>, watches: &[Arc<PodWatch>]) -> Result<Vec<Sided>, String> {
+    let canary = Some(&asking.versions.canary);
+    let mut sides = BTreeMap::new();
+    for watch in watches {
+        for pod in watch.pods().await? {
+            let role = if pod.hash.as_ref() == canary {
+                Role::Canary
+            } else {
+                Role::Stable
+            };
+            sides.insert(pod.name.clone(), (role, pod));
+        }
+    }
+    Ok(sides.into_values().collect())
+}

@@ -1,0 +1,93 @@
+//! What is remembered from one look of a gate to the next.
+//!
+//! Invariant: it belongs to one trial and one question, and is dropped with either. Nothing of it is missed after a restart: the
+//! counters are in Prometheus, and what they added up to is on record.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_engine::analysis::ledger::{Ledger, PodSample, Role, Snapshot};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use crate::gates::pods::PodWatch;
+
+/// What is remembered of one gate.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// State of a comparison. One look at a time holds it.
+    pub(super) comparison: Mutex<Comparison>,
+}
+
+/// State of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    /// Last counters of all pods; none before the first look.
+    pub(super) ledger: Option<Ledger>,
+    /// Watches on the pods of both sides.
+    pub(super) pods: Vec<Arc<PodWatch>>,
+    newest: Newest,
+    scrape_interval: Option<Duration>,
+}
+
+/// Newest samples of both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Newest {
+    canary: Option<Timestamp>,
+    stable: Option<Timestamp>,
+}
+
+impl Comparison {
+    /// Time between two samples of a pod, as far as looks have shown it: never shorter than it is.
+    pub(super) fn scrape_interval(&self) -> Option<Duration> {
+        self.scrape_interval
+    }
+
+    /// Whether both sides have samples that the last look did not have. Also `true` for a side without any sample: that is for
+    /// the ledger to tell.
+    pub(super) fn has_news(&self, snapshot: &Snapshot) -> bool {
+        let newest = Newest::of(snapshot);
+        let is_news =
+            |now: Option<Timestamp>, before: Option<Timestamp>| now.is_none() || now > before;
+        is_news(newest.canary, self.newest.canary) && is_news(newest.stable, self.newest.stable)
+    }
+
+    /// Age of the older of both sides' newest samples.
+    pub(super) fn age(snapshot: &Snapshot) -> SignedDuration {
+        let newest = Newest::of(snapshot);
+        let oldest = [newest.canary, newest.stable].into_iter().flatten().min();
+        oldest.map_or(SignedDuration::MAX, |sampled_at| {
+            snapshot.at.duration_since(sampled_at)
+        })
+    }
+
+    /// Remembers the samples of a look.
+    pub(super) fn looked(&mut self, snapshot: &Snapshot) {
+        let newest = Newest::of(snapshot);
+        if let (Some(before), Some(now)) = (self.newest.stable, newest.stable)
+            && let Ok(between) = Duration::try_from(now.duration_since(before))
+            && !between.is_zero()
+        {
+            let shortest = self
+                .scrape_interval
+                .map_or(between, |known| known.min(between));
+            self.scrape_interval = Some(shortest);
+        }
+        self.newest = newest;
+    }
+}
+
+impl Newest {
+    fn of(snapshot: &Snapshot) -> Self {
+        let of = |role| {
+            let pods = snapshot
+                .pods
+                .iter()
+                .filter(|pod: &&PodSample| pod.role == role);
+            pods.filter_map(|pod| pod.sampled_at).max()
+        };
+        Self {
+            canary: of(Role::Canary),
+            stable: of(Role::Stable),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Gates that compare, on a real control plane with a real Prometheus and the lab's load: what they find, what they let pass, and
+//! what they are not confused by.
+//!
+//! The controller runs as the program that is shipped. Tests take turns on one lab, for a fault of one is a fault for all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends where its assumption ends"
+)]
+
+mod detection;
+
+use std::{path::PathBuf, time::Duration};
+
+use belay_api::AnalysisTemplate;
+use belay_engine::{
+    gate::GateState,
+    rollout::{RolloutStatus, status::Phase},
+};
+use belay_lab::{Lab, Part, SharedLab};
+use belay_tests::{
+    installed::{Controller, Installed, controller_program},
+    scene::Scene,
+    stage::policies_in_force,
+    workload::Workload,
+};
+use kube::api::PostParams;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+static LAB: SharedLab = SharedLab::new();
+static BELAY: OnceCell<(Installed, PathBuf)> = OnceCell::const_new();
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Long enough on a slow machine; only a test that fails waits so long.
+const SOON: Duration = Duration::from_mins(5);
+
+struct Turn {
+    lab: &'static Lab,
+    installed: &'static Installed,
+    program: &'static PathBuf,
+    _held: MutexGuard<'static, ()>,
+}
+
+impl Turn {
+    async fn take() -> Self {
+        let turn = TURN.lock().await;
+        let lab = LAB
+            .get(|| Lab::builder().with(Part::Prometheus).with(Part::Load))
+            .await
+            .unwrap();
+        let install = || async {
+            let installed = Installed::chart(lab, &[]).await.unwrap();
+            policies_in_force(lab).await.unwrap();
+            (installed, controller_program(false).await.unwrap())
+        };
+        let (installed, program) = BELAY.get_or_init(install).await;
+        Self {
+            lab,
+            installed,
+            program,
+            _held: turn,
+        }
+    }
+
+    async fn acting(&self, identity: &str) -> Controller {
+        let controller = self.installed.start(self.program, identity).await.unwrap();
+        controller.acting().await.unwrap();
+        controller
+    }
+
+    /// A namespace with a template `errors` that compares failed requests, changed by `more`.
+    async fn scene(&self, prefix: &str, more: Value) -> Scene {
+        let scene = Scene::new(self.lab, prefix).await.unwrap();
+        let mut compare = json!({
+            "bad": r#"http_requests_total{namespace="{{namespace}}",service="{{service}}",code=~"5.."}"#,
+            "total": r#"http_requests_total{namespace="{{namespace}}",service="{{service}}"}"#,
+            "warmup": "0s", "ingestDelay": "1s",
+        });
+        let fields = compare.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        let template: AnalysisTemplate = serde_json::from_value(json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+            "spec": {"args": [{"name": "namespace"}, {"name": "service"}],
+                     "gates": [{"name": "compared", "interval": "1s", "prometheus": {"compare": compare}}]},
+        }))
+        .unwrap();
+        let api = scene.api::<AnalysisTemplate>();
+        api.create(&PostParams::default(), &template).await.unwrap();
+        scene
+    }
+}
+
+/// A healthy workload with traffic whose changes are compared by the template `errors`.
+async fn compared(turn: &Turn, scene: &Scene, name: &str, of: &Traffic, steps: &Value) -> Workload {
+    let load = turn.lab.load().unwrap();
+    let namespace = &scene.namespace;
+    load.set_requests_per_second(namespace, name, of.requests_per_second);
+    load.set_error_rate(namespace, &format!("{name}:v1"), of.errors.0);
+    load.set_error_rate(namespace, &format!("{name}:v2"), of.errors.1);
+    let spec = json!({
+        "strategy": {"canary": {"steps": steps}},
+        "verification": {"gates": [{"template": "errors", "args": {"service": name},
+                                    "argsFrom": [{"name": "namespace", "field": "/metadata/namespace"}]}]},
+    });
+    scene.workload_with(name, of.replicas, spec).await.unwrap()
+}
+
+/// What a workload serves.
+struct Traffic {
+    replicas: i32,
+    requests_per_second: f64,
+    /// Share of failed requests of the stable and of the new version.
+    errors: (f64, f64),
+}
+
+/// The gate as it is in status.
+fn gate(status: &RolloutStatus) -> Option<&GateState> {
+    status
+        .gates
+        .iter()
+        .find(|gate| gate.name == "errors/compared")
+}
+
+/// Waits until the Rollout is in one of these phases.
+async fn ends_in(workload: &Workload, phases: &[Phase]) -> RolloutStatus {
+    let rollouts = workload.rollouts();
+    belay_lab::wait_for_object(
+        &rollouts,
+        &workload.name,
+        SOON,
+        |rollout: Option<&belay_api::Rollout>| {
+            let status = rollout.and_then(|rollout| rollout.status.as_ref());
+            let status = status.ok_or("it has no status")?;
+            if phases.contains(&status.phase) {
+                Ok(status.clone())
+            } else {
+                Err(format!(
+                    "{:?}, {:?}, {:?}",
+                    status.phase,
+                    status.waiting_for,
+                    gate(status)
+                ))
+            }
+        },
+    )
+    .await
+    .unwrap()
+}
