@@ -60,6 +60,7 @@ impl Readings {
             GateResult::Fail { .. } => "fail",
             GateResult::Continue { .. } => "continue",
             GateResult::Counted(_) => "counted",
+            GateResult::Unchanged => "unchanged",
             GateResult::NoBaseline => "no_baseline",
             GateResult::NoData { .. } => "no_data",
             GateResult::Error { .. } => "error",

@@ -84,8 +84,16 @@ impl Ledger {
         if !snapshot.pods.iter().any(|pod| pod.role == Role::Stable) {
             return Observation::NoBaseline;
         }
-        if let Some(why) = self.silent(snapshot) {
+        let sides = [(Role::Canary, "canary"), (Role::Stable, "stable")];
+        let sides = sides.map(|(role, name)| self.news(snapshot, role, name));
+        if let Some(why) = sides.iter().find_map(|side| match side {
+            News::Missing(why) => Some(why.clone()),
+            News::Fresh | News::NotYet => None,
+        }) {
             return Observation::NoData { why };
+        }
+        if sides.contains(&News::NotYet) {
+            return Observation::Unchanged;
         }
         let tick = self.advance(snapshot, from);
         self.counted_through = Some(snapshot.at);
@@ -101,24 +109,27 @@ impl Ledger {
         self.counted_through = Some(snapshot.at);
     }
 
-    /// Why nothing can be counted: one side has no sample that is newer than the last look's.
-    fn silent(&self, snapshot: &Snapshot) -> Option<String> {
-        [(Role::Canary, "canary"), (Role::Stable, "stable")]
-            .into_iter()
-            .find_map(|(role, name)| {
-                let mut pods = snapshot.pods.iter().filter(|pod| pod.role == role).peekable();
-                if pods.peek().is_none() {
-                    return Some(format!("there are no {name} pods"));
-                }
-                let mut sampled = pods.clone().filter(|pod| pod.sampled_at.is_some()).peekable();
-                if sampled.peek().is_none() {
-                    return Some(format!(
-                        "no {name} pod has the counters; check that these pods are scraped and that the series carry the pod's name"
-                    ));
-                }
-                let news = sampled.any(|pod| self.is_news(pod));
-                (!news).then(|| format!("no {name} pod has a newer sample than at the last look"))
-            })
+    /// Whether one side has a sample that is newer than the last look's.
+    fn news(&self, snapshot: &Snapshot, role: Role, name: &str) -> News {
+        let pods = || snapshot.pods.iter().filter(|pod| pod.role == role);
+        if pods().next().is_none() {
+            return News::Missing(format!("there are no {name} pods"));
+        }
+        let Some(newest) = pods().filter_map(|pod| pod.sampled_at).max() else {
+            return News::Missing(format!(
+                "no {name} pod has the counters; check that these pods are scraped and that the series carry the pod's name"
+            ));
+        };
+        if pods().any(|pod| self.is_news(pod)) {
+            News::Fresh
+        } else if self.rules.is_stale(newest, snapshot.at) {
+            News::Missing(format!(
+                "no {name} pod has been scraped since {}",
+                newest.strftime("%H:%M:%S")
+            ))
+        } else {
+            News::NotYet
+        }
     }
 
     fn is_news(&self, pod: &PodSample) -> bool {
@@ -175,14 +186,28 @@ impl Ledger {
 }
 
 impl Rules {
-    fn staleness(&self, pod: &PodSample, at: Timestamp, known: bool) -> Option<Skip> {
+    fn is_stale(&self, sampled_at: Timestamp, at: Timestamp) -> bool {
         let limit = SignedDuration::try_from(self.stale_after).unwrap_or(SignedDuration::MAX);
+        at.duration_since(sampled_at) > limit
+    }
+
+    fn staleness(&self, pod: &PodSample, at: Timestamp, known: bool) -> Option<Skip> {
         match pod.sampled_at {
-            Some(sampled_at) if at.duration_since(sampled_at) > limit => Some(Skip::Stale),
+            Some(sampled_at) if self.is_stale(sampled_at, at) => Some(Skip::Stale),
             None if known || pod.ready_at.is_some() => Some(Skip::NoCounters),
             Some(_) | None => None,
         }
     }
+}
+
+/// Whether a side has a newer sample.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    Fresh,
+    /// The next scrape is not due, or just late.
+    NotYet,
+    /// Nothing is known, and why.
+    Missing(String),
 }
 
 /// One series of one tick, while it is added up.

@@ -32,6 +32,7 @@ pub(super) fn count(rules: &Policy, state: &mut GateState, reading: &Reading, wi
     }
     state.verdict = match &reading.result {
         Result::Counted(tick) => weigh(rules, state, tick, window),
+        Result::Unchanged => state.verdict,
         Result::NoBaseline if window.stable == Stable::MayBeGone => {
             let why = "there are no stable pods left to compare with; what was found before stands";
             known(state, None, Some(&why.to_owned()));

@@ -166,7 +166,7 @@ fn count(
             Verdict::Continue
         }
         Result::NoData { why } => unknown(state, reading.at, why, Verdict::NoData),
-        Result::Counted(_) | Result::NoBaseline => {
+        Result::Counted(_) | Result::Unchanged | Result::NoBaseline => {
             let why = "counted events were given for a gate that doesn't compare";
             unknown(state, reading.at, why, Verdict::Error)
         }

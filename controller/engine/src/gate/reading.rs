@@ -26,6 +26,8 @@ pub enum Result {
     },
     /// Events that were counted since the last look, for a gate that compares.
     Counted(Tick),
+    /// For a gate that compares: there was no scrape since the last look, so nothing has changed.
+    Unchanged,
     /// There are no stable pods to compare with.
     NoBaseline,
     /// The query worked and had nothing to say.
@@ -58,6 +60,7 @@ impl From<Observation> for Result {
                 why: "counting begins".to_owned(),
             },
             Observation::Tick(tick) => Self::Counted(tick),
+            Observation::Unchanged => Self::Unchanged,
             Observation::NoBaseline => Self::NoBaseline,
             Observation::NoData { why } => Self::NoData { why },
         }

@@ -106,6 +106,10 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
         reading.gate == policy.name && reading.at <= case.now && Some(reading.at) > stored_at
     });
     let (at, passes) = match newest {
+        Some(reading) if policy.method.comparison().is_some() => (
+            Some(reading.at),
+            compared_since(case, policy, since, &reading.result),
+        ),
         Some(reading) => (
             Some(reading.at),
             matches!(reading.result, gate::Result::Pass { .. }),
@@ -122,6 +126,39 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
         "went forward though gate {} had no pass since {since} (newest: {at:?}, passing: {passes})",
         policy.name
     ))
+}
+
+/// A comparison passes on requests of both sides that were counted since; its newest look must have found something, or be from
+/// after the promotion, when there is nothing left to compare with.
+fn compared_since(
+    case: Case<'_>,
+    policy: &GatePolicy,
+    since: Timestamp,
+    newest: &gate::Result,
+) -> bool {
+    let stored = case
+        .before
+        .gates
+        .iter()
+        .find(|state| state.name == policy.name);
+    let before = stored
+        .and_then(|state| state.evidence.as_ref())
+        .is_some_and(|evidence| evidence.step_requests.get() > 0.0);
+    let now = case.observed.readings.iter().any(|reading| {
+        let counted = match &reading.result {
+            gate::Result::Counted(tick) if tick.from >= since => tick.series.first(),
+            _ => None,
+        };
+        reading.gate == policy.name
+            && counted
+                .is_some_and(|series| series.canary.total() > 0.0 && series.stable.total() > 0.0)
+    });
+    let promoted = matches!(case.before.phase, Phase::Promoting | Phase::Baking);
+    match newest {
+        gate::Result::Counted(_) | gate::Result::Unchanged => before || now,
+        gate::Result::NoBaseline => promoted,
+        _ => false,
+    }
 }
 
 /// No step forward without as many available pods as the step gives.

@@ -16,6 +16,7 @@ mod bake;
 mod begin;
 mod clear;
 mod clock;
+mod compare;
 mod conditions;
 mod delete;
 mod gates;

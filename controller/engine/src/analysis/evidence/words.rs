@@ -22,7 +22,7 @@ impl Evidence {
             Direction::Decrease => ("good", "successes"),
         };
         let counts = format!(
-            "{} of {} events were {bad} on the canary, {} of {} on stable",
+            "{} of {} requests were {bad} on the canary, {} of {} on stable",
             whole(self.canary.bad()),
             whole(self.canary.total()),
             whole(self.stable.bad()),

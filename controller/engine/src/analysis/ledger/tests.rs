@@ -88,13 +88,15 @@ fn a_gap_is_one_long_tick_and_both_sides_wait_for_each_other() {
         pod("c", Role::Canary, 100, 1.0, 10.0),
         pod("s", Role::Stable, 110, 4.0, 400.0),
     ];
-    let seen = ledger.observe(&look(110, only_stable));
+    let seen = ledger.observe(&look(110, only_stable.clone()));
+    assert_eq!(seen, Observation::Unchanged);
+    let seen = ledger.observe(&look(131, only_stable));
     assert!(matches!(seen, Observation::NoData { .. }), "{seen:?}");
     let both = vec![
-        pod("c", Role::Canary, 120, 5.0, 50.0),
-        pod("s", Role::Stable, 120, 6.0, 600.0),
+        pod("c", Role::Canary, 140, 5.0, 50.0),
+        pod("s", Role::Stable, 140, 6.0, 600.0),
     ];
-    let long = tick(&mut ledger, 120, both);
+    let long = tick(&mut ledger, 140, both);
     assert_eq!(long.from, at(100));
     assert_eq!(
         counts(&long),

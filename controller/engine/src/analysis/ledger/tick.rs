@@ -11,6 +11,8 @@ pub enum Observation {
     Baseline,
     /// Increments since the last look.
     Tick(Tick),
+    /// There was no scrape since the last look. Nothing is lost by it: the next tick spans both.
+    Unchanged,
     /// There are no pods to compare with, as after a promotion.
     NoBaseline,
     /// Nothing can be counted now. Nothing is lost by it: the next tick spans the gap.

@@ -16,6 +16,7 @@ use super::{
         status::{Phase, RollbackReason},
     },
     clock::{after, show},
+    compare,
     pass::{Pass, Why},
 };
 use crate::gate::{
@@ -31,12 +32,12 @@ const WRITTEN_SOON: Duration = Duration::from_secs(10);
 
 /// A gate with its standing of this moment.
 pub(super) struct Live<'a> {
-    policy: &'a GatePolicy,
-    state: GateState,
+    pub(super) policy: &'a GatePolicy,
+    pub(super) state: GateState,
 }
 
 impl Live<'_> {
-    fn enforced(&self) -> bool {
+    pub(super) fn enforced(&self) -> bool {
         self.policy.mode == Mode::Enforce
     }
 
@@ -104,25 +105,12 @@ fn window(pass: &Pass<'_>, ready_from: Option<Timestamp>) -> Window {
         ready_from,
         passes_from: segment_start(pass),
         now: pass.now,
-        comparing: comparing(pass),
+        comparing: compare::gates(pass),
         stable: match pass.next.phase {
             Phase::Promoting | Phase::Baking => Stable::MayBeGone,
             _ => Stable::Expected,
         },
     }
-}
-
-/// Enforced gates of the whole plan that compare: each has its part of the rollout's false-rollback rate, whether its step
-/// comes or not.
-fn comparing(pass: &Pass<'_>) -> u32 {
-    let gates = pass.plan().into_iter().flat_map(|plan| {
-        let own = plan.steps.iter().flat_map(|step| &step.gates);
-        plan.gates.iter().chain(own)
-    });
-    let comparing = gates
-        .filter(|gate| gate.mode == Mode::Enforce && gate.method.comparison().is_some())
-        .count();
-    u32::try_from(comparing).unwrap_or(u32::MAX)
 }
 
 /// From when on passes count: the readiness of the present step, or the beginning of the promotion or bake.
@@ -144,7 +132,7 @@ fn brought_along(pass: &Pass<'_>, known: &GateState, folded: &Folded) -> bool {
 }
 
 /// When the present step's or bake's own time is over; a promotion ends by itself.
-fn hold_until(pass: &Pass<'_>) -> Option<Timestamp> {
+pub(super) fn hold_until(pass: &Pass<'_>) -> Option<Timestamp> {
     let plan = pass.plan()?;
     match pass.next.phase {
         Phase::Progressing => {
@@ -199,7 +187,7 @@ pub(super) fn against(pass: &mut Pass<'_>) -> Option<(RollbackReason, String)> {
     let deadlines: Vec<Timestamp> = pass
         .live
         .iter()
-        .filter_map(|live| unknown_deadline(pass, live))
+        .filter_map(|live| unknown_deadline(pass, live).or_else(|| compare::deadline(pass, live)))
         .collect();
     for deadline in deadlines {
         pass.wake(deadline);
@@ -207,7 +195,12 @@ pub(super) fn against(pass: &mut Pass<'_>) -> Option<(RollbackReason, String)> {
     pass.live
         .iter()
         .filter(|live| live.enforced())
-        .find_map(|live| failed(live).or_else(|| unknown_for_too_long(pass, live)))
+        .find_map(|live| {
+            failed(live)
+                .or_else(|| unknown_for_too_long(pass, live))
+                .or_else(|| compare::undecided_for_too_long(pass, live))
+        })
+        .or_else(|| compare::against_together(pass))
 }
 
 /// Whether an enforced gate has failed at this moment.
@@ -215,11 +208,15 @@ pub(super) fn failing<'a>(pass: &Pass<'a>) -> Option<&'a str> {
     pass.live
         .iter()
         .find(|live| live.enforced() && live.state.verdict == Verdict::Fail)
+        .or_else(|| compare::worst_of_failing(pass))
         .map(|live| live.policy.name.as_str())
 }
 
 fn failed(live: &Live<'_>) -> Option<(RollbackReason, String)> {
     (live.state.verdict == Verdict::Fail).then(|| {
+        if let Some(message) = compare::failure(live) {
+            return (RollbackReason::GateFailed, message);
+        }
         let message = format!(
             "Gate {} failed: {} ({} failed measurements, {} tolerated).",
             live.policy.name,
@@ -304,6 +301,11 @@ fn sentence(pass: &Pass<'_>, live: &Live<'_>) -> String {
             why.unwrap_or("its provider fails"),
             unknown(&live.policy.on_error),
         ),
+        Verdict::Pass | Verdict::Continue | Verdict::Fail
+            if live.policy.method.comparison().is_some() =>
+        {
+            compare::waiting(live)
+        }
         Verdict::Pass | Verdict::Continue | Verdict::Fail => format!(
             "Gate {name} must pass {} time(s), measured every {} s with the present pods.",
             live.policy.success_count.max(1),

@@ -4,6 +4,7 @@
 mod actions;
 mod bench;
 mod canary;
+mod compare;
 mod gates;
 mod hold;
 mod leaving;

@@ -52,7 +52,9 @@ fn with_warnings(result: GateResult, warnings: &[String]) -> GateResult {
             why: add(why),
         },
         GateResult::Continue { why } => GateResult::Continue { why: add(why) },
-        counted @ (GateResult::Counted(_) | GateResult::NoBaseline) => counted,
+        counted @ (GateResult::Counted(_) | GateResult::Unchanged | GateResult::NoBaseline) => {
+            counted
+        }
         GateResult::NoData { why } => GateResult::NoData { why: add(why) },
         GateResult::Error { why } => GateResult::Error { why: add(why) },
     }
