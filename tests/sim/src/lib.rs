@@ -11,6 +11,7 @@
 mod api;
 mod deployment;
 pub mod history;
+mod ledgers;
 pub mod mutants;
 mod oracle;
 mod people;

@@ -166,12 +166,34 @@ impl World {
                 .map_or("", |candidate| &candidate.version.hash);
             self.canary_pods = self.pods_of(hash);
         }
+        if !self.spice.clock_jumps {
+            self.check_counts(next);
+        }
         let uids: Vec<String> = next
             .actions
             .iter()
             .map(|receipt| receipt.uid.clone())
             .collect();
         self.taken_up.extend(uids);
+    }
+
+    /// Each millisecond brings one canary request: none was counted twice, whatever restarts there were.
+    fn check_counts(&mut self, next: &RolloutStatus) {
+        let doubled = next.gates.iter().find_map(|gate| {
+            let evidence = gate.evidence.as_ref()?;
+            let time = evidence.counted_through.duration_since(evidence.since);
+            let possible = time.as_secs_f64() * 1000.0;
+            let counted = evidence.canary.total();
+            (counted > possible + 0.5).then(|| {
+                format!(
+                    "gate {} counted {counted} requests in {possible} ms",
+                    gate.name
+                )
+            })
+        });
+        if let Some(detail) = doubled {
+            self.breaks("requests_count_once", detail);
+        }
     }
 
     /// Whether the stable version's pods get ready at all.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use belay_engine::{
+    analysis::evidence::{OnInconclusive, Policy},
     gate::{GatePolicy, Method, Mode, Then, UnknownPolicy},
     rollout::{
         Plan,
@@ -12,7 +13,9 @@ use belay_engine::{
 use fastrand::Rng;
 
 pub(crate) fn plan(rng: &mut Rng) -> Plan {
-    let steps = (0..rng.usize(1..=3)).map(|_| step(rng)).collect();
+    // A gate of the same name is the same one, in whichever step.
+    let smoke = gate(rng, "smoke");
+    let steps = (0..rng.usize(1..=3)).map(|_| step(rng, &smoke)).collect();
     let mut gates = Vec::new();
     if rng.u8(0..8) > 0 {
         gates.push(gate(rng, "errors"));
@@ -32,7 +35,7 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
     }
 }
 
-fn step(rng: &mut Rng) -> Step {
+fn step(rng: &mut Rng, smoke: &GatePolicy) -> Step {
     let share = match rng.u8(0..4) {
         0 => Share::Replicas(rng.i32(1..=4)),
         1 => Share::ReplicasPercent(rng.u8(1..=100)),
@@ -48,7 +51,7 @@ fn step(rng: &mut Rng) -> Step {
             Approval::NotRequired
         },
         gates: if own_gate {
-            vec![gate(rng, "smoke")]
+            vec![smoke.clone()]
         } else {
             Vec::new()
         },
@@ -74,6 +77,22 @@ fn gate(rng: &mut Rng, name: &str) -> GatePolicy {
         on_no_data: unknown,
         on_error: unknown,
         mode: Mode::Enforce,
-        method: Method::Readings,
+        method: if rng.u8(0..3) == 0 {
+            Method::Compare(rules(rng))
+        } else {
+            Method::Readings
+        },
+    }
+}
+
+fn rules(rng: &mut Rng) -> Policy {
+    Policy {
+        min_requests: rng.u32(0..20_000),
+        on_inconclusive: match rng.u8(0..6) {
+            0 => OnInconclusive::Hold,
+            1 => OnInconclusive::RollBack,
+            _ => OnInconclusive::Advance,
+        },
+        ..Policy::default()
     }
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::{
     Decide, Look,
+    ledgers::{self, Ledgers},
     view::View,
     world::{Quality, World, at},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Shell {
     pub(crate) view: View,
     readings: Vec<Bound>,
     measures: Vec<Measure>,
+    ledgers: Ledgers,
     acting_since: Timestamp,
     /// What the controller's clock is ahead of the true time.
     pub(crate) ahead_ms: i64,
@@ -51,6 +53,7 @@ impl Shell {
             view: View::new(world),
             readings: Vec::new(),
             measures: Vec::new(),
+            ledgers: Ledgers::default(),
             acting_since: world.time(),
             ahead_ms: 0,
             wake_at: None,
@@ -68,6 +71,7 @@ impl Shell {
         world.tell(|_| "controller: restarts".to_owned());
         self.readings.clear();
         self.measures.clear();
+        self.ledgers = Ledgers::default();
         self.wake_at = None;
         self.dirty = true;
         self.view.arrive(world, 70);
@@ -229,7 +233,16 @@ impl Shell {
             .collect();
         self.measures.retain(|measure| measure.due_at > now);
         for gate in &due {
-            let result = result(world, &key.0, gate, chaos);
+            let result = if self.compares(gate) {
+                let from = self.ledgers.advance(&key, gate, &self.view.status, now);
+                ledgers::counted(world, &key.0, gate, (from, now), chaos)
+            } else {
+                result(world, &key.0, gate, chaos)
+            };
+            if let Measured::NoData { .. } | Measured::Error { .. } = result {
+                // Prometheus keeps the counters: the next tick spans the gap.
+                self.ledgers.stay(gate);
+            }
             world.tell(|_| format!("measured: {gate}: {result:?}"));
             let reading = Reading {
                 gate: gate.clone(),
@@ -248,6 +261,15 @@ impl Shell {
         !due.is_empty()
     }
 
+    fn compares(&self, gate: &str) -> bool {
+        let Ok(plan) = &self.view.plan else {
+            return false;
+        };
+        let own = plan.steps.iter().flat_map(|step| &step.gates);
+        let mut gates = plan.gates.iter().chain(own);
+        gates.any(|policy| policy.name == gate && policy.method.comparison().is_some())
+    }
+
     /// When the shell has something to do even if nothing arrives, in true milliseconds.
     pub(crate) fn next_timer_ms(&self) -> Option<i64> {
         let due = self.measures.iter().map(|measure| measure.due_at);
@@ -261,27 +283,10 @@ impl Shell {
 }
 
 fn result(world: &mut World, digest: &Digest, gate: &str, chaos: bool) -> Measured {
-    if !world.prometheus_up {
-        return Measured::Error {
-            why: "connection refused".to_owned(),
-        };
+    if let Some(unknown) = unknown(world, chaos) {
+        return unknown;
     }
-    if chaos && world.chance(10) {
-        return Measured::NoData {
-            why: "empty".to_owned(),
-        };
-    }
-    let quality = world
-        .content_of(digest)
-        .and_then(|index| world.contents.get(index))
-        .map_or(Quality::Good, |content| content.quality);
-    let promoted = matches!(world.rollout.status.phase, Phase::Promoting | Phase::Baking);
-    let bad = match quality {
-        Quality::Good => gate == "trial",
-        Quality::Bad => true,
-        Quality::BadWhenPromoted => promoted,
-    };
-    if bad {
+    if is_bad(world, digest, gate) {
         Measured::Fail {
             value: "9".to_owned(),
             why: "9 is above 5".to_owned(),
@@ -289,6 +294,33 @@ fn result(world: &mut World, digest: &Digest, gate: &str, chaos: bool) -> Measur
     } else {
         Measured::Pass {
             value: "1".to_owned(),
+        }
+    }
+}
+
+/// What the provider says when it says nothing.
+pub(crate) fn unknown(world: &mut World, chaos: bool) -> Option<Measured> {
+    if !world.prometheus_up {
+        return Some(Measured::Error {
+            why: "connection refused".to_owned(),
+        });
+    }
+    (chaos && world.chance(10)).then(|| Measured::NoData {
+        why: "empty".to_owned(),
+    })
+}
+
+/// Whether this content, as it stands now, does badly.
+pub(crate) fn is_bad(world: &World, digest: &Digest, gate: &str) -> bool {
+    let quality = world
+        .content_of(digest)
+        .and_then(|index| world.contents.get(index))
+        .map_or(Quality::Good, |content| content.quality);
+    match quality {
+        Quality::Good => gate == "trial",
+        Quality::Bad => true,
+        Quality::BadWhenPromoted => {
+            matches!(world.rollout.status.phase, Phase::Promoting | Phase::Baking)
         }
     }
 }

@@ -144,6 +144,12 @@ impl Evidence {
         self.step_requests = Real::ZERO;
     }
 
+    /// The clock was set back to `now`: what comes is counted from there on, or nothing would be until it catches up.
+    pub fn not_after(&mut self, now: Timestamp) {
+        self.since = self.since.min(now);
+        self.counted_through = self.counted_through.min(now);
+    }
+
     /// Whether the canary must go, when `gates` gates share the rollout's false-rollback rate.
     pub fn rejects(&self, policy: &Policy, gates: u32) -> bool {
         let shared = policy.false_rollback_rate.get() / f64::from(gates.max(1));

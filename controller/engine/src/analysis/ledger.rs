@@ -76,10 +76,14 @@ impl Ledger {
             self.begin(snapshot);
             return Observation::Baseline;
         };
-        if snapshot.at <= from {
-            return Observation::NoData {
-                why: "the clock was set back, so this look is older than the last one".to_owned(),
-            };
+        if snapshot.at == from {
+            return Observation::Unchanged;
+        }
+        if snapshot.at < from {
+            // The clock was set back: what was counted in the future is not comparable with what comes.
+            self.pods.clear();
+            self.begin(snapshot);
+            return Observation::Baseline;
         }
         if !snapshot.pods.iter().any(|pod| pod.role == Role::Stable) {
             return Observation::NoBaseline;

@@ -19,7 +19,6 @@ pub(super) fn under_present_rules(rules: &Policy, state: &mut GateState, window:
         state.failures = state.failures.max(1);
     } else if state.verdict == Verdict::Fail {
         state.verdict = Verdict::Continue;
-        state.failures = 0;
     }
 }
 
@@ -71,7 +70,7 @@ fn weigh(rules: &Policy, state: &mut GateState, tick: &Tick, window: Window) -> 
     let message = evidence.sentence(rules);
     known(state, Some(&value), Some(&message));
     match verdict {
-        Verdict::Fail => state.failures = 1,
+        Verdict::Fail => state.failures = state.failures.saturating_add(1),
         Verdict::Pass => state.passes = state.passes.saturating_add(1),
         _ => {}
     }

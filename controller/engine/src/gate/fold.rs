@@ -120,6 +120,9 @@ fn sane(state: &GateState, now: Timestamp) -> GateState {
         state = state.for_new_step();
         state.measured_at = Some(now);
         state.unknown_since = state.unknown_since.map(|since| since.min(now));
+        if let Some(evidence) = &mut state.evidence {
+            evidence.not_after(now);
+        }
     }
     state
 }

@@ -95,6 +95,7 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
     if policy.mode == Mode::DryRun {
         return Ok(());
     }
+    let segment = since;
     let since = since.max(case.observed.acting_since);
     let stored = case
         .before
@@ -108,7 +109,7 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
     let (at, passes) = match newest {
         Some(reading) if policy.method.comparison().is_some() => (
             Some(reading.at),
-            compared_since(case, policy, since, &reading.result),
+            compared_since(case, policy, segment, &reading.result),
         ),
         Some(reading) => (
             Some(reading.at),
@@ -128,12 +129,13 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
     ))
 }
 
-/// A comparison passes on requests of both sides that were counted since; its newest look must have found something, or be from
-/// after the promotion, when there is nothing left to compare with.
+/// A comparison passes on requests of both sides that were counted in this segment; its newest look, which is younger than any
+/// gap, must have found something, or be from after the promotion, when there is nothing left to compare with. What it counts
+/// may have begun before the gap: nothing of it is lost.
 fn compared_since(
     case: Case<'_>,
     policy: &GatePolicy,
-    since: Timestamp,
+    segment: Timestamp,
     newest: &gate::Result,
 ) -> bool {
     let stored = case
@@ -146,7 +148,7 @@ fn compared_since(
         .is_some_and(|evidence| evidence.step_requests.get() > 0.0);
     let now = case.observed.readings.iter().any(|reading| {
         let counted = match &reading.result {
-            gate::Result::Counted(tick) if tick.from >= since => tick.series.first(),
+            gate::Result::Counted(tick) if tick.from >= segment => tick.series.first(),
             _ => None,
         };
         reading.gate == policy.name

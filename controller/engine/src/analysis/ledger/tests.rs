@@ -267,3 +267,20 @@ fn a_stale_pod_is_named_and_its_counts_come_later() {
     );
     assert_eq!(second.skipped[0].skip, Skip::Stale);
 }
+
+#[test]
+fn counting_begins_anew_when_the_clock_is_set_back() {
+    let mut ledger = begun(RULES);
+    let pods = |second, total| {
+        vec![
+            pod("c", Role::Canary, second, 1.0, total),
+            pod("s", Role::Stable, second, 2.0, total),
+        ]
+    };
+    assert_eq!(
+        ledger.observe(&look(90, pods(90, 500.0))),
+        Observation::Baseline
+    );
+    let next = tick(&mut ledger, 100, pods(100, 510.0));
+    assert_eq!(counts(&next).0, Count::new(0.0, 10.0));
+}
