@@ -5,10 +5,13 @@
 //!
 //! Invariant: a pod is on the side that the cluster says, never on one that a metric claims.
 
+mod histogram;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_engine::analysis::{
     Count,
+    latency::{self, Bucket},
     ledger::{PodSample, Role, Snapshot},
 };
 use jiff::Timestamp;
@@ -16,8 +19,10 @@ use jiff::Timestamp;
 use super::pods::PodFacts;
 use crate::prometheus::{
     Data,
-    data::{Sample, Series},
+    data::{NativeHistogram, Sample, Series},
 };
+use histogram::Bounds;
+pub(crate) use histogram::Measure;
 
 /// Label that tells the kinds of counters apart.
 const CLASS: &str = "belay_class";
@@ -30,14 +35,33 @@ const LOOK_BACK: &str = "[10m:5s]";
 const NAMED: usize = 3;
 
 /// What is asked for, with all holes filled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Counters {
     /// Label with the pod's name.
     pub(crate) pod_label: String,
-    /// Counters of the canary, and of the stable pods too unless `baseline` has its own.
-    pub(crate) queries: Pair,
-    /// Counters of the baseline, where the sides differ by their series and not by their pods.
-    pub(crate) baseline: Option<Pair>,
+    /// What is counted.
+    pub(crate) counted: Counted,
+}
+
+/// What is counted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Counted {
+    /// Events, of all pods of both sides.
+    Events(Pair),
+    /// Events of both sides, which differ by their series and not by their pods.
+    Sides {
+        /// Of the canary.
+        canary: Pair,
+        /// Of the baseline.
+        baseline: Pair,
+    },
+    /// Requests by how long they took, of all pods of both sides.
+    Latency {
+        /// The histogram.
+        histogram: String,
+        /// What of it is compared.
+        measure: Measure,
+    },
 }
 
 /// Two counters.
@@ -62,26 +86,37 @@ pub(crate) enum Unusable {
 pub(crate) type Sided = (Role, PodFacts);
 
 /// Counters of one unit while they are put together.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found {
+#[derive(Clone, Debug, Default)]
+struct Found<'a> {
     bad: f64,
     total: Option<f64>,
     at: Option<f64>,
+    buckets: Vec<Bucket>,
+    native: Option<&'a NativeHistogram>,
 }
+
+/// By side prefix and by the value of the pod label.
+type FoundByUnit<'a> = BTreeMap<(&'static str, &'a str), Found<'a>>;
 
 impl Counters {
     /// The query for the present counters.
     pub(crate) fn query(&self) -> String {
         let label = &self.pod_label;
-        let own = classes("", &self.queries, label);
-        let other = self
-            .baseline
-            .iter()
-            .flat_map(|pair| classes("baseline_", pair, label));
-        own.into_iter()
-            .chain(other)
-            .collect::<Vec<_>>()
-            .join(" or ")
+        let parts = match &self.counted {
+            Counted::Events(pair) => classes("", pair, label).to_vec(),
+            Counted::Sides { canary, baseline } => {
+                let canary = classes("", canary, label);
+                canary
+                    .into_iter()
+                    .chain(classes("baseline_", baseline, label))
+                    .collect()
+            }
+            Counted::Latency { histogram, .. } => vec![
+                class("bucket", &format!("sum by ({label}, le) (\n{histogram}\n)")),
+                newest("at", histogram, label),
+            ],
+        };
+        parts.join(" or ")
     }
 
     /// The query for the last counters that were there, which takes up the counting again.
@@ -102,54 +137,88 @@ impl Counters {
             return Err(Unusable::Wrong(why.to_owned()));
         };
         let found = self.found(series)?;
-        let pods: Vec<PodSample> = if self.baseline.is_some() {
-            found
+        if matches!(self.counted, Counted::Sides { .. }) {
+            let samples = found
                 .iter()
-                .map(|((prefix, unit), found)| unit_sample(prefix, unit, *found))
-                .collect()
-        } else {
-            let of = |pod: &PodFacts| found.get(&("", pod.name.as_str())).copied();
-            let samples: Vec<PodSample> = pods
-                .iter()
-                .map(|(role, pod)| sample(*role, pod, of(pod)))
-                .collect();
-            if samples.iter().all(|pod| pod.sampled_at.is_none()) && !pods.is_empty() {
-                return Err(self.strangers(&found));
-            }
-            samples
-        };
-        Ok(Snapshot { at, pods })
+                .map(|((prefix, unit), found)| unit_sample(prefix, unit, found));
+            return Ok(Snapshot {
+                at,
+                pods: samples.collect(),
+            });
+        }
+        if !pods.is_empty() && pods.iter().all(|(_, pod)| of(&found, pod).is_none()) {
+            return Err(self.strangers(&found));
+        }
+        let bounds = self.bounds(&found, pods)?;
+        let samples = pods
+            .iter()
+            .map(|(role, pod)| sample(*role, pod, of(&found, pod), bounds.as_ref()));
+        Ok(Snapshot {
+            at,
+            pods: samples.collect(),
+        })
     }
 
-    /// Counters by side prefix and by the value of the pod label.
-    fn found<'a>(
-        &self,
-        series: &'a [Series],
-    ) -> Result<BTreeMap<(&'static str, &'a str), Found>, Unusable> {
-        let mut found: BTreeMap<_, Found> = BTreeMap::new();
+    /// The bounds at which latencies are counted; none for events.
+    fn bounds(&self, found: &FoundByUnit<'_>, pods: &[Sided]) -> Result<Option<Bounds>, Unusable> {
+        let Counted::Latency { histogram, measure } = &self.counted else {
+            return Ok(None);
+        };
+        let of_side = |role: Role| -> Vec<&Found<'_>> {
+            let pods = pods.iter().filter(|(own, _)| *own == role);
+            pods.filter_map(|(_, pod)| of(found, pod)).collect()
+        };
+        let stable = of_side(Role::Stable);
+        // Without stable pods nothing is compared, whatever the bounds.
+        let like = if stable.is_empty() {
+            of_side(Role::Canary)
+        } else {
+            stable
+        };
+        let mut buckets: Vec<Bucket> = like
+            .iter()
+            .flat_map(|found| found.buckets.clone())
+            .collect();
+        buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+        buckets.dedup_by(|a, b| a.bound.total_cmp(&b.bound).is_eq());
+        let native = like.iter().find_map(|found| found.native);
+        if let (Measure::SlowerThan(bound), None) = (measure, native) {
+            let last = latency::bounds(&buckets, usize::MAX)
+                .into_iter()
+                .fold(0.0, f64::max);
+            if *bound > last {
+                return Err(Unusable::Wrong(format!(
+                    "the histogram tells requests apart up to {last} only, so nothing is known of those slower than {bound}; give one of its bounds as slowerThan"
+                )));
+            }
+        }
+        let bounds = Bounds::new(*measure, histogram, &buckets, native);
+        if bounds.is_empty() {
+            return Err(Unusable::Wrong(
+                "the histogram has no bounds that can be compared; give the _bucket series of a classic histogram, or a native one".to_owned(),
+            ));
+        }
+        Ok(Some(bounds))
+    }
+
+    /// What the series say of each unit.
+    fn found<'a>(&self, series: &'a [Series]) -> Result<FoundByUnit<'a>, Unusable> {
+        let mut found = FoundByUnit::new();
         let mut nameless = false;
         for one in series {
-            let class = one.metric.get(CLASS).map_or("", String::as_str);
-            let Some(Sample(_, value)) = one.value else {
-                let why = "the counters are native histograms; compare those with latency";
-                return Err(Unusable::Wrong(why.to_owned()));
-            };
             let Some(pod) = one.metric.get(&self.pod_label) else {
                 nameless = true;
                 continue;
             };
+            let class = one.metric.get(CLASS).map_or("", String::as_str);
             let (prefix, kind) = match class.strip_prefix("baseline_") {
                 Some(kind) => ("baseline ", kind),
                 None => ("", class),
             };
-            let counters = found.entry((prefix, pod.as_str())).or_default();
-            match kind {
-                "bad" => counters.bad = value,
-                "total" => counters.total = Some(value),
-                _ => counters.at = Some(value),
-            }
+            let unit = found.entry((prefix, pod.as_str())).or_default();
+            unit.take(kind, one)?;
         }
-        found.retain(|_, found| found.total.is_some());
+        found.retain(|_, found| found.has_all());
         match (found.is_empty(), nameless) {
             (false, _) => Ok(found),
             (true, true) => Err(Unusable::Wrong(format!(
@@ -161,7 +230,7 @@ impl Counters {
     }
 
     /// There are counters, and none is of a pod that matters.
-    fn strangers(&self, found: &BTreeMap<(&'static str, &str), Found>) -> Unusable {
+    fn strangers(&self, found: &FoundByUnit<'_>) -> Unusable {
         let names: BTreeSet<&str> = found.keys().map(|(_, pod)| *pod).collect();
         let some: Vec<&str> = names.iter().copied().take(NAMED).collect();
         Unusable::Wrong(format!(
@@ -174,52 +243,112 @@ impl Counters {
     }
 }
 
+/// What was found of a pod.
+fn of<'f, 'a>(found: &'f FoundByUnit<'a>, pod: &'f PodFacts) -> Option<&'f Found<'a>> {
+    found.get(&("", pod.name.as_str()))
+}
+
+impl<'a> Found<'a> {
+    fn take(&mut self, kind: &str, series: &'a Series) -> Result<(), Unusable> {
+        match (kind, &series.value, &series.histogram) {
+            ("bad", Some(Sample(_, value)), _) => self.bad = *value,
+            ("total", Some(Sample(_, value)), _) => self.total = Some(*value),
+            ("at", Some(Sample(_, value)), _) => self.at = Some(*value),
+            ("bucket", Some(Sample(_, cumulative)), _) => {
+                let bound = series.metric.get("le").and_then(|bound| bound.parse().ok());
+                let bound = bound.ok_or_else(|| {
+                    Unusable::Wrong(
+                        "the series of the histogram have no label \"le\"; give its _bucket series, without an aggregation that drops it".to_owned(),
+                    )
+                })?;
+                self.buckets.push(Bucket {
+                    bound,
+                    cumulative: *cumulative,
+                });
+            }
+            ("bucket", None, Some(histogram)) => self.native = Some(&histogram.1),
+            _ => {
+                let why = "the counters are native histograms; compare those with latency";
+                return Err(Unusable::Wrong(why.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_all(&self) -> bool {
+        self.total.is_some() || !self.buckets.is_empty() || self.native.is_some()
+    }
+
+    fn counts(&self, role: Role, bounds: Option<&Bounds>) -> Vec<Count> {
+        match (bounds, self.native) {
+            (None, _) => vec![Count::new(self.bad, self.total.unwrap_or_default())],
+            (Some(bounds), Some(native)) => bounds.count(role, &histogram::cumulative(native)),
+            (Some(bounds), None) => bounds.count(role, &self.buckets),
+        }
+    }
+}
+
+fn class(class: &str, query: &str) -> String {
+    format!("label_replace({query}, \"{CLASS}\", \"{class}\", \"\", \"\")")
+}
+
+/// The time of each unit's newest sample.
+fn newest(name: &str, query: &str, label: &str) -> String {
+    class(name, &format!("max by ({label}) (timestamp(\n{query}\n))"))
+}
+
 /// The three parts of a query: both counters, and the time of their newest sample.
 fn classes(prefix: &str, pair: &Pair, label: &str) -> [String; 3] {
-    let class = |kind: &str, query: String| {
-        format!("label_replace({query}, \"{CLASS}\", \"{prefix}{kind}\", \"\", \"\")")
-    };
-    let (bad, total) = (&pair.bad, &pair.total);
     // The line breaks end a comment in what people wrote.
+    let sum = |kind: &str, query: &str| {
+        class(
+            &format!("{prefix}{kind}"),
+            &format!("sum by ({label}) (\n{query}\n)"),
+        )
+    };
     [
-        class("bad", format!("sum by ({label}) (\n{bad}\n)")),
-        class("total", format!("sum by ({label}) (\n{total}\n)")),
-        class("at", format!("max by ({label}) (timestamp(\n{total}\n))")),
+        sum("bad", &pair.bad),
+        sum("total", &pair.total),
+        newest(&format!("{prefix}at"), &pair.total, label),
     ]
 }
 
-fn sample(role: Role, pod: &PodFacts, found: Option<Found>) -> PodSample {
+fn sample(
+    role: Role,
+    pod: &PodFacts,
+    found: Option<&Found<'_>>,
+    bounds: Option<&Bounds>,
+) -> PodSample {
     PodSample {
         pod: pod.name.clone(),
         role,
         started_at: pod.started_at,
         ready_at: pod.ready_at,
         sampled_at: found.and_then(sampled_at),
-        counters: found.map(counts).unwrap_or_default(),
+        counters: found
+            .map(|found| found.counts(role, bounds))
+            .unwrap_or_default(),
     }
 }
 
 /// Something that counts and is no pod of the workload, such as a proxy. Nothing is known of its age: it has always been there.
-fn unit_sample(prefix: &str, unit: &str, found: Found) -> PodSample {
+fn unit_sample(prefix: &str, unit: &str, found: &Found<'_>) -> PodSample {
+    let role = if prefix.is_empty() {
+        Role::Canary
+    } else {
+        Role::Stable
+    };
     PodSample {
         pod: format!("{prefix}{unit}"),
-        role: if prefix.is_empty() {
-            Role::Canary
-        } else {
-            Role::Stable
-        },
+        role,
         started_at: Timestamp::UNIX_EPOCH,
         ready_at: Some(Timestamp::UNIX_EPOCH),
         sampled_at: sampled_at(found),
-        counters: counts(found),
+        counters: found.counts(role, None),
     }
 }
 
-fn counts(found: Found) -> Vec<Count> {
-    vec![Count::new(found.bad, found.total.unwrap_or_default())]
-}
-
-fn sampled_at(found: Found) -> Option<Timestamp> {
+fn sampled_at(found: &Found<'_>) -> Option<Timestamp> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "Prometheus keeps whole milliseconds; a number out of range becomes the nearest one, which is then no time"
@@ -241,11 +370,14 @@ mod tests {
     fn counters() -> Counters {
         Counters {
             pod_label: "pod".to_owned(),
-            queries: Pair {
-                bad: "r{code=~\"5..\"}".to_owned(),
-                total: "r # all".to_owned(),
-            },
-            baseline: None,
+            counted: Counted::Events(pair()),
+        }
+    }
+
+    fn pair() -> Pair {
+        Pair {
+            bad: "r{code=~\"5..\"}".to_owned(),
+            total: "r # all".to_owned(),
         }
     }
 
@@ -337,7 +469,10 @@ mod tests {
     #[test]
     fn proxies_stand_for_themselves_on_both_sides() {
         let counters = Counters {
-            baseline: Some(counters().queries),
+            counted: Counted::Sides {
+                canary: pair(),
+                baseline: pair(),
+            },
             ..counters()
         };
         let data = vector(&[
@@ -356,5 +491,38 @@ mod tests {
             sides,
             [("proxy", Role::Canary), ("baseline proxy", Role::Stable)]
         );
+    }
+
+    #[test]
+    fn a_histogram_is_counted_at_the_bounds_of_the_stable_pods() {
+        let latency = |measure| Counters {
+            pod_label: "pod".to_owned(),
+            counted: Counted::Latency {
+                histogram: "h_bucket".to_owned(),
+                measure,
+            },
+        };
+        let row = |pod: &str, le: &str, value: &str| json!({"metric": {CLASS: "bucket", "pod": pod, "le": le}, "value": [100, value]});
+        let data: Data = serde_json::from_value(json!({"resultType": "vector", "result": [
+            row("a", "0.1", "6"), row("a", "+Inf", "10"), row("b", "0.1", "1"), row("b", "0.3", "2"), row("b", "+Inf", "4")]}))
+        .unwrap();
+        let pods = [pod("a", Role::Stable), pod("b", Role::Canary)];
+        let every = latency(Measure::EveryBucket);
+        let snapshot = every.snapshot(&data, time(100), &pods).unwrap();
+        let counts: Vec<_> = snapshot
+            .pods
+            .iter()
+            .map(|pod| pod.counters.clone())
+            .collect();
+        assert_eq!(
+            counts,
+            [vec![Count::new(4.0, 10.0)], vec![Count::new(3.0, 4.0)]]
+        );
+        // And a bound beyond the last one is refused, for it would never be exceeded.
+        let beyond = latency(Measure::SlowerThan(0.2)).snapshot(&data, time(100), &pods);
+        let Err(Unusable::Wrong(why)) = beyond else {
+            panic!("{beyond:?}");
+        };
+        assert!(why.contains("up to 0.1 only"), "{why}");
     }
 }

@@ -62,6 +62,8 @@ struct Task<K: Gated> {
     question: Arc<Question>,
     /// The time that it is about.
     look: Look,
+    /// When it is asked again, if there is nothing to tell yet.
+    timing: Timing,
     /// Time through which events are on record, for gates that compare.
     counted_through: Option<Timestamp>,
     /// The versions that run side by side.
@@ -130,7 +132,8 @@ where
             let Some(question) = questions.get(&measure.gate) else {
                 continue;
             };
-            let look = look(question, measure.due_at);
+            let timing = timing(object, question);
+            let look = timing.look(measure.due_at);
             let present = run.gates.get(&measure.gate);
             if present.is_some_and(|due| {
                 due.running || due.at == look.ask_at && due.task.question == *question
@@ -146,6 +149,7 @@ where
                 fields: late::fields_of(object, &question.arguments),
                 question: Arc::clone(question),
                 look,
+                timing,
                 counted_through: object.counted_through(&measure.gate),
                 versions: object.versions(),
                 memory: run.memory(&measure.gate, question),
@@ -289,15 +293,37 @@ impl<K: Gated> Run<K> {
     }
 }
 
-/// When to ask, and about what time. Only comparisons have round times: a number with a bound is wanted as soon as it is due.
-fn look(question: &Question, due_at: Timestamp) -> Look {
-    match &question.kind {
-        Kind::Comparison(comparison) => Grid::of(comparison).look(due_at, Timestamp::now()),
-        Kind::Threshold(_) | Kind::Http(_) => Look {
-            about: due_at,
-            ask_at: due_at,
-        },
+/// When a question is asked, and about what time.
+#[derive(Clone, Copy, Debug)]
+enum Timing {
+    /// As soon as it is due.
+    AtOnce,
+    /// About round times.
+    Round(Grid),
+}
+
+impl Timing {
+    fn look(self, due_at: Timestamp) -> Look {
+        match self {
+            Self::AtOnce => Look {
+                about: due_at,
+                ask_at: due_at,
+            },
+            Self::Round(grid) => grid.look(due_at, Timestamp::now()),
+        }
     }
+}
+
+/// Only comparisons have round times: a number with a bound is wanted as soon as it is due.
+fn timing<K: Gated>(object: &K, question: &Question) -> Timing {
+    let Kind::Comparison(comparison) = &question.kind else {
+        return Timing::AtOnce;
+    };
+    // Arguments from fields are values of this object alone.
+    let own = !question.arguments.fields.is_empty();
+    let object = own.then(|| (object.namespace(), object.name_any()));
+    let same = (comparison.texts(), question.arguments.given(), object);
+    Timing::Round(Grid::of(comparison, &same))
 }
 
 fn is_counted(reading: &Reading, gates: &[GateState]) -> bool {

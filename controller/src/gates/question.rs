@@ -101,16 +101,22 @@ impl Question {
 impl Kind {
     fn new(gate: &GateSpec) -> Result<Self, String> {
         match (&gate.prometheus, &gate.http) {
-            (Some(prometheus), _) => match &prometheus.compare {
-                Some(compare) => {
-                    let question = ComparisonQuestion::new(gate, prometheus, compare);
-                    Ok(Self::Comparison(Box::new(question)))
-                }
-                None => ThresholdQuestion::new(prometheus).map(Self::Threshold),
-            },
+            (Some(prometheus), _) => Self::of_prometheus(gate, prometheus),
             (None, Some(http)) => Ok(Self::Http(Box::new(HttpQuestion::new(http)))),
             (None, None) => Err("it asks nothing: give it prometheus or http".to_owned()),
         }
+    }
+
+    fn of_prometheus(gate: &GateSpec, prometheus: &PrometheusGate) -> Result<Self, String> {
+        if let Some(compare) = &prometheus.compare {
+            let question = ComparisonQuestion::events(gate, prometheus, compare);
+            return Ok(Self::Comparison(Box::new(question)));
+        }
+        if let Some(latency) = &prometheus.latency {
+            let question = ComparisonQuestion::latency(gate, prometheus, latency)?;
+            return Ok(Self::Comparison(Box::new(question)));
+        }
+        ThresholdQuestion::new(prometheus).map(Self::Threshold)
     }
 
     /// Every text of a question to Prometheus that may have holes.
@@ -131,7 +137,7 @@ impl Kind {
 impl ThresholdQuestion {
     fn new(prometheus: &PrometheusGate) -> Result<Self, String> {
         let (Some(query), Some(threshold)) = (&prometheus.query, &prometheus.threshold) else {
-            return Err("prometheus asks nothing that this version answers: give it query and threshold, or compare".to_owned());
+            return Err("prometheus asks nothing that this version answers: give it query and threshold, compare or latency".to_owned());
         };
         Ok(Self {
             server: Server::new(prometheus),
@@ -170,6 +176,11 @@ impl Arguments {
             fields,
             secrets,
         }
+    }
+
+    /// The arguments that were given by value.
+    pub(crate) fn given(&self) -> &BTreeMap<String, String> {
+        &self.values
     }
 
     /// The values of all holes; `late` has those of `fields` and `secrets`.

@@ -46,7 +46,7 @@ mod wait;
 pub use error::LabError;
 pub use git::GitRepo;
 pub use lab::{Lab, LabStatus, SharedLab};
-pub use load::LoadHandle;
+pub use load::{LoadHandle, Served};
 pub use part::Part;
 pub use programs::{Program, build_all, default_dir, program, programs_dir};
 pub use settings::LabBuilder;

@@ -24,6 +24,7 @@ use kube::Client;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use model::Model;
+pub use model::Served;
 
 /// How often requests are dealt out.
 const TICK: Duration = Duration::from_millis(100);
@@ -62,6 +63,23 @@ impl LoadHandle {
     /// From now on the workload (label `app`) gets this many requests a second; 100 when never said.
     pub fn set_requests_per_second(&self, namespace: &str, workload: &str, rate: f64) {
         self.model().set_rate(namespace, workload, rate.max(0.0));
+    }
+
+    /// The counters of this pod begin at zero again, as when its container is restarted. Its status is not touched.
+    pub fn restart_counters(&self, namespace: &str, pod: &str) {
+        let key = (namespace.to_owned(), pod.to_owned());
+        self.model().restart(&key);
+    }
+
+    /// From now on this pod shows no metrics, and goes on serving.
+    pub fn silence(&self, namespace: &str, pod: &str) {
+        let key = (namespace.to_owned(), pod.to_owned());
+        self.model().silence(&key);
+    }
+
+    /// What pods of this image have served so far, whatever their metrics say.
+    pub fn served(&self, namespace: &str, image: &str) -> Served {
+        self.model().served(namespace, image)
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -9,15 +9,16 @@
 )]
 
 mod detection;
+mod faults;
 
 use std::{path::PathBuf, time::Duration};
 
-use belay_api::AnalysisTemplate;
+use belay_api::{AnalysisTemplate, Rollout};
 use belay_engine::{
     gate::GateState,
     rollout::{RolloutStatus, status::Phase},
 };
-use belay_lab::{Lab, Part, SharedLab};
+use belay_lab::{Lab, Part, SharedLab, wait_for_object};
 use belay_tests::{
     installed::{Controller, Installed, controller_program},
     scene::Scene,
@@ -124,24 +125,34 @@ fn gate(status: &RolloutStatus) -> Option<&GateState> {
 
 /// Waits until the Rollout is in one of these phases.
 async fn ends_in(workload: &Workload, phases: &[Phase]) -> RolloutStatus {
+    when(workload, |status| {
+        if phases.contains(&status.phase) {
+            Ok(status.clone())
+        } else {
+            let waiting = &status.waiting_for;
+            Err(format!(
+                "{:?}, {waiting:?}, {:?}",
+                status.phase,
+                gate(status)
+            ))
+        }
+    })
+    .await
+}
+
+/// Waits, for as long as a slow machine may take, until the status fulfils `check`, whose `Err` is the state seen.
+async fn when<T>(
+    workload: &Workload,
+    mut check: impl FnMut(&RolloutStatus) -> Result<T, String>,
+) -> T {
     let rollouts = workload.rollouts();
-    belay_lab::wait_for_object(
+    wait_for_object(
         &rollouts,
         &workload.name,
         SOON,
-        |rollout: Option<&belay_api::Rollout>| {
+        |rollout: Option<&Rollout>| {
             let status = rollout.and_then(|rollout| rollout.status.as_ref());
-            let status = status.ok_or("it has no status")?;
-            if phases.contains(&status.phase) {
-                Ok(status.clone())
-            } else {
-                Err(format!(
-                    "{:?}, {:?}, {:?}",
-                    status.phase,
-                    status.waiting_for,
-                    gate(status)
-                ))
-            }
+            check(status.ok_or("it has no status")?)
         },
     )
     .await

@@ -64,13 +64,13 @@ pub struct Threshold {
 impl PrometheusGate {
     /// How the engine comes to a verdict.
     pub fn method(&self) -> Method {
-        let tolerance = match (&self.compare, &self.latency) {
-            (Some(compare), _) => &compare.tolerance,
-            (None, Some(latency)) => &latency.tolerance,
-            (None, None) => return Method::Readings,
-        };
-        let direction = self.compare.as_ref().map(|compare| compare.direction);
-        Method::Compare(tolerance.policy(direction.unwrap_or_default()))
+        if let Some(compare) = &self.compare {
+            return Method::Compare(compare.tolerance.policy(compare.direction));
+        }
+        match &self.latency {
+            Some(latency) => Method::Compare(latency.policy()),
+            None => Method::Readings,
+        }
     }
 }
 

@@ -52,9 +52,9 @@ impl Grid {
         }
     }
 
-    /// The grid of a comparison.
-    pub(super) fn of(question: &ComparisonQuestion) -> Self {
-        Self::new(question.interval, question.ingest_delay, question)
+    /// The grid of a comparison; `same` is equal for those that ask the same.
+    pub(super) fn of(question: &ComparisonQuestion, same: &impl Hash) -> Self {
+        Self::new(question.interval, question.ingest_delay, same)
     }
 
     /// The look that is due at `due_at`, or the newest one whose samples have arrived, whichever is later.

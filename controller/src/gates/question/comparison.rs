@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use belay_api::analysis::{
     GateSpec, PrometheusGate,
     arguments::{self, ArgumentError},
-    prometheus::{self as api, Compare, Tolerance},
+    prometheus::{self as api, Compare, CounterQueries, Latency, Tolerance},
 };
 
 use super::Server;
-use crate::gates::counters::{Counters, Pair};
+use crate::gates::counters::{Counted, Counters, Measure, Pair};
 
 /// Counters that are compared.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ComparisonQuestion {
     /// The Prometheus that is asked.
     pub(crate) server: Server,
@@ -22,58 +22,110 @@ pub(crate) struct ComparisonQuestion {
     pub(crate) ingest_delay: Duration,
     /// What a pod counts this long after its first readiness is left out.
     pub(crate) warmup: Duration,
-    /// What to compare with.
-    pub(crate) baseline: Baseline,
-    /// Label with the pod's name, with its holes.
-    pod_label: String,
+    /// Service whose pods are the baseline, with its holes; the stable pods when absent.
+    service: Option<String>,
     /// The counters with their holes.
-    queries: Pair,
-}
-
-/// What to compare with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Baseline {
-    /// The pods of the stable version.
-    StablePods,
-    /// The pods of this Service (with its holes) but for the canary's.
-    Service(String),
-    /// Counters of their own, with their holes.
-    Series(Pair),
+    counters: Counters,
 }
 
 impl ComparisonQuestion {
-    pub(super) fn new(gate: &GateSpec, prometheus: &PrometheusGate, compare: &Compare) -> Self {
-        let Tolerance {
-            warmup,
-            pod_label,
-            ingest_delay,
-            ..
-        } = &compare.tolerance;
+    /// The question of a gate that compares events.
+    pub(super) fn events(gate: &GateSpec, prometheus: &PrometheusGate, compare: &Compare) -> Self {
+        let own = Pair {
+            bad: compare.bad.clone(),
+            total: compare.total.clone(),
+        };
+        let baseline = compare.baseline.as_ref();
+        let query = baseline.and_then(|baseline| baseline.query.as_ref());
+        let counted = match query {
+            Some(CounterQueries { bad, total }) => Counted::Sides {
+                canary: own,
+                baseline: Pair {
+                    bad: bad.clone(),
+                    total: total.clone(),
+                },
+            },
+            None => Counted::Events(own),
+        };
+        Self::new(gate, prometheus, counted, baseline, &compare.tolerance)
+    }
+
+    /// The question of a gate that compares latencies.
+    pub(super) fn latency(
+        gate: &GateSpec,
+        prometheus: &PrometheusGate,
+        latency: &Latency,
+    ) -> Result<Self, String> {
+        let measure = match &latency.measure {
+            api::LatencyMeasure {
+                slower_than: Some(bound),
+                ..
+            } => Measure::SlowerThan(*bound),
+            api::LatencyMeasure {
+                max_growth: Some(growth),
+                ..
+            } => Measure::MaxGrowth(*growth),
+            api::LatencyMeasure {
+                every_bucket: Some(_),
+                ..
+            } => Measure::EveryBucket,
+            _ => {
+                let why =
+                    "latency compares nothing: give measure slowerThan, everyBucket or maxGrowth";
+                return Err(why.to_owned());
+            }
+        };
+        let counted = Counted::Latency {
+            histogram: latency.histogram.clone(),
+            measure,
+        };
+        let baseline = latency.baseline.as_ref();
+        Ok(Self::new(
+            gate,
+            prometheus,
+            counted,
+            baseline,
+            &latency.tolerance,
+        ))
+    }
+
+    fn new(
+        gate: &GateSpec,
+        prometheus: &PrometheusGate,
+        counted: Counted,
+        baseline: Option<&api::Baseline>,
+        tolerance: &Tolerance,
+    ) -> Self {
+        let service = baseline.and_then(|baseline| baseline.service.as_ref());
         Self {
             server: Server::new(prometheus),
             interval: gate.interval.get(),
-            ingest_delay: ingest_delay.get(),
-            warmup: warmup.get(),
-            baseline: Baseline::new(compare.baseline.as_ref()),
-            pod_label: pod_label.clone(),
-            queries: Pair {
-                bad: compare.bad.clone(),
-                total: compare.total.clone(),
+            ingest_delay: tolerance.ingest_delay.get(),
+            warmup: tolerance.warmup.get(),
+            service: service.map(|service| service.name.clone()),
+            counters: Counters {
+                pod_label: tolerance.pod_label.clone(),
+                counted,
             },
         }
     }
 
     /// Every text that may have holes.
-    pub(super) fn texts(&self) -> Vec<&str> {
-        let mut texts = vec![
-            self.pod_label.as_str(),
-            &self.queries.bad,
-            &self.queries.total,
-        ];
-        match &self.baseline {
-            Baseline::StablePods => {}
-            Baseline::Service(name) => texts.push(name),
-            Baseline::Series(pair) => texts.extend([pair.bad.as_str(), &pair.total]),
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        let Counters { pod_label, counted } = &self.counters;
+        let mut texts = vec![pod_label.as_str()];
+        texts.extend(self.service.as_deref());
+        match counted {
+            Counted::Events(pair) => texts.extend([pair.bad.as_str(), &pair.total]),
+            Counted::Sides { canary, baseline } => {
+                texts.extend([
+                    canary.bad.as_str(),
+                    &canary.total,
+                    &baseline.bad,
+                    &baseline.total,
+                ]);
+            }
+            Counted::Latency { histogram, .. } => texts.push(histogram),
         }
         texts
     }
@@ -87,20 +139,24 @@ impl ComparisonQuestion {
                 total: fill(&pair.total)?,
             })
         };
-        let pod_label = fill(&self.pod_label)?;
+        let pod_label = fill(&self.counters.pod_label)?;
         if !is_label(&pod_label) {
             return Err(format!(
                 "podLabel {pod_label:?} is not the name of a label; write for example pod"
             ));
         }
-        Ok(Counters {
-            pod_label,
-            queries: fill_pair(&self.queries)?,
-            baseline: match &self.baseline {
-                Baseline::Series(pair) => Some(fill_pair(pair)?),
-                Baseline::StablePods | Baseline::Service(_) => None,
+        let counted = match &self.counters.counted {
+            Counted::Events(pair) => Counted::Events(fill_pair(pair)?),
+            Counted::Sides { canary, baseline } => Counted::Sides {
+                canary: fill_pair(canary)?,
+                baseline: fill_pair(baseline)?,
             },
-        })
+            Counted::Latency { histogram, measure } => Counted::Latency {
+                histogram: fill(histogram)?,
+                measure: *measure,
+            },
+        };
+        Ok(Counters { pod_label, counted })
     }
 
     /// The Service whose pods are the baseline, with `values` in its holes.
@@ -108,25 +164,10 @@ impl ComparisonQuestion {
         &self,
         values: &BTreeMap<String, String>,
     ) -> Result<Option<String>, ArgumentError> {
-        match &self.baseline {
-            Baseline::Service(name) => arguments::fill(name, values).map(Some),
-            Baseline::StablePods | Baseline::Series(_) => Ok(None),
-        }
-    }
-}
-
-impl Baseline {
-    fn new(baseline: Option<&api::Baseline>) -> Self {
-        let service = baseline.and_then(|baseline| baseline.service.as_ref());
-        let query = baseline.and_then(|baseline| baseline.query.as_ref());
-        match (service, query) {
-            (Some(service), _) => Self::Service(service.name.clone()),
-            (None, Some(query)) => Self::Series(Pair {
-                bad: query.bad.clone(),
-                total: query.total.clone(),
-            }),
-            (None, None) => Self::StablePods,
-        }
+        let service = self.service.as_ref();
+        service
+            .map(|name| arguments::fill(name, values))
+            .transpose()
     }
 }
 

@@ -37,11 +37,21 @@ struct Pod {
     series: PodSeries,
 }
 
+/// Requests that were dealt out, whatever any metric says of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// All requests.
+    pub requests: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Model {
     pods: BTreeMap<Key, Pod>,
     changed: BTreeMap<Key, Behaviour>,
     rates: BTreeMap<Key, f64>,
+    served: BTreeMap<Key, Served>,
     metrics: Metrics,
     random: StdRng,
 }
@@ -54,6 +64,7 @@ impl Default for Model {
             pods,
             changed,
             rates,
+            served: BTreeMap::new(),
             metrics: Metrics::default(),
             random: StdRng::seed_from_u64(1),
         }
@@ -135,6 +146,26 @@ impl Model {
             .insert((namespace.to_owned(), workload.to_owned()), rate);
     }
 
+    /// The counters of a pod begin at zero again.
+    pub(super) fn restart(&mut self, key: &Key) {
+        if let Some(pod) = self.pods.get_mut(key) {
+            self.metrics.remove(&pod.labels);
+            pod.series = self.metrics.add(&pod.labels);
+        }
+    }
+
+    /// A pod goes on serving and shows no metrics any more.
+    pub(super) fn silence(&mut self, key: &Key) {
+        if let Some(pod) = self.pods.get(key) {
+            self.metrics.remove(&pod.labels);
+        }
+    }
+
+    pub(super) fn served(&self, namespace: &str, image: &str) -> Served {
+        let key = (namespace.to_owned(), image.to_owned());
+        self.served.get(&key).copied().unwrap_or_default()
+    }
+
     pub(super) fn metrics_text(&self) -> String {
         self.metrics.text()
     }
@@ -159,6 +190,9 @@ impl Model {
             for _ in 0..arrivals(rate * elapsed.as_secs_f64(), &mut self.random) {
                 if let Some((pod, behaviour)) = pods.get(self.random.random_range(..pods.len())) {
                     let succeeded = self.random.random::<f64>() >= behaviour.error_share;
+                    let served = self.served.entry(pod.image.clone()).or_default();
+                    served.requests += 1;
+                    served.failed += u64::from(!succeeded);
                     pod.series
                         .count(succeeded, latency(behaviour.latency, &mut self.random));
                 }
@@ -197,6 +231,27 @@ mod tests {
             image: image.into(),
             ready,
         }
+    }
+
+    #[test]
+    fn what_was_served_is_known_whatever_the_metrics_say() {
+        let mut model = Model::default();
+        for name in ["a", "b"] {
+            model.apply(pod(name, "web:v1", true));
+        }
+        model.deal(SECOND);
+        // Given a pod that begins anew, and one that shows nothing.
+        model.restart(&("shop".into(), "a".into()));
+        model.silence(&("shop".into(), "b".into()));
+        assert_eq!(requests(&model, "a", "200"), Some(0));
+        assert_eq!(requests(&model, "b", "200"), None);
+        // When traffic goes on, then both serve.
+        let before = model.served("shop", "web:v1").requests;
+        model.deal(SECOND);
+        let after = model.served("shop", "web:v1").requests;
+        let shown = requests(&model, "a", "200").unwrap();
+        assert!(before > 0 && shown > 0 && after - before > shown);
+        assert_eq!(requests(&model, "b", "200"), None);
     }
 
     /// The value of the request counter of a pod.

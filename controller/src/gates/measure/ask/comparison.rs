@@ -19,7 +19,7 @@ use crate::{
     gates::{
         Gated, Versions,
         counters::{Counters, Sided, Unusable},
-        measure::{Task, grid::Grid, memory::Comparison},
+        measure::{Task, memory::Comparison},
         pods::PodWatch,
         question::ComparisonQuestion,
     },
@@ -71,7 +71,6 @@ impl Asker {
         asking: &Asking<'_>,
         memory: &mut Comparison,
     ) -> Result<Measured, String> {
-        let grid = Grid::of(asking.question);
         let mut look = task.look;
         loop {
             let reached = self.snapshot(asking, &memory.pods, look.about).await;
@@ -88,7 +87,7 @@ impl Asker {
                 return Ok((look.about, ledger.observe(&snapshot).into()));
             }
             // Between two scrapes there is nothing to tell: neither data nor their absence.
-            look = grid.look(look.about + Duration::from_millis(1), Timestamp::now());
+            look = task.timing.look(look.about + Duration::from_millis(1));
             let pause = look.ask_at.duration_since(Timestamp::now());
             tokio::time::sleep(pause.try_into().unwrap_or_default()).await;
         }
