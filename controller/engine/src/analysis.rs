@@ -4,6 +4,7 @@
 //! as long as the candidate lives ([`ledger`] counts, [`evidence`] weighs). The mathematics with its sources is in
 //! `docs/concepts/verification-statistics.md`.
 
+pub mod burn_rate;
 pub mod combine;
 pub mod count;
 pub mod dispersion;

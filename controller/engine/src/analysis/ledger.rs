@@ -52,6 +52,10 @@ pub struct Ledger {
     began_at: Timestamp,
     counted_through: Option<Timestamp>,
     pods: BTreeMap<String, Entry>,
+    /// What is known of the stable pods from before, until a tick carries it on; one per series.
+    history: Vec<Spread>,
+    /// The stable side of the last tick, per series: a lone stable pod is held against itself.
+    last_stable: Vec<Count>,
 }
 
 impl Ledger {
@@ -62,6 +66,30 @@ impl Ledger {
             began_at,
             counted_through: None,
             pods: BTreeMap::new(),
+            history: Vec::new(),
+            last_stable: Vec::new(),
+        }
+    }
+
+    /// Learns from looks at the stable pods from before the candidate, in order of time and as far apart as ticks will be, how
+    /// much their bad events come in clumps. The next tick carries it into the evidence; for evidence that has counted already
+    /// it must not be given again. Fifteen minutes and more make the first ticks of a rollout as quick to judge as later ones.
+    pub fn learn(&mut self, looks: &[Snapshot]) {
+        let Some((first, later)) = looks.split_first() else {
+            return;
+        };
+        let mut scratch = Self::new(self.rules, first.at);
+        scratch.begin(first);
+        for look in later {
+            let Some(from) = scratch.counted_through.filter(|from| *from < look.at) else {
+                continue;
+            };
+            let tick = scratch.advance(look, from);
+            scratch.counted_through = Some(look.at);
+            add_spreads(
+                &mut self.history,
+                tick.series.iter().map(|series| series.spread),
+            );
         }
     }
 
@@ -178,14 +206,33 @@ impl Ledger {
         // A pod that is gone has had its last sample counted, or none will come.
         self.pods
             .retain(|name, _| snapshot.pods.iter().any(|pod| pod.pod == *name));
+        let mut series: Vec<SeriesTick> = sums.into_iter().map(Sums::into_tick).collect();
+        if pods[1] == 1 {
+            for (series, last) in series.iter_mut().zip(&self.last_stable) {
+                series.spread = Spread::of(&[*last, series.stable]);
+            }
+        }
+        self.last_stable = series.iter().map(|series| series.stable).collect();
+        for (series, before) in series.iter_mut().zip(std::mem::take(&mut self.history)) {
+            series.spread = series.spread.plus(before);
+        }
         Tick {
             from,
             to: snapshot.at,
-            series: sums.into_iter().map(Sums::into_tick).collect(),
+            series,
             canary_pods: pods[0],
             stable_pods: pods[1],
             skipped,
         }
+    }
+}
+
+fn add_spreads(sums: &mut Vec<Spread>, spreads: impl ExactSizeIterator<Item = Spread>) {
+    if sums.len() < spreads.len() {
+        sums.resize(spreads.len(), Spread::NONE);
+    }
+    for (sum, spread) in sums.iter_mut().zip(spreads) {
+        *sum = sum.plus(spread);
     }
 }
 

@@ -284,3 +284,47 @@ fn counting_begins_anew_when_the_clock_is_set_back() {
     let next = tick(&mut ledger, 100, pods(100, 510.0));
     assert_eq!(counts(&next).0, Count::new(0.0, 10.0));
 }
+
+#[test]
+fn what_was_seen_of_the_stable_pods_before_comes_with_the_next_tick_alone() {
+    // Given stable pods of which one had four errors at once, and a lone canary.
+    let before = |second: i64, bad: f64| {
+        let other = pod("s2", Role::Stable, second, 0.0, 10.0 * seconds(second));
+        look(
+            second,
+            vec![
+                pod("s1", Role::Stable, second, bad, 10.0 * seconds(second)),
+                other,
+            ],
+        )
+    };
+    let mut ledger = begun(RULES);
+    ledger.learn(&[before(70, 0.0), before(80, 4.0), before(90, 4.0)]);
+    let pods = |second| vec![pod("c", Role::Canary, second, 1.0, 20.0), stable(second)];
+    let first = tick(&mut ledger, 110, pods(110));
+    let spread = first.series[0].spread;
+    assert!(
+        spread.degrees.get() > 0.9 && spread.chi_square.get() > 4.0,
+        "{spread:?}"
+    );
+    let second = tick(&mut ledger, 120, pods(120));
+    assert_eq!(second.series[0].spread, Spread::NONE);
+}
+
+fn seconds(second: i64) -> f64 {
+    f64::from(i32::try_from(second).unwrap())
+}
+
+#[test]
+fn a_lone_stable_pod_is_held_against_itself() {
+    let mut ledger = begun(RULES);
+    let pods = |second, bad, total| {
+        vec![
+            pod("c", Role::Canary, second, 1.0, total),
+            pod("s", Role::Stable, second, bad, total),
+        ]
+    };
+    tick(&mut ledger, 110, pods(110, 2.0, 1200.0));
+    let clump = tick(&mut ledger, 120, pods(120, 10.0, 2200.0));
+    assert!(clump.series[0].spread.estimate().unwrap() > 7.0);
+}
