@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::simulate::SimulateError;
+
 /// Why the plugin could not do what was asked for.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -60,6 +62,12 @@ pub enum Error {
     /// An object can't be written as JSON.
     #[error("an object can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A simulation came to no report.
+    #[error("{0}")]
+    Simulation(#[source] Box<SimulateError>),
+    /// A simulation's report breaks a limit of the command line.
+    #[error("exceeded: {0}")]
+    LimitExceeded(String),
     /// Nobody reads the output, or it can't be written.
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
@@ -69,6 +77,7 @@ impl Error {
     /// The exit code that tells scripts what happened; see `--help`.
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Self::Simulation(_) => 2,
             Self::Refused(_) => 3,
             Self::NoOutcome { .. } => 4,
             Self::Findings(_) => 5,

@@ -10,7 +10,8 @@ pub(crate) fn between(earlier: Timestamp, later: Timestamp) -> String {
     seconds_text(seconds)
 }
 
-fn seconds_text(seconds: i64) -> String {
+/// So many seconds in their two largest units.
+pub(crate) fn seconds_text(seconds: i64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
     let first = units
         .iter()
