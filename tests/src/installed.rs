@@ -224,6 +224,15 @@ impl Controller {
 
 /// Builds the controller as Cargo would, unless it is fresh, and gives its path. With `release` as it is shipped.
 pub async fn controller_program(release: bool) -> Result<PathBuf, Error> {
+    built("belay", "belay-controller", release).await
+}
+
+/// Builds kubectl's plugin as Cargo would, unless it is fresh, and gives its path.
+pub async fn plugin_program() -> Result<PathBuf, Error> {
+    built("kubectl-belay", "kubectl-belay", false).await
+}
+
+async fn built(package: &str, program: &str, release: bool) -> Result<PathBuf, Error> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(workspace_root())
@@ -231,9 +240,9 @@ pub async fn controller_program(release: bool) -> Result<PathBuf, Error> {
             "build",
             "--quiet",
             "--package",
-            "belay",
+            package,
             "--bin",
-            "belay-controller",
+            program,
             "--message-format",
             "json",
         ])

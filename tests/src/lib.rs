@@ -6,6 +6,7 @@ pub mod demo;
 pub mod error;
 pub mod installed;
 pub mod measure;
+pub mod past;
 pub mod scene;
 pub mod stage;
 pub mod tenant;
