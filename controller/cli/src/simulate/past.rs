@@ -211,7 +211,10 @@ impl Past {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::history::{Collector, Labels},
+        *,
+    };
 
     fn grid() -> Grid {
         Grid::new(0, 10_000 * 999, 10_000).unwrap()
@@ -253,6 +256,26 @@ mod tests {
         let back = past(&[("w-a", 0..300), ("w-b", 200..700), ("w-a", 600..1000)]);
         assert_eq!(back.len(), 2);
         assert_eq!(back[1], ("a".into(), 600, 700, Happened::Replaced));
+    }
+
+    #[test]
+    fn replicas_of_the_cluster_tell_of_rollouts_even_without_samples_of_pods() {
+        let grid = grid();
+        let mut collector = Collector::new(grid);
+        let mut add = |set: &str, from: usize, replicas: &[f64]| {
+            let labels = Labels::from([("replicaset".to_owned(), set.to_owned())]);
+            let values = replicas.iter().enumerate();
+            let timed = values.map(|(index, value)| (grid.at(from + index), *value));
+            collector.add(labels, timed);
+        };
+        add("web-a", 0, &[vec![3.0; 120], vec![0.0; 880]].concat());
+        add("web-b", 0, &[vec![0.0; 100], vec![3.0; 900]].concat());
+        let past = of_replica_sets(&collector.finish(), grid);
+        assert_eq!(past.len(), 1);
+        assert_eq!(
+            (past[0].version.as_str(), past[0].start, past[0].end),
+            ("b", 100, 120)
+        );
     }
 
     #[test]

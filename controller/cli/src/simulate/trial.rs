@@ -214,3 +214,102 @@ fn with_tolerance(policy: &GatePolicy, tolerance: f64) -> Option<GatePolicy> {
         ..policy.clone()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use belay_engine::{
+        analysis::{
+            evidence::{Dispersion, Policy},
+            ledger::Rules,
+        },
+        gate::{Mode, Then, UnknownPolicy},
+    };
+
+    use super::{
+        super::{
+            counters::{Measure, histograms},
+            gate::Data,
+            history::{Collector, Grid, Labels},
+            pods::Pods,
+        },
+        *,
+    };
+
+    const POINTS: u32 = 100;
+
+    /// Four pods, each with 1,000 requests between two looks: nine in ten within 100 ms, all within 400 ms.
+    fn latencies() -> Gate {
+        let grid = Grid::new(0, i64::from(POINTS - 1) * 10_000, 10_000).unwrap();
+        let mut collector = Collector::new(grid);
+        for pod in ["web-b-aaaa1", "web-b-aaaa2", "web-b-aaaa3", "web-b-aaaa4"] {
+            for (le, each) in [("0.1", 900.0), ("0.4", 1000.0), ("+Inf", 1000.0)] {
+                let labels = [("pod", pod), ("le", le)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+                let values =
+                    (0..POINTS).map(|look| (i64::from(look) * 10_000, f64::from(look) * each));
+                collector.add(Labels::from(labels), values);
+            }
+        }
+        let counters = histograms(collector.finish(), "pod", Measure::SlowerThan(0.1)).unwrap();
+        let unknown = UnknownPolicy {
+            then: Then::Hold,
+            consecutive_limit: 4,
+            deadline: Duration::from_mins(10),
+        };
+        Gate {
+            policy: GatePolicy {
+                name: "latency".to_owned(),
+                interval: Duration::from_secs(10),
+                initial_delay: Duration::ZERO,
+                success_count: 1,
+                failure_limit: 0,
+                on_no_data: unknown,
+                on_error: unknown,
+                mode: Mode::Enforce,
+                method: Method::Compare(Policy {
+                    dispersion: Dispersion::Fixed(Real::new(1.0)),
+                    ..Policy::default()
+                }),
+            },
+            stride: 1,
+            data: Data::Pods {
+                pods: Pods::new(grid, counters, Some("web")),
+                rules: Rules {
+                    warmup: Duration::ZERO,
+                    stale_after: Duration::from_mins(1),
+                },
+            },
+        }
+    }
+
+    #[test]
+    fn a_slower_canary_is_found_and_an_equal_one_is_not() {
+        let window = Quiet {
+            number: 0,
+            start: 1,
+            end: 90,
+            canary: BTreeSet::from(["web-b-aaaa2".to_owned()]),
+        };
+        let setup = Setup {
+            sizes: vec![1.1, 3.0],
+            fixed: Setup::rules(0.5, SignedDuration::from_secs(60)),
+            seed: 1,
+            comparing: 1,
+        };
+        let outcomes = run(&latencies(), &[0.1], &[window], &setup);
+        let [outcome] = outcomes.as_slice() else {
+            panic!("one window")
+        };
+        assert!(outcome.alarm.is_none() && outcome.passed);
+        // A tenth more time brings a few more beyond the bound, three times the time most of them.
+        let [little, much] = outcome.faults.as_slice() else {
+            panic!("two sizes")
+        };
+        assert!(much.delay_seconds <= Some(20.0), "{much:?}");
+        assert!(much.harmed > 0.0 && much.counted.rate() > Some(0.5));
+        assert!(little.counted.rate() < Some(0.2), "{little:?}");
+        assert_eq!(much.fixed_delay_seconds.len(), 2);
+        assert!(much.fixed_delay_seconds[0].is_some() && little.fixed_delay_seconds[0].is_none());
+    }
+}
