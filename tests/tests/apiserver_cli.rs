@@ -7,7 +7,7 @@
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
-use belay_api::{Action, Rollout};
+use belay_api::{Action, AnalysisTemplate, Rollout};
 use belay_engine::rollout::status::Phase;
 use belay_lab::{Lab, Program, SharedLab, wait_for, wait_for_object};
 use belay_tests::{
@@ -319,6 +319,60 @@ async fn what_is_not_there_is_told_with_what_to_do() {
     let json = kubectl.call(&["list", "-A", "-o", "json"]).await;
     let list: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(list["kind"], "List");
+}
+
+#[tokio::test]
+async fn gates_of_the_cluster_are_replayed_on_saved_answers() {
+    // given a Rollout with a gate, and what a Prometheus once answered
+    let (lab, kubectl) = stage().await;
+    let namespace = lab.namespace("replay").await.unwrap();
+    let client = lab.client().unwrap();
+    let template: AnalysisTemplate = serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+        "spec": {"gates": [{"name": "rate", "interval": "10s",
+                            "prometheus": {"query": "sum(errors)", "threshold": {"max": 1}}}]},
+    }))
+    .unwrap();
+    Api::<AnalysisTemplate>::namespaced(client.clone(), &namespace)
+        .create(&kube::api::PostParams::default(), &template)
+        .await
+        .unwrap();
+    let spec = json!({
+        "strategy": {"canary": {"steps": [{"replicas": 1, "hold": "2m"}]}},
+        "verification": {"gates": [{"template": "errors"}]},
+    });
+    Workload::create(&client, &namespace, "web", 2, "shop/web:v1", spec)
+        .await
+        .unwrap();
+    let values: Vec<Value> = (0..100)
+        .map(|look| json!([look * 10, if look == 70 { "2" } else { "0.5" }]))
+        .collect();
+    let answers = json!({"query": "sum(errors)", "response": {"status": "success",
+        "data": {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}}});
+    let file = lab.dir().join("answers.json");
+    std::fs::write(&file, answers.to_string()).unwrap();
+    let file = file.display().to_string();
+
+    // when it is replayed by name, as the template is
+    for name in ["web", "template/errors"] {
+        let words = ["simulate", name, "-n", &namespace, "--answers", &file];
+        let words = [
+            &words[..],
+            &["--duration", "2m", "--every", "2m", "-o", "json"],
+        ]
+        .concat();
+        let replayed = kubectl.call(&words).await;
+
+        // then the one look in which it was exceeded is an alarm in its window, and in no other
+        assert_eq!(replayed.code, 0, "{replayed:?}");
+        let report: Value = serde_json::from_str(&replayed.out).unwrap();
+        assert_eq!(report["falseAlarms"]["count"], 1, "{report:#}");
+        assert_eq!(report["gates"][0]["alarmsAt"][0], "1970-01-01T00:11:40Z");
+    }
+    let missing = ["simulate", "nope", "-n", &namespace, "--answers", &file];
+    let missing = kubectl.call(&missing).await;
+    assert_eq!(missing.code, 2, "{missing:?}");
+    assert!(missing.err.contains("Rollout nope is not in namespace"));
 }
 
 #[tokio::test]
