@@ -10,15 +10,18 @@ pub(crate) mod probe;
 pub(crate) mod question;
 pub(crate) mod resolve;
 
+use std::fmt::Write as _;
+
 use belay_api::{Release, Rollout, analysis::GateRef, rollout::plan::Templates};
 use belay_engine::{
     digest::Digest,
     release,
-    rollout::{self, RolloutStatus},
+    rollout::{self, RolloutStatus, status::Phase},
 };
 use jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 /// One trial of one version: readings are about it and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,16 @@ impl Trial {
         status.candidate.as_ref().map(|candidate| Self {
             digest: candidate.version.digest.clone(),
             started_at: candidate.started_at,
+        })
+    }
+
+    /// A word for it that fits into a label.
+    pub(crate) fn label(&self) -> String {
+        let text = format!("{} {}", self.digest, self.started_at);
+        let hash = Sha256::digest(text.as_bytes());
+        hash.iter().take(8).fold(String::new(), |mut word, byte| {
+            let _ = write!(word, "{byte:02x}");
+            word
         })
     }
 }
@@ -58,6 +71,9 @@ pub(crate) trait Gated:
 
     /// The trial that its status is about.
     fn trial(&self) -> Option<Trial>;
+
+    /// The part of its trial that passes are counted for: a step, the promotion, the bake.
+    fn segment(&self) -> String;
 
     /// The step that its trial is in, from zero, if it moves in steps.
     fn step(&self) -> Option<u32>;
@@ -108,6 +124,15 @@ impl Gated for Rollout {
         self.status.as_ref().and_then(Trial::of)
     }
 
+    fn segment(&self) -> String {
+        let status = self.status.as_ref();
+        match status.map(|status| (status.phase, status.step.as_ref())) {
+            Some((Phase::Progressing, Some(step))) => format!("step-{}", step.index),
+            Some((phase, _)) => format!("{phase:?}").to_lowercase(),
+            None => String::new(),
+        }
+    }
+
     fn step(&self) -> Option<u32> {
         let step = self.status.as_ref()?.step.as_ref()?;
         Some(step.index)
@@ -154,6 +179,10 @@ impl Gated for Release {
             digest: target.content.digest.clone(),
             started_at: target.started_at,
         })
+    }
+
+    fn segment(&self) -> String {
+        "release".to_owned()
     }
 
     fn step(&self) -> Option<u32> {

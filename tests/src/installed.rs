@@ -27,6 +27,7 @@ pub struct Installed {
     kubeconfig: PathBuf,
     prometheus_url: Option<String>,
     log_dir: PathBuf,
+    arguments: Vec<String>,
 }
 
 impl Installed {
@@ -54,6 +55,7 @@ impl Installed {
             kubeconfig: lab.kubeconfig_for_token(NAME, &token)?,
             prometheus_url: lab.prometheus_url().ok(),
             log_dir: lab.dir().to_owned(),
+            arguments: Vec::new(),
         })
     }
 
@@ -71,6 +73,13 @@ impl Installed {
     #[must_use]
     pub fn with_prometheus(mut self, url: &str) -> Self {
         self.prometheus_url = Some(url.to_owned());
+        self
+    }
+
+    /// The same installation, whose controllers get one more argument.
+    #[must_use]
+    pub fn with_argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
         self
     }
 
@@ -103,6 +112,7 @@ impl Installed {
                     .iter()
                     .flat_map(|url| ["--prometheus-url", url]),
             )
+            .args(&self.arguments)
             .env(
                 "BELAY_LOG",
                 std::env::var("BELAY_LOG").unwrap_or_else(|_| "info".to_owned()),

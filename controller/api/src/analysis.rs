@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod gate;
 pub mod http;
+pub mod job;
 pub mod prometheus;
 
 use kube::{CustomResource, KubeSchema};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gate::{GateMode, GateSpec, OnUnknown, UnknownAction};
 pub use http::HttpGate;
+pub use job::JobGate;
 pub use prometheus::{BurnRate, Compare, Latency, PrometheusGate, Threshold};
 
 /// Reusable gates for Rollouts and Releases of this namespace. `{{name}}` in a query stands for the argument of that name.

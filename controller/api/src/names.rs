@@ -16,3 +16,9 @@ pub const FINALIZER: &str = "belay.dev/finalizer";
 pub const FIELD_MANAGER: &str = "belay";
 /// Annotation on a candidate: digest of the template it was made from.
 pub const DIGEST_ANNOTATION: &str = "belay.dev/template-digest";
+/// Label on a Job of a gate: the UID of the Rollout or Release that it is for.
+pub const PROBE_LABEL: &str = "belay.dev/probe-for";
+/// Label on a Job of a gate: the trial that it is part of.
+pub const TRIAL_LABEL: &str = "belay.dev/trial";
+/// Annotation on a Job of a gate: the gate, the step and the round that it is for.
+pub const PROBE_ANNOTATION: &str = "belay.dev/probe";

@@ -25,9 +25,15 @@ use tokio_util::time::DelayQueue;
 
 use super::{
     Gated, Trial, Versions,
+    probe::job::sweep::Sweeper,
     question::{Kind, Question},
 };
-use crate::{Context, Result, rollout::metrics::Readings, watch::Triggers};
+use crate::{
+    Context, Result,
+    apply::{Identities, Identity},
+    rollout::metrics::Readings,
+    watch::Triggers,
+};
 use ask::Asker;
 use grid::{Grid, Look};
 use memory::Memory;
@@ -59,6 +65,8 @@ struct Task<K: Gated> {
     gate: String,
     /// The step that it is taken in, from zero, for objects that have steps.
     step: Option<u32>,
+    /// For Jobs: which of the measurements that count it is.
+    place: Option<Place>,
     question: Arc<Question>,
     /// The time that it is about.
     look: Look,
@@ -73,6 +81,15 @@ struct Task<K: Gated> {
     fields: Option<serde_json::Value>,
 }
 
+/// Which measurement of a gate it is, within one trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    /// The step, the promotion or the bake.
+    segment: String,
+    /// From zero.
+    round: u32,
+}
+
 type Entry<K> = (Arc<Task<K>>, Timestamp);
 
 /// The measurements of all Rollouts, or of all Releases.
@@ -82,6 +99,7 @@ pub(crate) struct Measurements<K: Gated> {
     queue: mpsc::UnboundedSender<Entry<K>>,
     triggers: Triggers<K>,
     counted: Readings,
+    sweeper: Sweeper,
 }
 
 impl<K: Gated> Measurements<K>
@@ -97,13 +115,16 @@ where
     ) -> Result<Arc<Self>> {
         // Bounded by the number of gates: an entry is sent only when a gate's due time changes.
         let (queue, entries) = mpsc::unbounded_channel();
+        let identities = Arc::new(Identities::new(context.client.clone()));
+        let sweeper = Sweeper::start(Arc::clone(&identities), context.term.clone(), tasks);
         let measurements = Arc::new(Self {
             runs: Mutex::default(),
             queue,
             triggers,
             counted,
+            sweeper,
         });
-        let asker = Asker::new(context)?;
+        let asker = Asker::new(context, identities)?;
         tasks.spawn(Arc::clone(&measurements).run(entries, Arc::new(asker)));
         Ok(measurements)
     }
@@ -116,8 +137,12 @@ where
         questions: &HashMap<String, Arc<Question>>,
     ) {
         let Some(uid) = object.uid() else { return };
-        let Some(trial) = object.trial() else {
-            self.forget(&uid);
+        let trial = object.trial();
+        let accounts = accounts(object, questions);
+        let keep = trial.as_ref().map(Trial::label);
+        self.sweeper.settle(&uid, accounts, keep.as_deref());
+        let Some(trial) = trial else {
+            self.lock().remove(&uid);
             return;
         };
         let mut runs = self.lock();
@@ -134,9 +159,11 @@ where
             };
             let timing = timing(object, question);
             let look = timing.look(measure.due_at);
+            let place = place(object, measure, question);
             let present = run.gates.get(&measure.gate);
             if present.is_some_and(|due| {
-                due.running || due.at == look.ask_at && due.task.question == *question
+                let same = due.task.question == *question && due.task.place == place;
+                due.running || due.at == look.ask_at && same
             }) {
                 continue;
             }
@@ -146,6 +173,7 @@ where
                 trial: trial.clone(),
                 gate: measure.gate.clone(),
                 step: object.step(),
+                place,
                 fields: late::fields_of(object, &question.arguments),
                 question: Arc::clone(question),
                 look,
@@ -187,6 +215,7 @@ where
     /// Drops everything about one object.
     pub(crate) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+        self.sweeper.forget(uid);
     }
 
     async fn run(
@@ -221,13 +250,13 @@ where
     }
 
     /// Whether this measurement is still wanted; it then counts as running.
-    fn begin(&self, task: &Task<K>, at: Timestamp) -> bool {
+    fn begin(&self, task: &Arc<Task<K>>, at: Timestamp) -> bool {
         let mut runs = self.lock();
         let due = runs
             .get_mut(&task.uid)
             .filter(|run| run.trial == task.trial)
             .and_then(|run| run.gates.get_mut(&task.gate))
-            .filter(|due| !due.running && due.at == at);
+            .filter(|due| !due.running && due.at == at && Arc::ptr_eq(&due.task, task));
         match due {
             Some(due) => {
                 due.running = true;
@@ -245,6 +274,7 @@ where
                 .get_mut(&task.uid)
                 .filter(|run| run.trial == task.trial)
             else {
+                self.sweeper.again(&task.uid);
                 return;
             };
             run.gates.remove(&task.gate);
@@ -324,6 +354,26 @@ fn timing<K: Gated>(object: &K, question: &Question) -> Timing {
     let object = own.then(|| (object.namespace(), object.name_any()));
     let same = (comparison.texts(), question.arguments.given(), object);
     Timing::Round(Grid::of(comparison, &same))
+}
+
+/// Which measurement this is, for gates whose measurements cost something.
+fn place<K: Gated>(object: &K, measure: &Measure, question: &Question) -> Option<Place> {
+    let round = measure.round.filter(|_| question.kind.is_job())?;
+    Some(Place {
+        segment: object.segment(),
+        round,
+    })
+}
+
+/// The service accounts in whose names Jobs of `object` run.
+fn accounts<K: Gated>(object: &K, questions: &HashMap<String, Arc<Question>>) -> Vec<Identity> {
+    let names = questions.values().filter_map(|q| q.kind.account());
+    names
+        .map(|name| Identity {
+            namespace: object.namespace().unwrap_or_default(),
+            name: name.to_owned(),
+        })
+        .collect()
 }
 
 fn is_counted(reading: &Reading, gates: &[GateState]) -> bool {

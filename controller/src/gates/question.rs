@@ -12,7 +12,7 @@ use belay_api::analysis::{
 };
 use belay_engine::analysis::threshold::Bounds;
 
-use super::probe::http::HttpQuestion;
+use super::probe::{http::HttpQuestion, job::JobQuestion};
 pub(crate) use comparison::ComparisonQuestion;
 
 /// What one gate asks, and the arguments that it is asked with.
@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Http(Box<HttpQuestion>),
     /// Counters of the canary against those of the stable pods.
     Comparison(Box<ComparisonQuestion>),
+    /// A Job that must succeed.
+    Job(JobQuestion),
 }
 
 /// A query that gives one number, and its bounds.
@@ -86,9 +88,11 @@ impl Question {
     fn check(&self) -> Result<(), String> {
         let values = self.arguments.with_stand_ins();
         let values = values.map_err(|error| error.to_string())?;
-        let secret: Vec<&str> = self.arguments.secrets.keys().map(String::as_str).collect();
-        if let Kind::Http(question) = &self.kind {
-            return question.check(&values, &secret);
+        let secret = self.arguments.secret_names();
+        match &self.kind {
+            Kind::Http(question) => return question.check(&values, &secret),
+            Kind::Job(question) => return question.check(&values, &secret),
+            _ => {}
         }
         self.kind
             .texts()
@@ -100,10 +104,24 @@ impl Question {
 
 impl Kind {
     fn new(gate: &GateSpec) -> Result<Self, String> {
-        match (&gate.prometheus, &gate.http) {
-            (Some(prometheus), _) => Self::of_prometheus(gate, prometheus),
-            (None, Some(http)) => Ok(Self::Http(Box::new(HttpQuestion::new(http)))),
-            (None, None) => Err("it asks nothing: give it prometheus or http".to_owned()),
+        match (&gate.prometheus, &gate.http, &gate.job) {
+            (Some(prometheus), None, None) => Self::of_prometheus(gate, prometheus),
+            (None, Some(http), None) => Ok(Self::Http(Box::new(HttpQuestion::new(http)))),
+            (None, None, Some(job)) => Ok(Self::Job(JobQuestion::new(job))),
+            _ => Err("give it exactly one of prometheus, http and job".to_owned()),
+        }
+    }
+
+    /// Whether it runs a Job.
+    pub(crate) const fn is_job(&self) -> bool {
+        matches!(self, Self::Job(_))
+    }
+
+    /// The service account in whose name it runs a Job, if it does.
+    pub(crate) fn account(&self) -> Option<&str> {
+        match self {
+            Self::Job(question) => Some(question.account()),
+            _ => None,
         }
     }
 
@@ -123,7 +141,7 @@ impl Kind {
     fn texts(&self) -> Vec<&str> {
         match self {
             Self::Threshold(question) => vec![&question.query],
-            Self::Http(_) => Vec::new(),
+            Self::Http(_) | Self::Job(_) => Vec::new(),
             Self::Comparison(question) => question.texts(),
         }
     }
@@ -191,6 +209,11 @@ impl Arguments {
         let mut given = self.values.clone();
         given.extend(late);
         arguments::resolve(&self.parameters, &given)
+    }
+
+    /// Names of the arguments that come from Secrets.
+    pub(crate) fn secret_names(&self) -> Vec<&str> {
+        self.secrets.keys().map(String::as_str).collect()
     }
 
     /// The values of all holes, with a word in place of each that is known only when the gate is asked.

@@ -23,8 +23,11 @@ const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStage
 const KWOK_OPTIONS: &str = "\
 apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokConfiguration
-options: {podPlayStageParallelism: 16, nodePlayStageParallelism: 4, nodeLeaseParallelism: 4, podsOnNodeSyncParallelism: 4}
+options: {podPlayStageParallelism: 16, nodePlayStageParallelism: 4, nodeLeaseParallelism: 4, podsOnNodeSyncParallelism: 4, enableDebuggingHandlers: true}
 ";
+
+/// The file that every pod's log is read from.
+pub(crate) const POD_LOG: &str = "pod.log";
 
 /// The program a part runs.
 pub(crate) const fn program_of(part: Part) -> Option<Program> {
@@ -103,6 +106,8 @@ impl Parameters<'_> {
                 pki.service_account_key_file.display()
             ),
             "--allow-privileged=true".into(),
+            // Nodes have names that nobody resolves.
+            "--kubelet-preferred-address-types=InternalIP".into(),
         ];
         if !self.settings.mutating_admission_policy {
             arguments.push("--disable-admission-plugins=MutatingAdmissionPolicy".into());
@@ -151,8 +156,14 @@ impl Parameters<'_> {
     }
 
     fn kwok(&self) -> Result<Vec<String>, LabError> {
+        let log = self.layout.write(POD_LOG, "")?;
+        let logs = format!(
+            "apiVersion: kwok.x-k8s.io/v1alpha1\nkind: ClusterLogs\nmetadata: {{name: pods}}\nspec: {{logs: [{{logsFile: '{}'}}]}}\n",
+            log.display()
+        );
         let stages = [
             KWOK_OPTIONS,
+            &logs,
             include_str!("../stages/node.yaml"),
             include_str!("../stages/pod.yaml"),
         ]
@@ -167,6 +178,17 @@ impl Parameters<'_> {
             "--manage-all-nodes=true".into(),
             "--cidr=10.244.0.0/16".into(),
             "--node-ip=127.0.0.1".into(),
+            // Where the API server asks for logs.
+            format!("--node-port={}", self.ports.of(Part::Kwok)),
+            format!("--server-address={}", self.ports.address(Part::Kwok)),
+            format!(
+                "--tls-cert-file={}",
+                self.pki.server_certificate_file.display()
+            ),
+            format!(
+                "--tls-private-key-file={}",
+                self.pki.server_key_file.display()
+            ),
             // Without leases the nodes, and with them the pods, turn not ready after 40 s.
             "--node-lease-duration-seconds=40".into(),
         ])

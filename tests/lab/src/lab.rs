@@ -21,6 +21,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::access::{Access, Credential};
+use crate::components::POD_LOG;
 use crate::git::GitHost;
 use crate::keeper::Keeper;
 use crate::layout::Layout;
@@ -102,6 +103,16 @@ impl Lab {
             json!([{"targets": [address.to_string()], "labels": {"target": name}}]).to_string();
         let path = self.layout.scrape_targets().join(format!("{name}.json"));
         std::fs::write(&path, targets).map_err(LabError::io(format!("write {}", path.display())))
+    }
+
+    /// What every container's log says from now on, one item a line; before, logs are empty.
+    pub fn pods_say(&self, lines: &[&str]) -> Result<(), LabError> {
+        // The format in which container runtimes write logs.
+        let lines = lines
+            .iter()
+            .map(|line| format!("2026-01-01T00:00:00.000000000Z stdout F {line}\n"));
+        let log = lines.collect::<Vec<_>>().concat();
+        self.layout.write(POD_LOG, &log).map(drop)
     }
 
     /// Ports of this lab that no part uses: for the servers of a test.

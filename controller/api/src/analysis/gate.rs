@@ -5,12 +5,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{http::HttpGate, prometheus::PrometheusGate};
+use super::{http::HttpGate, job::JobGate, prometheus::PrometheusGate};
 use crate::Duration;
 
 /// One gate: a question to a provider, and how its answers count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("[has(self.prometheus), has(self.http)].filter(given, given).size() == 1").message("say what the gate asks: give exactly one of prometheus and http"))]
+#[x_kube(validation = Rule::new("[has(self.prometheus), has(self.http), has(self.job)].filter(given, given).size() == 1").message("say what the gate asks: give exactly one of prometheus, http and job"))]
 #[serde(rename_all = "camelCase")]
 pub struct GateSpec {
     /// Name, unique within the template.
@@ -25,6 +25,9 @@ pub struct GateSpec {
     /// An HTTP request, to the new version or to another vendor's query API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpGate>,
+    /// A Job that must succeed, such as a smoke test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobGate>,
     /// Time between two measurements; at least one second.
     #[serde(default = "defaults::interval")]
     pub interval: Duration,

@@ -62,6 +62,13 @@ impl GateState {
         }
     }
 
+    /// Which of the measurements that count the next one is, from zero: passes in this step and failures so far, as many as are
+    /// needed or tolerated. Counted again after a crash it is never higher, so that nothing is measured twice.
+    pub fn round(&self, policy: &GatePolicy) -> u32 {
+        let passes = self.passes.min(policy.success_count.max(1) - 1);
+        passes.saturating_add(self.failures.min(policy.failure_limit))
+    }
+
     /// The standing at the start of a new step: passes begin anew, failures stay.
     #[must_use]
     pub fn for_new_step(mut self) -> Self {

@@ -122,6 +122,9 @@ pub struct Measure {
     pub gate: String,
     /// When it is due.
     pub due_at: Timestamp,
+    /// For gates whose measurements cost something (a Job): which of those that count it is, from zero. It stays the same once no
+    /// further one is needed in this step. `None` while a pass would not count.
+    pub round: Option<u32>,
 }
 
 /// Whether an event tells of trouble.

@@ -4,6 +4,7 @@
 
 mod comparison;
 mod http;
+mod job;
 mod threshold;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,10 +19,11 @@ use super::{
 };
 use crate::{
     Context, Result,
+    apply::Identities,
     gates::{
         Gated,
         pods::Pods,
-        probe::http::Prober,
+        probe::{http::Prober, job::Jobs},
         question::{Kind, Server},
     },
     prometheus::Prometheus,
@@ -35,13 +37,14 @@ pub(super) struct Asker {
     secrets: Secrets,
     client: Client,
     prober: Prober,
+    jobs: Jobs,
 }
 
 /// A result, and when the question was really asked.
 type Measured = (Timestamp, GateResult);
 
 impl Asker {
-    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
+    pub(super) fn new(context: &Arc<Context>, identities: Arc<Identities>) -> Result<Self> {
         Ok(Self {
             prometheus: Prometheus::new(context.metrics.prometheus.clone())?,
             pods: Pods::new(context),
@@ -49,6 +52,7 @@ impl Asker {
             secrets: Secrets::new(context.client.clone()),
             client: context.client.clone(),
             prober: Prober::new(context.settings.reach)?,
+            jobs: Jobs::new(context.client.clone(), identities, context.term.clone()),
         })
     }
 
@@ -58,6 +62,7 @@ impl Asker {
             Kind::Threshold(question) => self.threshold(task, question, due_at).await,
             Kind::Http(question) => self.http(task, question).await,
             Kind::Comparison(question) => self.comparison(task, question).await,
+            Kind::Job(question) => self.job(task, question).await,
         };
         let (at, result) =
             measured.unwrap_or_else(|why| (Timestamp::now(), GateResult::Error { why }));

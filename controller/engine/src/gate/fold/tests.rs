@@ -214,3 +214,22 @@ fn an_edited_limit_applies_to_the_failures_that_were_counted_before() {
         Verdict::Continue
     );
 }
+
+#[test]
+fn a_costly_measurement_is_taken_again_only_while_another_one_counts() {
+    // Given a gate that needs two passes and tolerates one failure.
+    let policy = policy(2, 1);
+    let rounds: Vec<u32> = [
+        vec![],
+        vec![pass(1)],
+        vec![pass(1), fail(2)],
+        vec![pass(1), fail(2), pass(3)],
+        vec![pass(1), fail(2), pass(3), pass(4)],
+        vec![fail(1), fail(2), fail(3)],
+    ]
+    .iter()
+    .map(|readings| folded(&policy, readings).round(&policy))
+    .collect();
+    // Then each that counts has a number of its own, and the last one stays.
+    assert_eq!(rounds, [0, 1, 2, 2, 2, 1]);
+}

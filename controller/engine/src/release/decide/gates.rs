@@ -94,6 +94,7 @@ fn next_measure(policy: &GatePolicy, state: &GateState, healthy_at: Timestamp) -
     Measure {
         gate: policy.name.clone(),
         due_at,
+        round: Some(state.round(policy)),
     }
 }
 

@@ -164,6 +164,7 @@ fn measure(pass: &mut Pass<'_>, policy: &GatePolicy, state: &GateState, window: 
         pass.measures.push(Measure {
             gate: policy.name.clone(),
             due_at,
+            round: window.passes_from.map(|_| state.round(policy)),
         });
     }
 }
@@ -180,6 +181,10 @@ pub(super) fn new_segment(pass: &mut Pass<'_>) {
     write_down(pass);
     let gates = std::mem::take(&mut pass.next.gates);
     pass.next.gates = gates.into_iter().map(GateState::for_new_step).collect();
+    // What was planned above belongs to the segment that ends here.
+    for measure in &mut pass.measures {
+        measure.round = None;
+    }
 }
 
 /// Why the candidate must go, if a gate says so.
