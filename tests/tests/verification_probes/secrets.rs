@@ -1,6 +1,11 @@
 //! Values of Secrets go where a template sends them, and nowhere else.
 
-use belay_engine::rollout::status::Phase;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use belay_engine::{gate::Verdict, rollout::status::Phase};
 use serde_json::json;
 
 use super::{
@@ -46,8 +51,16 @@ async fn no_secret_is_found_in_any_status_event_log_or_metric() {
     )
     .await;
     // and a server that repeats all that it is sent.
-    let server = StandIn::start(|seen| {
-        let sent = format!("{:?} {}", seen.headers, seen.body);
+    let good = Arc::new(AtomicBool::new(true));
+    let is_good = Arc::clone(&good);
+    let server = StandIn::start(move |seen| {
+        if is_good.load(Ordering::SeqCst) {
+            return (200, json!({"sent": "something else"}));
+        }
+        let sent = format!(
+            "{} {} {}",
+            seen.headers["authorization"], seen.headers["x-token"], seen.body
+        );
         (200, json!({"sent": sent}))
     })
     .await;
@@ -67,8 +80,25 @@ async fn no_secret_is_found_in_any_status_event_log_or_metric() {
     let web = team
         .workload(json!([{"replicas": 1, "hold": "1m"}]), gates)
         .await;
-    // When both have failed, the request so often that the version is taken back.
+    // When the Job has failed, which is only shown,
     web.set_image("web:v2").await.unwrap();
+    let message = web
+        .status_when(|status| {
+            let gate = status
+                .gates
+                .iter()
+                .find(|gate| gate.verdict == Verdict::Fail);
+            let message = gate.and_then(|gate| gate.message.clone());
+            message.ok_or_else(|| format!("{:?}", status.gates))
+        })
+        .await
+        .unwrap();
+    assert!(
+        message.contains("FAIL: it was not accepted") && message.contains("[redacted]"),
+        "{message}"
+    );
+    // and then the request, for which the version is taken back.
+    good.store(false, Ordering::SeqCst);
     let status = web.is_in(Phase::Rejected).await.unwrap();
     // Then every secret was sent,
     let seen = server.seen();

@@ -199,7 +199,10 @@ impl Prober {
         };
         let redactor = known.redactor(&prepared.request.made_of_secrets);
         let result = match self.attempts(question, &prepared).await {
-            Ok(answer) => judged(question.gate.clone(), prepared.conditions, answer).await,
+            Ok(answer) => {
+                let gate = question.gate.clone();
+                judged(gate, prepared.conditions, answer, redactor.clone()).await
+            }
             Err(Broken::Unavailable(why)) => unavailable(question.gate.unavailable_is, why),
             Err(Broken::Unusable(why)) => GateResult::Error { why },
         };
@@ -292,8 +295,14 @@ impl std::fmt::Debug for Prober {
 }
 
 /// A large answer is read for a while, and what reads it is not ours: neither may hold up or end what else this thread does.
-async fn judged(gate: HttpGate, conditions: Vec<Condition>, answer: Answer) -> GateResult {
-    let judged = tokio::task::spawn_blocking(move || judge::judge(&gate, &conditions, &answer));
+async fn judged(
+    gate: HttpGate,
+    conditions: Vec<Condition>,
+    answer: Answer,
+    redactor: Redactor,
+) -> GateResult {
+    let judged =
+        tokio::task::spawn_blocking(move || judge::judge(&gate, &conditions, &answer, &redactor));
     judged.await.unwrap_or_else(|_| GateResult::Error {
         why: "the answer can't be read by these conditions".to_owned(),
     })

@@ -6,7 +6,7 @@
 use belay_api::analysis::http::{CountBounds, JsonCondition};
 use serde_json::Value;
 
-use super::path::Path;
+use super::{super::redact::Redactor, path::Path};
 
 /// Longest text of an answer that is shown.
 const SHOWN_BYTES: usize = 64;
@@ -53,8 +53,8 @@ impl Condition {
         })
     }
 
-    /// What it says about `document`.
-    pub(super) fn judge(&self, document: &Value) -> Held {
+    /// What it says about `document`, without what `redactor` knows.
+    pub(super) fn judge(&self, document: &Value, redactor: &Redactor) -> Held {
         let values = match self.path.of(document) {
             Ok(values) => values,
             Err(why) => return Held::Error(why),
@@ -72,7 +72,7 @@ impl Condition {
         }
         let mut shown = None;
         for value in &values {
-            match self.judge_one(value) {
+            match self.judge_one(value, redactor) {
                 Held::Yes(text) => shown = shown.or(Some(text)),
                 other => return other,
             }
@@ -104,7 +104,7 @@ impl Condition {
         Some(Held::No(format!("{count} found"), why))
     }
 
-    fn judge_one(&self, value: &Value) -> Held {
+    fn judge_one(&self, value: &Value, redactor: &Redactor) -> Held {
         let path = self.path.text();
         if !self.compares() {
             return Held::Yes(String::new());
@@ -119,7 +119,8 @@ impl Condition {
                 ));
             }
         };
-        let shown = shortened(&text);
+        // Before it is cut: half a secret would not be recognised.
+        let shown = shortened(&redactor.apply(&text));
         if let Some(wanted) = self.equals.as_deref().filter(|wanted| !same(&text, wanted)) {
             let why = format!("{path} is {shown}, not {wanted}");
             return Held::No(shown, why);
@@ -205,7 +206,9 @@ mod tests {
     fn judge(spec: Value, document: &Value) -> Held {
         let spec: JsonCondition = serde_json::from_value(spec).unwrap();
         let plain = |text: &str| Ok(text.to_owned());
-        Condition::new(&spec, plain).unwrap().judge(document)
+        Condition::new(&spec, plain)
+            .unwrap()
+            .judge(document, &Redactor::default())
     }
 
     #[test]
@@ -300,6 +303,20 @@ mod tests {
             judge(json!({"path": "$.b", "equals": "true"}), &numbers),
             Held::Yes(_)
         ));
+    }
+
+    #[test]
+    fn a_secret_is_blotted_out_before_an_answer_is_cut() {
+        let spec = serde_json::from_value(json!({"path": "$.text", "equals": "x"})).unwrap();
+        let condition = Condition::new(&spec, |text| Ok(text.to_owned())).unwrap();
+        let redactor = Redactor::new(["hunter2-hunter2"]);
+        for before in 40..70 {
+            let document = json!({"text": format!("{}hunter2-hunter2", "x".repeat(before))});
+            let Held::No(value, why) = condition.judge(&document, &redactor) else {
+                panic!("it is not x");
+            };
+            assert!(!value.contains("hun") && !why.contains("hun"), "{value}");
+        }
     }
 
     #[test]

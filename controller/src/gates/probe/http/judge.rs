@@ -4,6 +4,7 @@ use belay_api::analysis::http::HttpGate;
 use belay_engine::gate::Result as GateResult;
 
 use super::{
+    super::redact::Redactor,
     condition::{Condition, Held},
     send::Answer,
     unavailable,
@@ -14,8 +15,13 @@ pub(super) fn is_passing_trouble(gate: &HttpGate, status: u16) -> bool {
     (status == 429 || status >= 500) && !gate.expect.status.contains(&status)
 }
 
-/// What `answer` says about `gate`, whose conditions are `conditions`.
-pub(super) fn judge(gate: &HttpGate, conditions: &[Condition], answer: &Answer) -> GateResult {
+/// What `answer` says about `gate`, whose conditions are `conditions`. What `redactor` knows is not repeated.
+pub(super) fn judge(
+    gate: &HttpGate,
+    conditions: &[Condition],
+    answer: &Answer,
+    redactor: &Redactor,
+) -> GateResult {
     if let Some(result) = of_status(gate, answer) {
         return result;
     }
@@ -34,7 +40,7 @@ pub(super) fn judge(gate: &HttpGate, conditions: &[Condition], answer: &Answer) 
         return GateResult::Pass { value };
     }
     match serde_json::from_slice(&answer.body) {
-        Ok(document) => of_conditions(conditions, &document),
+        Ok(document) => of_conditions(conditions, &document, redactor),
         Err(_) => GateResult::Error {
             why: format!("what {} answered is not JSON", answer.host),
         },
@@ -71,10 +77,14 @@ fn of_status(gate: &HttpGate, answer: &Answer) -> Option<GateResult> {
 }
 
 /// A broken condition counts before one that can't be judged, and that before one without data.
-fn of_conditions(conditions: &[Condition], document: &serde_json::Value) -> GateResult {
+fn of_conditions(
+    conditions: &[Condition],
+    document: &serde_json::Value,
+    redactor: &Redactor,
+) -> GateResult {
     let held: Vec<Held> = conditions
         .iter()
-        .map(|condition| condition.judge(document))
+        .map(|condition| condition.judge(document, redactor))
         .collect();
     let rank = |held: &Held| match held {
         Held::No(..) => 3,
