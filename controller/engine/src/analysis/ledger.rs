@@ -22,7 +22,10 @@ mod pod;
 mod snapshot;
 mod tick;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -51,7 +54,7 @@ pub struct Ledger {
     /// When the candidate's life began: a process that started since then had counted nothing before it.
     began_at: Timestamp,
     counted_through: Option<Timestamp>,
-    pods: BTreeMap<String, Entry>,
+    pods: HashMap<String, Entry>,
     /// What is known of the stable pods from before, until a tick carries it on; one per series.
     history: Vec<Spread>,
     /// The stable side of the last tick, per series: a lone stable pod is held against itself.
@@ -65,7 +68,7 @@ impl Ledger {
             rules,
             began_at,
             counted_through: None,
-            pods: BTreeMap::new(),
+            pods: HashMap::new(),
             history: Vec::new(),
             last_stable: Vec::new(),
         }
@@ -178,11 +181,15 @@ impl Ledger {
         let mut pods = [0_u32; 2];
         for pod in &snapshot.pods {
             let known = self.pods.contains_key(&pod.pod);
-            let entry = self
+            if !known {
+                let entry = Entry::appeared(pod, from, self.began_at);
+                self.pods.insert(pod.pod.clone(), entry);
+            }
+            let taken = self
                 .pods
-                .entry(pod.pod.clone())
-                .or_insert_with(|| Entry::appeared(pod, from, self.began_at));
-            let taken = entry.take(pod, &self.rules);
+                .get_mut(&pod.pod)
+                .map(|entry| entry.take(pod, &self.rules))
+                .unwrap_or_default();
             if let Some(skip) = taken
                 .skip
                 .or_else(|| self.rules.staleness(pod, snapshot.at, known))
@@ -204,8 +211,10 @@ impl Ledger {
             }
         }
         // A pod that is gone has had its last sample counted, or none will come.
-        self.pods
-            .retain(|name, _| snapshot.pods.iter().any(|pod| pod.pod == *name));
+        if self.pods.len() > snapshot.pods.len() {
+            let live: HashSet<&str> = snapshot.pods.iter().map(|pod| pod.pod.as_str()).collect();
+            self.pods.retain(|name, _| live.contains(name.as_str()));
+        }
         let mut series: Vec<SeriesTick> = sums.into_iter().map(Sums::into_tick).collect();
         if pods[1] == 1 {
             for (series, last) in series.iter_mut().zip(&self.last_stable) {
@@ -264,32 +273,36 @@ enum News {
 /// One series of one tick, while it is added up.
 #[derive(Clone, Debug, Default)]
 struct Sums {
-    canary: Vec<PodCount>,
+    canary: Count,
+    worst_pods: Vec<PodCount>,
     stable: Vec<Count>,
 }
 
 impl Sums {
     fn add(&mut self, pod: &PodSample, count: Count) {
         match pod.role {
-            Role::Canary => self.canary.push(PodCount {
-                pod: pod.pod.clone(),
-                count,
-            }),
+            Role::Canary => {
+                self.canary = self.canary.plus(count);
+                if count.bad() > 0.0 {
+                    self.worst_pods.push(PodCount {
+                        pod: pod.pod.clone(),
+                        count,
+                    });
+                }
+            }
             Role::Stable => self.stable.push(count),
         }
     }
 
     fn into_tick(mut self) -> SeriesTick {
-        let canary = self.canary.iter().map(|pod| pod.count).sum();
-        self.canary.retain(|pod| pod.count.bad() > 0.0);
-        self.canary
+        self.worst_pods
             .sort_by(|a, b| b.count.bad().total_cmp(&a.count.bad()));
-        self.canary.truncate(NAMED_PODS);
+        self.worst_pods.truncate(NAMED_PODS);
         SeriesTick {
-            canary,
+            canary: self.canary,
             stable: self.stable.iter().copied().sum(),
             spread: Spread::of(&self.stable),
-            worst_pods: self.canary,
+            worst_pods: self.worst_pods,
         }
     }
 }

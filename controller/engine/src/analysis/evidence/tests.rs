@@ -222,6 +222,28 @@ fn the_sentence_has_the_counts_and_the_ratio() {
 }
 
 #[test]
+fn who_waits_for_proof_is_told_how_long() {
+    let policy = Policy {
+        on_inconclusive: OnInconclusive::Hold,
+        ..plain()
+    };
+    let row = [1.0, 750.0, 19.0, 14250.0];
+    let early = counted(&policy, &[row; 4]);
+    let late = counted(&policy, &[row; 12]);
+    let seconds = |evidence: &Evidence| evidence.seconds_to_reassure(&policy).unwrap();
+    assert!(seconds(&late) < seconds(&early));
+    assert!(
+        early.sentence(&policy).contains("min more until"),
+        "{}",
+        early.sentence(&policy)
+    );
+    let shown = counted(&policy, &[row; 60]);
+    assert!(shown.reassures(&policy));
+    assert!(!shown.sentence(&policy).contains("more until"));
+    assert!(!early.sentence(&plain()).contains("more until"));
+}
+
+#[test]
 fn evidence_reads_back_from_its_text_as_itself() {
     let evidence = counted(&Policy::default(), &[[6.0, 750.0, 13.0, 14250.0]; 7]);
     let text = serde_json::to_string(&evidence).unwrap();

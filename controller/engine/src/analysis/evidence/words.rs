@@ -1,6 +1,7 @@
 //! Evidence in words, for people at three in the morning.
 
-use super::{Direction, Evidence, Policy};
+use super::{Direction, Evidence, OnInconclusive, Policy};
+use crate::analysis::planning::{self, Traffic};
 
 impl Evidence {
     /// The observed ratio, short.
@@ -39,7 +40,42 @@ impl Evidence {
         let pod = self.dominant_pod().map_or_else(String::new, |worst| {
             format!("; nearly all of it is on pod {}", worst.pod)
         });
-        format!("{counts}{times}{odds}{pod}")
+        let more = self.more_time(policy);
+        format!("{counts}{times}{odds}{pod}{more}")
+    }
+
+    /// Seconds until the canary is shown to be good enough if all goes on as it has so far, and the canary is as good as stable.
+    /// `None`: it is shown already, or never will be with this traffic.
+    pub fn seconds_to_reassure(&self, policy: &Policy) -> Option<f64> {
+        let elapsed = self.counted_through.duration_since(self.since);
+        let elapsed = elapsed.as_secs_f64().max(1.0);
+        let traffic = Traffic {
+            canary_per_second: self.canary.total() / elapsed,
+            stable_per_second: self.stable.total() / elapsed,
+            bad_share: self.stable.rate()?,
+            dispersion: self.dispersion.get(),
+        };
+        let whole = planning::seconds_to_reassure(policy, traffic)?;
+        let needed = -policy.miss_rate.get().ln();
+        let missing = (needed - self.log_reassurance.get()) / needed;
+        (missing > 0.0 && missing.is_finite()).then_some(whole * missing)
+    }
+
+    /// How long who waits for proof will wait.
+    fn more_time(&self, policy: &Policy) -> String {
+        if policy.on_inconclusive == OnInconclusive::Advance || self.reassures(policy) {
+            return String::new();
+        }
+        match self.seconds_to_reassure(policy) {
+            Some(seconds) if seconds < 90.0 => {
+                format!("; about {seconds:.0} s more until it is shown to be good enough")
+            }
+            Some(seconds) => format!(
+                "; about {:.0} min more until it is shown to be good enough",
+                seconds / 60.0
+            ),
+            None => "; with this traffic it can't be shown to be good enough".to_owned(),
+        }
     }
 }
 
