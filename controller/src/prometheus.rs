@@ -21,9 +21,9 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use jiff::Timestamp;
+use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use crate::Result;
 pub use data::Data;
 use metrics::{Outcome, PrometheusMetrics};
 use server::Server;
@@ -40,12 +40,38 @@ const SERVERS_KEPT: usize = 256;
 pub struct Question {
     /// Base URL of the Prometheus, perhaps with credentials.
     pub server: String,
+    /// How it is spoken to.
+    pub access: Arc<Access>,
     /// The query in PromQL.
     pub query: String,
     /// What time it is asked about.
     pub about: About,
     /// Longest time to wait for the answer, once it is asked.
     pub timeout: Duration,
+}
+
+/// How a Prometheus is spoken to: headers with credentials, and a client with its certificates.
+pub struct Access {
+    id: [u8; 32],
+    headers: HeaderMap,
+    client: reqwest::Client,
+}
+
+impl Access {
+    /// Access with `headers` by `client`; `id` is the same for the same access and tells nothing of it.
+    pub fn new(id: [u8; 32], headers: HeaderMap, client: reqwest::Client) -> Self {
+        Self {
+            id,
+            headers,
+            client,
+        }
+    }
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
 }
 
 /// What time a question is about.
@@ -77,6 +103,7 @@ type Pending = Shared<BoxFuture<'static, Arc<Reply>>>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     server: String,
+    access: [u8; 32],
     query: String,
     time: Option<Timestamp>,
 }
@@ -88,7 +115,6 @@ pub struct Prometheus {
 }
 
 struct Inner {
-    http: reqwest::Client,
     metrics: PrometheusMetrics,
     servers: Mutex<HashMap<String, Arc<Server>>>,
     asked: Mutex<AskedQuestions>,
@@ -111,21 +137,21 @@ struct Asked {
 
 impl Prometheus {
     /// A client that counts its questions in `metrics`.
-    pub fn new(metrics: PrometheusMetrics) -> Result<Self> {
-        Ok(Self {
+    pub fn new(metrics: PrometheusMetrics) -> Self {
+        Self {
             shared: Arc::new(Inner {
-                http: http::client()?,
                 metrics,
                 servers: Mutex::default(),
                 asked: Mutex::default(),
             }),
-        })
+        }
     }
 
     /// Asks, or joins somebody who asks the same.
     pub async fn ask(&self, question: Question) -> Arc<Reply> {
         let key = Key {
             server: question.server.clone(),
+            access: question.access.id,
             query: question.query.clone(),
             time: match question.about {
                 About::Now { .. } => None,
@@ -156,13 +182,13 @@ impl Prometheus {
         let at = Arc::new(OnceLock::new());
         let asked_at = Arc::clone(&at);
         let server = self.server(&question.server);
-        let (http, metrics) = (self.shared.http.clone(), self.shared.metrics.clone());
+        let metrics = self.shared.metrics.clone();
         let reply = async move {
             let (at, outcome, warnings) = match server.turn(question.timeout).await {
                 Ok(turn) => {
                     let at = *asked_at.get_or_init(Timestamp::now);
                     let begun = Instant::now();
-                    let asked = http::ask(&http, &question).await;
+                    let asked = http::ask(&question).await;
                     metrics.took(begun.elapsed());
                     metrics.count(Outcome::of(&asked));
                     server.answered(turn, &asked);

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use belay_api::analysis::{
     GateRef, GateSpec, Parameter, PrometheusGate, SecretKey,
     arguments::{self, ArgumentError},
+    http::{HttpExpectation, HttpGate, HttpMethod, Redirects, Unavailable},
 };
 use belay_engine::analysis::threshold::Bounds;
 
@@ -49,10 +50,12 @@ pub(crate) struct ThresholdQuestion {
 }
 
 /// The Prometheus that a gate asks.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Server {
     /// Its address; the controller's own when absent.
     pub(crate) address: Option<String>,
+    /// Credentials, headers and certificates.
+    pub(crate) access: Box<HttpQuestion>,
     /// Longest time that one query may take.
     pub(crate) timeout: Duration,
 }
@@ -172,6 +175,21 @@ impl Server {
     fn new(prometheus: &PrometheusGate) -> Self {
         Self {
             address: prometheus.address.clone(),
+            access: Box::new(HttpQuestion::new(&HttpGate {
+                // Only its access is used.
+                url: "http://prometheus".to_owned(),
+                method: HttpMethod::Get,
+                query: Vec::new(),
+                headers: prometheus.headers.clone(),
+                auth: prometheus.auth.clone(),
+                body: None,
+                tls: prometheus.tls.clone(),
+                timeout: prometheus.timeout,
+                retries: None,
+                redirects: Redirects::Refuse,
+                unavailable_is: Unavailable::Error,
+                expect: HttpExpectation::default(),
+            })),
             timeout: prometheus.timeout.get(),
         }
     }

@@ -4,20 +4,10 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode, Url, header::RETRY_AFTER};
 
-use super::{About, Data, Question, answer};
-use crate::Result;
+use super::{About, Access, Data, Question, answer};
 
 /// Largest answer that is read. Counters of a thousand pods take a few hundred KiB, their histograms some MiB.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
-
-pub(super) fn client() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
-        .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
-        // A redirect could carry credentials to a host that nobody named.
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(2)
-        .build()?)
-}
 
 /// What came of one question.
 #[derive(Debug)]
@@ -61,14 +51,14 @@ impl Exchanged {
 }
 
 /// Asks one question.
-pub(super) async fn ask(http: &reqwest::Client, question: &Question) -> Exchanged {
+pub(super) async fn ask(question: &Question) -> Exchanged {
     let Some(url) = endpoint(&question.server) else {
         let why =
             "the address of Prometheus is not a URL such as http://prometheus.monitoring:9090";
         return Exchanged::failed(Trouble::Other, why.to_owned());
     };
     let host = host(&url);
-    match tokio::time::timeout(question.timeout, exchange(http, url, question)).await {
+    match tokio::time::timeout(question.timeout, exchange(url, question)).await {
         Ok(Ok(received)) => {
             let (outcome, warnings) = answer::read(&host, received.status, &received.body);
             Exchanged::Answer {
@@ -117,11 +107,7 @@ fn host(url: &Url) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-async fn exchange(
-    http: &reqwest::Client,
-    url: Url,
-    question: &Question,
-) -> Result<Received, Failure> {
+async fn exchange(url: Url, question: &Question) -> Result<Received, Failure> {
     let mut form = vec![
         ("query", question.query.clone()),
         ("timeout", question.timeout.as_secs_f64().to_string()),
@@ -129,8 +115,12 @@ async fn exchange(
     if let About::Time(time) = question.about {
         form.push(("time", time.to_string()));
     }
-    let response = http
+    let Access {
+        client, headers, ..
+    } = question.access.as_ref();
+    let response = client
         .post(url)
+        .headers(headers.clone())
         .form(&form)
         .send()
         .await

@@ -21,6 +21,7 @@ async fn serve(app: Router) -> SocketAddr {
 fn question(server: String) -> Question {
     Question {
         server,
+        access: access(0),
         query: "up".to_owned(),
         timeout: Duration::from_secs(2),
         about: About::Now {
@@ -29,9 +30,16 @@ fn question(server: String) -> Question {
     }
 }
 
+fn access(id: u8) -> Arc<Access> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-scope-orgid", u16::from(id).into());
+    Arc::new(Access::new([id; 32], headers, reqwest::Client::new()))
+}
+
 fn client() -> Prometheus {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Prometheus::new(PrometheusMetrics::new()).unwrap()
+    Prometheus::new(PrometheusMetrics::new())
 }
 
 const ONE: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
@@ -193,4 +201,30 @@ async fn a_server_with_too_much_to_do_is_left_alone() {
         assert!(why.contains("too much to do"), "{why}");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_has_other_credentials_gets_an_answer_of_his_own() {
+    use axum::http::HeaderMap;
+    let app = Router::new().route(
+        "/api/v1/query",
+        post(|headers: HeaderMap| async move {
+            let tenant = headers["x-scope-orgid"].to_str().unwrap_or_default();
+            format!(
+                r#"{{"status":"success","data":{{"resultType":"scalar","result":[1,"{tenant}"]}}}}"#
+            )
+        }),
+    );
+    let prometheus = client();
+    let of_tenant = question(format!("http://{}", serve(app).await));
+    for tenant in [1, 2] {
+        let question = Question {
+            access: access(tenant),
+            about: About::Time(Timestamp::UNIX_EPOCH),
+            ..of_tenant.clone()
+        };
+        let reply = prometheus.ask(question).await;
+        let answer = reply.outcome.as_ref().unwrap().numbers();
+        assert_eq!(answer, Answer::Scalar(f64::from(tenant)));
+    }
 }

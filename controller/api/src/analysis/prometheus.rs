@@ -9,6 +9,7 @@ use belay_engine::gate::Method;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::http::{HttpAuth, HttpHeader, HttpTls};
 use crate::Duration;
 pub use burn_rate::{BurnRate, PyrraObjective, SlothObjective};
 pub use compare::{
@@ -22,10 +23,21 @@ pub use latency::{Latency, LatencyMeasure};
 #[x_kube(validation = Rule::new("has(self.query) == has(self.threshold)").message("query and threshold belong together: give both or neither"))]
 #[serde(rename_all = "camelCase")]
 pub struct PrometheusGate {
-    /// Base URL of the Prometheus to ask; the controller's own default when absent.
+    /// Base URL of the Prometheus to ask; the controller's own default when absent. Link-local and cloud metadata addresses are
+    /// refused, and loopback unless the controller allows it.
     #[schemars(length(max = 512), regex(pattern = "^https?://"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Credentials for the `Authorization` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<HttpAuth>,
+    /// Further headers, such as `X-Scope-OrgID` for the tenant of a Mimir.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HttpHeader>,
+    /// Whom to trust and who to be, for `https`. Certificates are always checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<HttpTls>,
     /// A query that gives one number: a scalar, or one series.
     #[schemars(length(min = 1, max = 4096))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: whatever goes wrong becomes a reading of its own (`Error`), never a pass, a failure or a missing reading.
 
+mod access;
 mod comparison;
 mod http;
 mod job;
@@ -13,6 +14,8 @@ use belay_engine::gate::{Reading, Result as GateResult};
 use jiff::Timestamp;
 use kube::Client;
 
+use access::Accesses;
+
 use super::{
     Task,
     late::{self, Secrets},
@@ -23,8 +26,8 @@ use crate::{
     gates::{
         Gated,
         pods::Pods,
-        probe::{http::Prober, job::Jobs},
-        question::{Kind, Server},
+        probe::{address::Reach, http::Prober, job::Jobs},
+        question::Kind,
     },
     prometheus::Prometheus,
 };
@@ -34,6 +37,8 @@ pub(super) struct Asker {
     prometheus: Prometheus,
     pods: Pods,
     default_server: Option<String>,
+    reach: Reach,
+    accesses: Accesses,
     secrets: Secrets,
     client: Client,
     prober: Prober,
@@ -46,9 +51,11 @@ type Measured = (Timestamp, GateResult);
 impl Asker {
     pub(super) fn new(context: &Arc<Context>, identities: Arc<Identities>) -> Result<Self> {
         Ok(Self {
-            prometheus: Prometheus::new(context.metrics.prometheus.clone())?,
+            prometheus: Prometheus::new(context.metrics.prometheus.clone()),
             pods: Pods::new(context),
             default_server: context.settings.prometheus_url.clone(),
+            reach: context.settings.reach,
+            accesses: Accesses::default(),
             secrets: Secrets::new(context.client.clone()),
             client: context.client.clone(),
             prober: Prober::new(context.settings.reach)?,
@@ -72,15 +79,6 @@ impl Asker {
             at,
             result,
         }
-    }
-
-    /// The address of the Prometheus to ask.
-    fn address(&self, server: &Server) -> Result<String, String> {
-        let address = server.address.as_ref().or(self.default_server.as_ref());
-        address.cloned().ok_or_else(|| {
-            "no Prometheus to ask: give prometheus.address in the template, or start the controller with --prometheus-url"
-                .to_owned()
-        })
     }
 
     /// The values of all of a question's holes, as they are now.

@@ -47,6 +47,8 @@ pub enum Reach {
     Network,
     /// Loopback, too: for tests, and for machines on which everybody may ask what listens there.
     NetworkAndLoopback,
+    /// Whatever the operator of this process has named himself.
+    Anywhere,
 }
 
 /// An address that may not be asked.
@@ -81,6 +83,9 @@ impl Reach {
     }
 
     fn against_name(self, name: &str) -> Option<&'static str> {
+        if self == Self::Anywhere {
+            return None;
+        }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         if METADATA_NAMES.contains(&name.as_str()) {
             return Some(METADATA);
@@ -91,6 +96,9 @@ impl Reach {
 
     /// Why `address` may not be asked, if so.
     fn against(self, address: IpAddr) -> Option<&'static str> {
+        if self == Self::Anywhere {
+            return None;
+        }
         match address {
             IpAddr::V4(address) => self.against_v4(address),
             IpAddr::V6(address) => self.against_v6(address),

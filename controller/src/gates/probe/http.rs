@@ -115,6 +115,17 @@ impl HttpQuestion {
         self.gate.tls.as_ref().and_then(|tls| tls.ca.as_ref())
     }
 
+    /// The headers of this question and a client for it, for who sends requests of his own.
+    pub(crate) fn access(
+        &self,
+        reach: Reach,
+        known: &Known,
+    ) -> Result<(reqwest::header::HeaderMap, reqwest::Client), String> {
+        let request = Request::new(&self.gate, known)?;
+        let tls = self.gate.tls.clone().unwrap_or_default();
+        Ok((request.headers, tls::client(reach, &tls, known)?))
+    }
+
     fn conditions(&self, known: &Known) -> Result<Vec<Condition>, String> {
         let open = known.open_values();
         let conditions = self.gate.expect.json.iter();

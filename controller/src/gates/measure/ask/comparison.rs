@@ -23,7 +23,7 @@ use crate::{
         pods::PodWatch,
         question::ComparisonQuestion,
     },
-    prometheus::{About, Data, Question},
+    prometheus::{About, Access, Data, Question},
 };
 
 /// Time between two scrapes until looks have shown it: Prometheus's own default.
@@ -33,6 +33,7 @@ const SCRAPE_INTERVAL: Duration = Duration::from_mins(1);
 struct Asking<'a> {
     question: &'a ComparisonQuestion,
     server: String,
+    access: Arc<Access>,
     counters: Counters,
     versions: &'a Versions,
 }
@@ -48,9 +49,11 @@ impl Asker {
             .versions
             .as_ref()
             .ok_or("there are no two versions to compare at present")?;
+        let (server, access) = self.server(task, &question.server).await?;
         let asking = Asking {
             question,
-            server: self.address(&question.server)?,
+            server,
+            access,
             counters: question.counters(&values)?,
             versions,
         };
@@ -160,6 +163,7 @@ impl Asker {
             .prometheus
             .ask(Question {
                 server: asking.server.clone(),
+                access: Arc::clone(&asking.access),
                 query,
                 about: About::Time(about),
                 timeout: asking.question.server.timeout,

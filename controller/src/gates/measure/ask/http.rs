@@ -22,6 +22,19 @@ impl Asker {
         task: &Task<K>,
         question: &HttpQuestion,
     ) -> Result<Measured, String> {
+        let known = self.known(task, question).await?;
+        // No answer is older than this, however often it is tried.
+        let at = Timestamp::now();
+        let result: GateResult = self.prober.ask(question, &known).await;
+        Ok((at, result))
+    }
+
+    /// What `question` needs from the cluster.
+    pub(super) async fn known<K: Gated>(
+        &self,
+        task: &Task<K>,
+        question: &HttpQuestion,
+    ) -> Result<Known, String> {
         let namespace = task.object.namespace.as_deref().unwrap_or_default();
         let mut known = Known {
             values: self.values(task).await?,
@@ -35,10 +48,7 @@ impl Asker {
         if let Some(source) = question.ca() {
             known.ca = Some(self.authorities(namespace, source).await?);
         }
-        // No answer is older than this, however often it is tried.
-        let at = Timestamp::now();
-        let result: GateResult = self.prober.ask(question, &known).await;
-        Ok((at, result))
+        Ok(known)
     }
 
     async fn authorities(&self, namespace: &str, source: &CaSource) -> Result<String, String> {

@@ -18,10 +18,12 @@ impl Asker {
         due_at: Timestamp,
     ) -> Result<Measured, String> {
         let values = self.values(task).await?;
+        let (server, access) = self.server(task, &question.server).await?;
         let reply = self
             .prometheus
             .ask(Question {
-                server: self.address(&question.server)?,
+                server,
+                access,
                 query: arguments::fill(&question.query, &values)
                     .map_err(|error| error.to_string())?,
                 timeout: question.server.timeout,
