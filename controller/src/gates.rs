@@ -5,6 +5,7 @@
 pub(crate) mod counters;
 mod lint;
 pub(crate) mod measure;
+pub(crate) mod outlook;
 pub(crate) mod pods;
 pub(crate) mod probe;
 pub(crate) mod question;

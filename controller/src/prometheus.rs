@@ -84,6 +84,15 @@ pub enum About {
     },
     /// This very time.
     Time(Timestamp),
+    /// Times from one to another, this far apart.
+    Range {
+        /// The first.
+        from: Timestamp,
+        /// The last.
+        to: Timestamp,
+        /// Time between two of them.
+        step: Duration,
+    },
 }
 
 /// What came of a question.
@@ -105,7 +114,7 @@ struct Key {
     server: String,
     access: [u8; 32],
     query: String,
-    time: Option<Timestamp>,
+    about: Option<About>,
 }
 
 /// A client for any number of Prometheus servers. Clones share everything.
@@ -153,10 +162,7 @@ impl Prometheus {
             server: question.server.clone(),
             access: question.access.id,
             query: question.query.clone(),
-            time: match question.about {
-                About::Now { .. } => None,
-                About::Time(time) => Some(time),
-            },
+            about: Some(question.about).filter(|about| !matches!(about, About::Now { .. })),
         };
         let pending = {
             let mut asked = lock(&self.shared.asked);
@@ -202,7 +208,7 @@ impl Prometheus {
             };
             let at = match question.about {
                 About::Now { .. } => at,
-                About::Time(time) => time,
+                About::Time(time) | About::Range { to: time, .. } => time,
             };
             Arc::new(Reply {
                 at,
@@ -241,7 +247,7 @@ impl AskedQuestions {
 fn fits(same: &Asked, about: About) -> bool {
     match about {
         About::Now { not_before } => same.at.get().is_none_or(|at| *at >= not_before),
-        About::Time(_) => true,
+        About::Time(_) | About::Range { .. } => true,
     }
 }
 

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::pods::PodFacts;
 use crate::prometheus::{
     Data,
-    data::{NativeHistogram, Sample, Series},
+    data::{NativeHistogram, Sample, Series, time},
 };
 use histogram::Bounds;
 pub(crate) use histogram::Measure;
@@ -349,12 +349,7 @@ fn unit_sample(prefix: &str, unit: &str, found: &Found<'_>) -> PodSample {
 }
 
 fn sampled_at(found: &Found<'_>) -> Option<Timestamp> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "Prometheus keeps whole milliseconds; a number out of range becomes the nearest one, which is then no time"
-    )]
-    let milliseconds = (found.at? * 1000.0).round() as i64;
-    Timestamp::from_millisecond(milliseconds).ok()
+    time(found.at?)
 }
 
 #[cfg(test)]
@@ -363,7 +358,7 @@ mod tests {
 
     use super::*;
 
-    fn time(second: i64) -> Timestamp {
+    fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
@@ -385,8 +380,8 @@ mod tests {
         let facts = PodFacts {
             name: name.to_owned(),
             hash: None,
-            started_at: time(10),
-            ready_at: Some(time(20)),
+            started_at: at(10),
+            ready_at: Some(at(20)),
         };
         (role, facts)
     }
@@ -434,18 +429,18 @@ mod tests {
             pod("b", Role::Canary),
             pod("c", Role::Canary),
         ];
-        let snapshot = counters().snapshot(&data, time(100), &pods).unwrap();
+        let snapshot = counters().snapshot(&data, at(100), &pods).unwrap();
         let seen: Vec<_> = snapshot
             .pods
             .iter()
             .map(|pod| (pod.pod.as_str(), pod.counters.clone(), pod.sampled_at))
             .collect();
-        let at = |millisecond| Some(Timestamp::from_millisecond(millisecond).unwrap());
+        let sampled = |millisecond| Some(Timestamp::from_millisecond(millisecond).unwrap());
         assert_eq!(
             seen,
             [
-                ("a", vec![Count::new(0.0, 100.0)], at(95_500)),
-                ("b", vec![Count::new(3.0, 50.0)], at(96_000)),
+                ("a", vec![Count::new(0.0, 100.0)], sampled(95_500)),
+                ("b", vec![Count::new(3.0, 50.0)], sampled(96_000)),
                 ("c", vec![], None),
             ]
         );
@@ -454,7 +449,7 @@ mod tests {
     #[test]
     fn what_can_not_be_counted_is_told() {
         let pods = [pod("a", Role::Stable)];
-        let of = |data: &Data| counters().snapshot(data, time(100), &pods).unwrap_err();
+        let of = |data: &Data| counters().snapshot(data, at(100), &pods).unwrap_err();
         assert_eq!(of(&vector(&[])), Unusable::Empty);
         let Unusable::Wrong(why) = of(&vector(&[("total", None, "5")])) else {
             panic!("there was something");
@@ -481,7 +476,7 @@ mod tests {
             ("baseline_total", Some("proxy"), "500"),
             ("baseline_at", Some("proxy"), "99"),
         ]);
-        let snapshot = counters.snapshot(&data, time(100), &[]).unwrap();
+        let snapshot = counters.snapshot(&data, at(100), &[]).unwrap();
         let sides: Vec<_> = snapshot
             .pods
             .iter()
@@ -508,7 +503,7 @@ mod tests {
         .unwrap();
         let pods = [pod("a", Role::Stable), pod("b", Role::Canary)];
         let every = latency(Measure::EveryBucket);
-        let snapshot = every.snapshot(&data, time(100), &pods).unwrap();
+        let snapshot = every.snapshot(&data, at(100), &pods).unwrap();
         let counts: Vec<_> = snapshot
             .pods
             .iter()
@@ -519,7 +514,7 @@ mod tests {
             [vec![Count::new(4.0, 10.0)], vec![Count::new(3.0, 4.0)]]
         );
         // And a bound beyond the last one is refused, for it would never be exceeded.
-        let beyond = latency(Measure::SlowerThan(0.2)).snapshot(&data, time(100), &pods);
+        let beyond = latency(Measure::SlowerThan(0.2)).snapshot(&data, at(100), &pods);
         let Err(Unusable::Wrong(why)) = beyond else {
             panic!("{beyond:?}");
         };

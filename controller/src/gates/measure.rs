@@ -36,6 +36,7 @@ use crate::{
 };
 use ask::Asker;
 use grid::{Grid, Look};
+pub(crate) use memory::Known;
 use memory::Memory;
 
 /// Readings kept for one Rollout or Release. The engine persists what they add up to long before.
@@ -210,6 +211,13 @@ where
         if let Some(run) = self.lock().get_mut(uid) {
             run.readings.retain(|reading| !is_counted(reading, gates));
         }
+    }
+
+    /// What is known of the ordinary traffic of a gate that compares.
+    pub(crate) fn known(&self, uid: &str, gate: &str) -> Option<Known> {
+        let runs = self.lock();
+        let (_, memory) = runs.get(uid)?.memories.get(gate)?;
+        memory.known()
     }
 
     /// Drops everything about one object.

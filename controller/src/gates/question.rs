@@ -2,6 +2,7 @@
 //!
 //! Invariant: a question is the same value for the same spec, so that an unchanged gate keeps its place in the schedule.
 
+pub(crate) mod burn_rate;
 mod comparison;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -14,6 +15,7 @@ use belay_api::analysis::{
 use belay_engine::analysis::threshold::Bounds;
 
 use super::probe::{http::HttpQuestion, job::JobQuestion};
+use burn_rate::BurnRateQuestion;
 pub(crate) use comparison::ComparisonQuestion;
 
 /// What one gate asks, and the arguments that it is asked with.
@@ -36,6 +38,8 @@ pub(crate) enum Kind {
     Comparison(Box<ComparisonQuestion>),
     /// A Job that must succeed.
     Job(JobQuestion),
+    /// How fast an error budget is spent.
+    BurnRate(Box<BurnRateQuestion>),
 }
 
 /// A query that gives one number, and its bounds.
@@ -95,7 +99,8 @@ impl Question {
         match &self.kind {
             Kind::Http(question) => return question.check(&values, &secret),
             Kind::Job(question) => return question.check(&values, &secret),
-            _ => {}
+            Kind::BurnRate(question) => return question.ratios(&values).map(drop),
+            Kind::Threshold(_) | Kind::Comparison(_) => {}
         }
         self.kind
             .texts()
@@ -137,6 +142,10 @@ impl Kind {
             let question = ComparisonQuestion::latency(gate, prometheus, latency)?;
             return Ok(Self::Comparison(Box::new(question)));
         }
+        if let Some(burn) = &prometheus.burn_rate {
+            let question = BurnRateQuestion::new(prometheus, burn)?;
+            return Ok(Self::BurnRate(Box::new(question)));
+        }
         ThresholdQuestion::new(prometheus).map(Self::Threshold)
     }
 
@@ -144,7 +153,8 @@ impl Kind {
     fn texts(&self) -> Vec<&str> {
         match self {
             Self::Threshold(question) => vec![&question.query],
-            Self::Http(_) | Self::Job(_) => Vec::new(),
+            // These check their texts themselves.
+            Self::Http(_) | Self::Job(_) | Self::BurnRate(_) => Vec::new(),
             Self::Comparison(question) => question.texts(),
         }
     }
@@ -158,7 +168,7 @@ impl Kind {
 impl ThresholdQuestion {
     fn new(prometheus: &PrometheusGate) -> Result<Self, String> {
         let (Some(query), Some(threshold)) = (&prometheus.query, &prometheus.threshold) else {
-            return Err("prometheus asks nothing that this version answers: give it query and threshold, compare or latency".to_owned());
+            return Err("prometheus asks nothing: give it query and threshold, compare, latency or burnRate".to_owned());
         };
         Ok(Self {
             server: Server::new(prometheus),

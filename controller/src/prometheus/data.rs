@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use belay_engine::analysis::threshold::Answer;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 /// The data of an answer.
@@ -13,8 +14,8 @@ pub enum Data {
     Scalar(Sample),
     /// Series with their present values.
     Vector(Vec<Series>),
-    /// Numbers over time; they are not read.
-    Matrix(serde::de::IgnoredAny),
+    /// Series with their values over time.
+    Matrix(Vec<RangeSeries>),
     /// A text; it is not read.
     String(serde::de::IgnoredAny),
 }
@@ -33,6 +34,20 @@ pub struct Series {
     pub value: Option<Sample>,
     /// Its native histogram.
     pub histogram: Option<HistogramSample>,
+}
+
+/// One series of a matrix.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RangeSeries {
+    /// Its labels.
+    #[serde(default)]
+    pub metric: BTreeMap<String, String>,
+    /// Its numbers in order of time.
+    #[serde(default)]
+    pub values: Vec<Sample>,
+    /// Its native histograms in order of time.
+    #[serde(default)]
+    pub histograms: Vec<HistogramSample>,
 }
 
 /// A time in seconds, and a native histogram.
@@ -60,6 +75,50 @@ pub struct Bucket(
 );
 
 impl Data {
+    /// The vectors of a matrix by their times, in order.
+    pub fn vectors(self) -> Vec<(Timestamp, Self)> {
+        let Self::Matrix(series) = self else {
+            return Vec::new();
+        };
+        let mut by_time: BTreeMap<Timestamp, Vec<Series>> = BTreeMap::new();
+        let mut add = |at: f64, series: Series| {
+            if let Some(at) = time(at) {
+                by_time.entry(at).or_default().push(series);
+            }
+        };
+        for RangeSeries {
+            metric,
+            values,
+            histograms,
+        } in series
+        {
+            for value in values {
+                add(
+                    value.0,
+                    Series {
+                        metric: metric.clone(),
+                        value: Some(value),
+                        histogram: None,
+                    },
+                );
+            }
+            for histogram in histograms {
+                add(
+                    histogram.0,
+                    Series {
+                        metric: metric.clone(),
+                        value: None,
+                        histogram: Some(histogram),
+                    },
+                );
+            }
+        }
+        let vectors = by_time.into_iter();
+        vectors
+            .map(|(at, series)| (at, Self::Vector(series)))
+            .collect()
+    }
+
     /// As a gate with a threshold takes it: numbers without labels. A native histogram has no single number.
     pub fn numbers(&self) -> Answer {
         match self {
@@ -74,6 +133,16 @@ impl Data {
             Self::String(_) => Answer::Text,
         }
     }
+}
+
+/// The time that a number of seconds stands for; Prometheus keeps whole milliseconds.
+pub fn time(seconds: f64) -> Option<Timestamp> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a number out of range becomes the nearest one, which is then no time"
+    )]
+    let milliseconds = (seconds * 1000.0).round() as i64;
+    Timestamp::from_millisecond(milliseconds).ok()
 }
 
 /// A number as Prometheus writes it: as text, so that infinities fit.

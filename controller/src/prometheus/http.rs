@@ -52,7 +52,7 @@ impl Exchanged {
 
 /// Asks one question.
 pub(super) async fn ask(question: &Question) -> Exchanged {
-    let Some(url) = endpoint(&question.server) else {
+    let Some(url) = endpoint(&question.server, question.about) else {
         let why =
             "the address of Prometheus is not a URL such as http://prometheus.monitoring:9090";
         return Exchanged::failed(Trouble::Other, why.to_owned());
@@ -89,12 +89,16 @@ struct Received {
 
 type Failure = (Trouble, String);
 
-fn endpoint(server: &str) -> Option<Url> {
+fn endpoint(server: &str, about: About) -> Option<Url> {
     let url = Url::parse(server).ok()?;
     if !matches!(url.scheme(), "http" | "https") {
         return None;
     }
-    let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
+    let call = match about {
+        About::Now { .. } | About::Time(_) => "query",
+        About::Range { .. } => "query_range",
+    };
+    let path = format!("{}/api/v1/{call}", url.path().trim_end_matches('/'));
     let mut url = url;
     url.set_path(&path);
     Some(url)
@@ -112,8 +116,14 @@ async fn exchange(url: Url, question: &Question) -> Result<Received, Failure> {
         ("query", question.query.clone()),
         ("timeout", question.timeout.as_secs_f64().to_string()),
     ];
-    if let About::Time(time) = question.about {
-        form.push(("time", time.to_string()));
+    match question.about {
+        About::Now { .. } => {}
+        About::Time(time) => form.push(("time", time.to_string())),
+        About::Range { from, to, step } => form.extend([
+            ("start", from.to_string()),
+            ("end", to.to_string()),
+            ("step", step.as_secs_f64().to_string()),
+        ]),
     }
     let Access {
         client, headers, ..

@@ -15,7 +15,11 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::Shell;
-use crate::{Error, Result, client::bounded, gates::resolve::resolve};
+use crate::{
+    Error, Result,
+    client::bounded,
+    gates::{outlook, resolve::resolve},
+};
 
 /// What comes after a pass.
 pub(super) enum Next {
@@ -35,10 +39,15 @@ impl Shell {
             (false, true) => return Ok(Next::Wait(None)),
         };
         let templates = &self.world.templates;
-        let resolved = resolve(rollout.as_ref(), templates, &self.world.cluster_templates);
+        let mut resolved = resolve(rollout.as_ref(), templates, &self.world.cluster_templates);
         let on_record = rollout.status.clone().unwrap_or_default();
         let uid = rollout.uid().unwrap_or_default();
         self.measurements.on_record(&uid, &on_record.gates);
+        if let Ok(plan) = &mut resolved.plan {
+            let known = |gate: &str| self.measurements.known(&uid, gate);
+            let doubts = outlook::doubts(plan, &on_record, known);
+            plan.doubts.extend(doubts);
+        }
         let mut rollout = self.deferred.carry_on(&rollout);
         let observed = self.gather(&rollout).await?;
         let before = rollout.status.clone().unwrap_or_default();

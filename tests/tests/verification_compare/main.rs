@@ -4,12 +4,14 @@
 //! The controller runs as the program that is shipped. Tests take turns on one lab, for a fault of one is a fault for all.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "a test ends where its assumption ends"
 )]
 
 mod detection;
 mod faults;
+mod methods;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -3,6 +3,7 @@
 //! Invariant: whatever goes wrong becomes a reading of its own (`Error`), never a pass, a failure or a missing reading.
 
 mod access;
+mod burn_rate;
 mod comparison;
 mod http;
 mod job;
@@ -70,6 +71,7 @@ impl Asker {
             Kind::Http(question) => self.http(task, question).await,
             Kind::Comparison(question) => self.comparison(task, question).await,
             Kind::Job(question) => self.job(task, question).await,
+            Kind::BurnRate(question) => self.burn_rate(task, question, due_at).await,
         };
         let (at, result) =
             measured.unwrap_or_else(|why| (Timestamp::now(), GateResult::Error { why }));

@@ -3,9 +3,16 @@
 //! Invariant: it belongs to one trial and one question, and is dropped with either. Nothing of it is missed after a restart: the
 //! counters are in Prometheus, and what they added up to is on record.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use belay_engine::analysis::ledger::{Ledger, PodSample, Role, Snapshot};
+use belay_engine::analysis::{
+    Count,
+    burn_rate::Admission,
+    ledger::{Ledger, PodSample, Role, Snapshot},
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
@@ -16,6 +23,66 @@ use crate::gates::pods::PodWatch;
 pub(super) struct Memory {
     /// State of a comparison. One look at a time holds it.
     pub(super) comparison: Mutex<Comparison>,
+    /// State of a burn rate.
+    pub(super) budget: Mutex<Budget>,
+    known: OnceLock<Known>,
+}
+
+/// State of a burn rate.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    /// Share of bad events before the trial.
+    pub(super) ordinary: Option<f64>,
+    /// Share of the budget that is left, and when it was asked.
+    pub(super) remaining: Option<(Timestamp, f64)>,
+    /// Whether it lets changes through.
+    pub(super) admission: Admission,
+}
+
+/// Ordinary traffic of the baseline, from before a trial.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Known {
+    /// Events in a second.
+    pub(crate) per_second: f64,
+    /// Share of the bad ones, of the first series.
+    pub(crate) bad_share: f64,
+}
+
+impl Known {
+    /// What `looks` show; nothing without traffic.
+    pub(super) fn of(looks: &[Snapshot]) -> Option<Self> {
+        let (first, last) = (looks.first()?, looks.last()?);
+        let seconds = last.at.duration_since(first.at).as_secs_f64();
+        let grown = |pod: &PodSample| {
+            let before = first.pods.iter().find(|before| before.pod == pod.pod)?;
+            let (before, after) = (before.counters.first()?, pod.counters.first()?);
+            Some(Count::new(
+                after.bad() - before.bad(),
+                after.total() - before.total(),
+            ))
+        };
+        let grown: Vec<Count> = last.pods.iter().filter_map(grown).collect();
+        let all: Count = grown.iter().copied().sum();
+        Some(Self {
+            per_second: all.total() / seconds,
+            bad_share: all.rate()?,
+        })
+        .filter(|known| known.per_second.is_finite())
+    }
+}
+
+impl Memory {
+    /// Keeps what is known of the ordinary traffic.
+    pub(super) fn know(&self, known: Option<Known>) {
+        if let Some(known) = known {
+            let _ = self.known.set(known);
+        }
+    }
+
+    /// What is known of the ordinary traffic.
+    pub(super) fn known(&self) -> Option<Known> {
+        self.known.get().copied()
+    }
 }
 
 /// State of a comparison.

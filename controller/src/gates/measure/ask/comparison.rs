@@ -19,7 +19,10 @@ use crate::{
     gates::{
         Gated, Versions,
         counters::{Counters, Sided, Unusable},
-        measure::{Task, memory::Comparison},
+        measure::{
+            Task,
+            memory::{Comparison, Known},
+        },
         pods::PodWatch,
         question::ComparisonQuestion,
     },
@@ -28,6 +31,9 @@ use crate::{
 
 /// Time between two scrapes until looks have shown it: Prometheus's own default.
 const SCRAPE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Looks from before a trial that are learnt from.
+const LOOKS_LEARNT: u32 = 120;
 
 /// A look at counters: whom to ask, and for what.
 struct Asking<'a> {
@@ -109,6 +115,9 @@ impl Asker {
         };
         let mut ledger = Ledger::new(rules, task.trial.started_at);
         let Some(counted_through) = task.counted_through else {
+            let looks = self.history(task, asking, watches).await;
+            ledger.learn(&looks);
+            task.memory.know(Known::of(&looks));
             return Ok(ledger);
         };
         let query = asking.counters.query_last_known();
@@ -129,6 +138,33 @@ impl Asker {
                 "Prometheus has no counters of {counted_through} any more, through which events are counted; counting goes on once it can tell them"
             )),
         }
+    }
+
+    /// Looks at the stable pods from before the trial, as far apart as those that will follow. What can't be learnt is not missed:
+    /// the comparison is then more careful in its first minutes.
+    async fn history<K: Gated>(
+        &self,
+        task: &Task<K>,
+        asking: &Asking<'_>,
+        watches: &[Arc<PodWatch>],
+    ) -> Vec<Snapshot> {
+        let step = asking.question.interval.max(Duration::from_secs(1));
+        let to = task.trial.started_at;
+        let Ok(from) = to.checked_sub(step * LOOKS_LEARNT) else {
+            return Vec::new();
+        };
+        let about = About::Range { from, to, step };
+        let answered = self.ask_about(asking, asking.counters.query(), about).await;
+        let sides = sides(asking, watches).await;
+        let (Ok(data), Ok(mut sides)) = (answered, sides) else {
+            return Vec::new();
+        };
+        sides.retain(|(role, _)| *role == Role::Stable);
+        let looks = data.vectors().into_iter().filter_map(|(at, data)| {
+            let snapshot = asking.counters.snapshot(&data, at, &sides).ok()?;
+            Some(stable_only(snapshot))
+        });
+        looks.collect()
     }
 
     /// The counters at `about`, or what to tell instead.
@@ -159,13 +195,22 @@ impl Asker {
         query: String,
         about: Timestamp,
     ) -> Result<Data, String> {
+        self.ask_about(asking, query, About::Time(about)).await
+    }
+
+    async fn ask_about(
+        &self,
+        asking: &Asking<'_>,
+        query: String,
+        about: About,
+    ) -> Result<Data, String> {
         let reply = self
             .prometheus
             .ask(Question {
                 server: asking.server.clone(),
                 access: Arc::clone(&asking.access),
                 query,
-                about: About::Time(about),
+                about,
                 timeout: asking.question.server.timeout,
             })
             .await;
@@ -223,6 +268,12 @@ impl Asker {
             .collect();
         Ok(labels.join(","))
     }
+}
+
+/// Proxies stand for both sides; before a trial there is no canary.
+fn stable_only(mut snapshot: Snapshot) -> Snapshot {
+    snapshot.pods.retain(|pod| pod.role == Role::Stable);
+    snapshot
 }
 
 /// The pods that are there now, with their sides.
