@@ -11,7 +11,8 @@ use super::SecretKey;
 use crate::Duration;
 
 /// An HTTP request, and what its answer must be like. Holes (`{{name}}`) may stand in `url`, `query`, `headers`, `body` and the
-/// texts of conditions. In `url` and `query` values are percent-encoded, except one at the very beginning of `url`.
+/// texts of conditions. `{{now}}` and `{{nowMillis}}` are the time in seconds and milliseconds since 1970, and `{{now-5m}}` is five
+/// minutes before, except in conditions. In `url` and `query` values are percent-encoded, except one at the very beginning of `url`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpGate {

@@ -10,10 +10,13 @@ mod condition;
 pub(crate) mod encode;
 mod judge;
 mod path;
+#[cfg(test)]
+mod recipes;
 mod request;
 mod send;
 #[cfg(test)]
 mod tests;
+mod time;
 mod tls;
 #[cfg(test)]
 mod tls_tests;
@@ -29,6 +32,7 @@ use belay_api::analysis::{
     http::{CaSource, HttpGate, HttpMethod, HttpRetries, Unavailable},
 };
 use belay_engine::gate::Result as GateResult;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -71,6 +75,8 @@ pub(crate) struct Known {
     pub(crate) secrets: HashMap<SecretKey, String>,
     /// Certificates of the authorities to trust.
     pub(crate) ca: Option<String>,
+    /// The time for `{{now}}`.
+    pub(crate) now: Timestamp,
 }
 
 impl HttpQuestion {

@@ -39,6 +39,7 @@ impl Asker {
         let mut known = Known {
             values: self.values(task).await?,
             secret_values: task.question.arguments.secrets.keys().cloned().collect(),
+            now: Timestamp::now(),
             ..Known::default()
         };
         for key in question.secrets() {

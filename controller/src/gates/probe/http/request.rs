@@ -15,7 +15,7 @@ use reqwest::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use super::{Known, Values, encode::percent_encoded};
+use super::{Known, Values, encode::percent_encoded, time};
 
 /// Headers that belong to the connection: changing them changes where one request ends and the next begins.
 const NOT_THE_AUTHORS: [&str; 6] = [
@@ -42,8 +42,8 @@ impl Request {
     pub(super) fn new(gate: &HttpGate, known: &Known) -> Result<Self, String> {
         let mut made_of_secrets = Vec::new();
         let body = gate.body.as_deref();
-        let body = body.map(|body| filled(body, &known.values)).transpose()?;
-        let url = url(gate, &known.open_values())?;
+        let body = body.map(|body| filled(body, known)).transpose()?;
+        let url = url(gate, known)?;
         let headers = headers(gate, known, body.is_some(), &mut made_of_secrets)?;
         Ok(Self {
             method: method(gate.method),
@@ -67,8 +67,9 @@ pub(super) fn host(url: &Url) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn filled(text: &str, values: &Values) -> Result<String, String> {
-    arguments::fill(text, values).map_err(|error| error.to_string())
+fn filled(text: &str, known: &Known) -> Result<String, String> {
+    let text = time::filled(text, &known.values, known.now)?;
+    arguments::fill(&text, &known.values).map_err(|error| error.to_string())
 }
 
 /// `text` filled with values that may be read by anybody.
@@ -94,7 +95,9 @@ const fn method(method: HttpMethod) -> Method {
 }
 
 /// The URL. A value at its very beginning is a base URL; any other can't change its structure.
-fn url(gate: &HttpGate, open: &Values) -> Result<Url, String> {
+fn url(gate: &HttpGate, known: &Known) -> Result<Url, String> {
+    let open = &known.open_values();
+    let timed = |text: &str| time::filled(text, open, known.now);
     let encoded: BTreeMap<String, String> = open
         .iter()
         .map(|(name, value)| (name.clone(), percent_encoded(value)))
@@ -103,7 +106,7 @@ fn url(gate: &HttpGate, open: &Values) -> Result<Url, String> {
     let text = format!(
         "{}{}",
         fill(base, open, "url")?,
-        fill(rest, &encoded, "url")?
+        fill(&timed(rest)?, &encoded, "url")?
     );
     let mut url = Url::parse(&text)
         .map_err(|_| "the url is not one, such as https://api.example.com/v1/query".to_owned())?;
@@ -116,7 +119,7 @@ fn url(gate: &HttpGate, open: &Values) -> Result<Url, String> {
         );
     }
     for parameter in &gate.query {
-        let value = fill(&parameter.value, open, "query")?;
+        let value = fill(&timed(&parameter.value)?, open, "query")?;
         url.query_pairs_mut().append_pair(&parameter.name, &value);
     }
     Ok(url)
@@ -179,7 +182,7 @@ fn headers(
 fn value(header: &HttpHeader, known: &Known) -> Result<HeaderValue, String> {
     let text = match (&header.secret_key, &header.value) {
         (Some(key), _) => known.secret(key)?.to_owned(),
-        (None, Some(value)) => filled(value, &known.values)?,
+        (None, Some(value)) => filled(value, known)?,
         (None, None) => String::new(),
     };
     let text = format!("{}{text}", header.prefix.as_deref().unwrap_or_default());
