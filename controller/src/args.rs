@@ -77,6 +77,9 @@ pub struct Args {
     /// refused all the same.
     #[arg(long, env = "BELAY_ALLOW_LOOPBACK")]
     pub allow_loopback: bool,
+    /// Bring the templates that come with Belay into the cluster, and keep them as this version has them.
+    #[arg(long, env = "BELAY_BUILT_IN_TEMPLATES")]
+    pub built_in_templates: bool,
 }
 
 impl Args {
@@ -105,6 +108,7 @@ impl Args {
             } else {
                 Reach::Network
             },
+            built_in_templates: self.built_in_templates,
             ..Settings::new(kube)
         })
     }

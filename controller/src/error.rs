@@ -35,6 +35,9 @@ pub enum Error {
     /// Something about a Release's objects could not be found out.
     #[error("{0}")]
     Release(String),
+    /// A template that comes with Belay can't be read.
+    #[error("built-in templates: {0}; this is a bug, please report it")]
+    BuiltIn(String),
     /// A stored object lacks what every such object has.
     #[error("{kind} {name} is malformed: {what}")]
     Malformed {
@@ -95,7 +98,7 @@ impl Error {
             Self::NotLeading => "not_leading",
             Self::Stale(_) => "stale",
             Self::Release(_) => "release",
-            Self::Malformed { .. } | Self::Json(_) => "malformed",
+            Self::Malformed { .. } | Self::BuiltIn(_) | Self::Json(_) => "malformed",
             Self::Listen { .. } | Self::Io(_) | Self::Http(_) | Self::TaskEnded(_) => "internal",
         }
     }

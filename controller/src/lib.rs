@@ -7,6 +7,7 @@
 
 pub mod apply;
 pub mod args;
+pub mod builtin;
 pub mod client;
 pub mod context;
 pub mod error;

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Context, Error, Result, client,
+    Context, Error, Result, builtin, client,
     http::{self, Readiness},
     lease::{Candidate, Held, LeaseSettings, Term},
     limits,
@@ -41,6 +41,8 @@ pub struct Settings {
     pub git: GitSettings,
     /// Where requests of gates may go.
     pub reach: Reach,
+    /// Whether the templates that come with Belay are brought into the cluster.
+    pub built_in_templates: bool,
 }
 
 /// Programs and places for Git and rendering.
@@ -83,6 +85,7 @@ impl Settings {
             concurrency: 16,
             git: GitSettings::default(),
             reach: Reach::default(),
+            built_in_templates: false,
         }
     }
 }
@@ -259,6 +262,9 @@ impl Process {
             term,
             server,
         });
+        if context.settings.built_in_templates {
+            tokio::spawn(builtin::bring(Context::clone(&context), stop.clone()));
+        }
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
         // One line for each controller.
         self.ready.expect(2);

@@ -13,6 +13,7 @@ use belay_api::{
 use crate::{
     Code, Finding, Role, Settings,
     holes::{self, Bare},
+    lint_pair,
     query::{self, lint, parse},
 };
 
@@ -36,11 +37,30 @@ impl fmt::Display for Located {
     }
 }
 
+const BASELINE_BAD: &str = "prometheus.compare.baseline.query.bad";
+const BASELINE_TOTAL: &str = "prometheus.compare.baseline.query.total";
+
 /// A query of a gate.
 struct Asked<'a> {
     field: &'static str,
     role: Role,
     text: &'a str,
+    /// The label that must be left, with its holes.
+    pod_label: Option<&'a str>,
+    /// A hole that Belay fills by itself.
+    given: Option<&'static str>,
+}
+
+impl<'a> Asked<'a> {
+    const fn new(field: &'static str, role: Role, text: &'a str) -> Self {
+        Self {
+            field,
+            role,
+            text,
+            pod_label: None,
+            given: None,
+        }
+    }
 }
 
 /// The mistakes in a template, whatever arguments it is used with.
@@ -111,7 +131,7 @@ fn lint_gate(
     settings: &Settings,
     findings: &mut Vec<Located>,
 ) -> BTreeSet<String> {
-    let mut used = BTreeSet::new();
+    let mut used = everywhere(gate);
     let mut tell = |field: &str, found: Vec<Finding>| {
         findings.extend(found.into_iter().map(|finding| Located {
             gate: Some(gate.name.clone()),
@@ -119,17 +139,45 @@ fn lint_gate(
             finding,
         }));
     };
+    let read = |text: &str| holes::fill(text, known, Bare::Name).text;
     for asked in queries(gate) {
-        let (text, names, holes) = filled(asked.text, known, declared);
+        let mut declared = declared.clone();
+        declared.extend(asked.given);
+        let (text, names, holes) = filled(asked.text, known, &declared);
         used.extend(names);
+        let settings = Settings {
+            pod_label: asked.pod_label.map(read),
+            ..settings.clone()
+        };
         // A query with a hole that nothing fills would only be misread.
         if holes.is_empty() {
-            tell(asked.field, lint(&text, asked.role, settings));
+            tell(asked.field, lint(&text, asked.role, &settings));
         } else {
             tell(asked.field, holes);
         }
     }
+    for (field, bad, total) in pairs(gate) {
+        tell(field, lint_pair(&read(bad), &read(total)));
+    }
     used
+}
+
+/// Every argument that stands anywhere in a gate, also where no query is.
+fn everywhere(gate: &GateSpec) -> BTreeSet<String> {
+    let text = serde_json::to_string(gate).unwrap_or_default();
+    holes::fill(&text, &BTreeMap::new(), Bare::Name).used
+}
+
+/// Bad events and all events that belong together, with the field of the former.
+fn pairs(gate: &GateSpec) -> Vec<(&'static str, &str, &str)> {
+    let compare = gate.prometheus.as_ref().and_then(|p| p.compare.as_ref());
+    let Some(compare) = compare else {
+        return Vec::new();
+    };
+    let baseline = compare.baseline.as_ref().and_then(|b| b.query.as_ref());
+    let own = ("prometheus.compare.bad", &*compare.bad, &*compare.total);
+    let other = baseline.map(|of| (BASELINE_BAD, &*of.bad, &*of.total));
+    [own].into_iter().chain(other).collect()
 }
 
 /// The queries of a gate.
@@ -137,12 +185,52 @@ fn queries(gate: &GateSpec) -> Vec<Asked<'_>> {
     let Some(prometheus) = &gate.prometheus else {
         return Vec::new();
     };
-    let query = prometheus.query.iter().map(|text| Asked {
-        field: "prometheus.query",
-        role: Role::Threshold,
-        text,
-    });
-    query.collect()
+    let mut queries = Vec::new();
+    if let Some(query) = &prometheus.query {
+        queries.push(Asked::new("prometheus.query", Role::Threshold, query));
+    }
+    if let Some(compare) = &prometheus.compare {
+        let baseline = compare.baseline.as_ref().and_then(|b| b.query.as_ref());
+        let own = [
+            ("prometheus.compare.bad", Role::Bad, &compare.bad),
+            ("prometheus.compare.total", Role::Total, &compare.total),
+        ];
+        let other = baseline.into_iter().flat_map(|of| {
+            [
+                (BASELINE_BAD, Role::Bad, &of.bad),
+                (BASELINE_TOTAL, Role::Total, &of.total),
+            ]
+        });
+        queries.extend(
+            own.into_iter()
+                .chain(other)
+                .map(|(field, role, text)| Asked {
+                    pod_label: Some(&compare.tolerance.pod_label),
+                    ..Asked::new(field, role, text)
+                }),
+        );
+    }
+    if let Some(latency) = &prometheus.latency {
+        queries.push(Asked {
+            pod_label: Some(&latency.tolerance.pod_label),
+            ..Asked::new(
+                "prometheus.latency.histogram",
+                Role::Histogram,
+                &latency.histogram,
+            )
+        });
+    }
+    if let Some(ratio) = prometheus
+        .burn_rate
+        .as_ref()
+        .and_then(|b| b.error_ratio.as_ref())
+    {
+        queries.push(Asked {
+            given: Some("window"),
+            ..Asked::new("prometheus.burnRate.errorRatio", Role::ErrorRatio, ratio)
+        });
+    }
+    queries
 }
 
 /// `text` as it will read, the arguments in it, and what is wrong with its holes.
@@ -224,6 +312,53 @@ mod tests {
         assert_eq!(
             codes(&lint_template(&open, &Settings::default())),
             [Code::Syntax]
+        );
+    }
+
+    #[test]
+    fn counters_are_read_for_their_role_and_for_the_label_that_the_gate_names() {
+        let lint = |prometheus: Value| {
+            let spec = serde_json::from_value(json!({
+                "args": [{"name": "service"}, {"name": "podLabel", "default": "kubernetes_pod_name"}],
+                "gates": [{"name": "errors", "prometheus": prometheus}],
+            }));
+            let found = lint_template(&spec.unwrap(), &Settings::default());
+            found
+                .into_iter()
+                .map(|located| (located.field, located.finding.code))
+                .collect::<Vec<_>>()
+        };
+        let compare = |bad: &str, label: &str| {
+            lint(json!({"compare": {
+                "bad": bad, "total": r#"x_total{s="{{service}}"}"#, "podLabel": label,
+                "baseline": {"query": {"bad": "x_total", "total": "rate(x_total[5m])"}},
+            }}))
+        };
+        let baseline = (
+            "prometheus.compare.baseline.query.total".to_owned(),
+            Code::NotRawCounter,
+        );
+        let bad = r#"sum by (kubernetes_pod_name) (x_total{s="{{service}}",code=~"5.."})"#;
+        assert_eq!(compare(bad, "{{podLabel}}")[0], baseline);
+        let found = compare(bad, "pod");
+        assert!(
+            found.contains(&("prometheus.compare.bad".to_owned(), Code::PodLabelLost)),
+            "{found:?}"
+        );
+        let burning = lint(json!({"burnRate": {
+            "objectivePercent": 99.9,
+            "errorRatio": r#"sum(rate(x_total{s="{{service}}",p="{{podLabel}}",code=~"5.."}[{{window}}])) / sum(rate(x_total{s="{{service}}",p="{{podLabel}}"}[{{window}}]))"#,
+        }}));
+        assert_eq!(burning, []);
+        let slow = lint(json!({"latency": {
+            "histogram": r#"sum by (le) (x_bucket{s="{{service}}"})"#, "measure": {"maxGrowth": 0.1}, "podLabel": "{{podLabel}}",
+        }}));
+        assert_eq!(
+            slow,
+            [(
+                "prometheus.latency.histogram".to_owned(),
+                Code::PodLabelLost
+            )]
         );
     }
 

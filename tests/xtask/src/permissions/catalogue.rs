@@ -119,6 +119,12 @@ fn cluster() -> Role {
                 "gates that are shared by all namespaces",
             ),
             rule(
+                BELAY,
+                &["clusteranalysistemplates"],
+                &["create", "patch"],
+                "the templates that come with Belay",
+            ),
+            rule(
                 "admissionregistration.k8s.io",
                 &[
                     "mutatingadmissionpolicies",
