@@ -81,7 +81,7 @@ pub(crate) async fn bring(context: Context, stop: CancellationToken) {
                 );
             }
             Err(error) => {
-                tracing::warn!(%error, "bringing the built-in templates in failed; trying again")
+                tracing::warn!(%error, "bringing the built-in templates in failed; trying again");
             }
         }
         if tokio::time::timeout(pause, stop.cancelled()).await.is_ok() {
