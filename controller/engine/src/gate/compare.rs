@@ -32,12 +32,7 @@ pub(super) fn count(rules: &Policy, state: &mut GateState, reading: &Reading, wi
     state.verdict = match &reading.result {
         Result::Counted(tick) => weigh(rules, state, tick, window),
         Result::Unchanged => state.verdict,
-        Result::NoBaseline if window.stable == Stable::MayBeGone => {
-            let why = "there are no stable pods left to compare with; what was found before stands";
-            known(state, None, Some(&why.to_owned()));
-            state.passes = state.passes.saturating_add(1);
-            Verdict::Pass
-        }
+        Result::NoBaseline if window.stable == Stable::MayBeGone => nothing_left(state, "pods"),
         Result::NoBaseline => {
             let why = "there are no stable pods to compare with";
             unknown(state, reading.at, why, Verdict::NoData)
@@ -55,6 +50,23 @@ pub(super) fn count(rules: &Policy, state: &mut GateState, reading: &Reading, wi
     };
 }
 
+/// After the promotion everything is the new version's: what was found before stands.
+fn nothing_left(state: &mut GateState, of_stable: &str) -> Verdict {
+    let why = format!(
+        "there are no stable {of_stable} left to compare with; what was found before stands"
+    );
+    known(state, None, Some(&why));
+    state.passes = state.passes.saturating_add(1);
+    Verdict::Pass
+}
+
+/// Whether the canary served, and nobody else.
+fn is_alone(tick: &Tick) -> bool {
+    let mut series = tick.series.iter();
+    let canary = series.clone().any(|one| one.canary.total() > 0.0);
+    canary && series.all(|one| one.stable.total() <= 0.0)
+}
+
 fn weigh(rules: &Policy, state: &mut GateState, tick: &Tick, window: Window) -> Verdict {
     let evidence = state
         .evidence
@@ -66,6 +78,10 @@ fn weigh(rules: &Policy, state: &mut GateState, tick: &Tick, window: Window) -> 
         evidence.count_for_step(tick);
     }
     let verdict = verdict(rules, evidence, window);
+    // A baseline that proxies count has no pods that could be missed: after the promotion its counters stand still.
+    if verdict == Verdict::Continue && window.stable == Stable::MayBeGone && is_alone(tick) {
+        return nothing_left(state, "requests");
+    }
     let value = evidence.value();
     let message = evidence.sentence(rules);
     known(state, Some(&value), Some(&message));

@@ -189,6 +189,25 @@ fn without_stable_pods_nothing_is_known_before_the_promotion_and_all_is_said_aft
 }
 
 #[test]
+fn after_the_promotion_a_baseline_that_proxies_count_may_stand_still() {
+    let alone = [counted(15, EQUAL), counted(30, [0.0, 750.0, 0.0, 0.0])];
+    let rules = Policy {
+        min_requests: 10_000,
+        ..rules()
+    };
+    let before = folded(rules.clone(), &alone, window());
+    assert_eq!(before.verdict, Verdict::Continue);
+    let promoted = Window {
+        stable: Stable::MayBeGone,
+        ..window()
+    };
+    let after = folded(rules.clone(), &alone, promoted);
+    assert_eq!((after.verdict, after.passes), (Verdict::Pass, 1));
+    let silent = [counted(15, EQUAL), counted(30, [0.0; 4])];
+    assert_eq!(folded(rules, &silent, promoted).verdict, Verdict::Continue);
+}
+
+#[test]
 fn a_gap_is_neither_a_pass_nor_a_failure() {
     let why = || "no canary pod has a newer sample".to_owned();
     let gap = [
