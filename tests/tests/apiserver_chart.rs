@@ -98,6 +98,8 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
     }
     for (verb, resource) in [
         ("watch", "belay.dev/clusteranalysistemplates"),
+        ("create", "belay.dev/clusteranalysistemplates"),
+        ("patch", "belay.dev/clusteranalysistemplates"),
         (
             "watch",
             "admissionregistration.k8s.io/mutatingadmissionpolicies:hold.rollouts.belay.dev",
@@ -153,6 +155,7 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
             "list",
             "admissionregistration.k8s.io/mutatingadmissionpolicies",
         ),
+        ("delete", "belay.dev/clusteranalysistemplates"),
         ("impersonate", "/users"),
         ("list", "/namespaces"),
     ] {
