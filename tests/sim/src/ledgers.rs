@@ -85,6 +85,9 @@ pub(crate) fn counted(
     if baking && !bad {
         return Measured::NoBaseline;
     }
+    if chaos && world.chance(10) {
+        return Measured::Unchanged;
+    }
     let milliseconds = to.duration_since(from).as_secs_f64() * 1000.0;
     if milliseconds <= 0.0 {
         return Measured::Unchanged;

@@ -239,7 +239,7 @@ impl Shell {
             } else {
                 result(world, &key.0, gate, chaos)
             };
-            if let Measured::NoData { .. } | Measured::Error { .. } = result {
+            if let Measured::NoData { .. } | Measured::Error { .. } | Measured::Unchanged = result {
                 // Prometheus keeps the counters: the next tick spans the gap.
                 self.ledgers.stay(gate);
             }

@@ -107,10 +107,14 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
         reading.gate == policy.name && reading.at <= case.now && Some(reading.at) > stored_at
     });
     let (at, passes) = match newest {
-        Some(reading) if policy.method.comparison().is_some() => (
-            Some(reading.at),
-            compared_since(case, policy, segment, &reading.result),
-        ),
+        Some(reading) if policy.method.comparison().is_some() => {
+            let passes = compared_since(case, policy, segment, &reading.result);
+            let at = match &reading.result {
+                gate::Result::Unchanged => counted_through(case, policy),
+                _ => Some(reading.at),
+            };
+            (at, passes)
+        }
         Some(reading) => (
             Some(reading.at),
             matches!(reading.result, gate::Result::Pass { .. }),
@@ -127,6 +131,28 @@ fn passed_since(case: Case<'_>, policy: &GatePolicy, since: Timestamp) -> Result
         "went forward though gate {} had no pass since {since} (newest: {at:?}, passing: {passes})",
         policy.name
     ))
+}
+
+/// Through when events were counted: a look that found nothing newer makes no verdict younger.
+fn counted_through(case: Case<'_>, policy: &GatePolicy) -> Option<Timestamp> {
+    let stored = case
+        .before
+        .gates
+        .iter()
+        .find(|state| state.name == policy.name);
+    let stored = stored.and_then(|state| state.evidence.as_ref());
+    let readings = case
+        .observed
+        .readings
+        .iter()
+        .filter(|reading| reading.gate == policy.name);
+    let counted = readings.filter_map(|reading| match &reading.result {
+        gate::Result::Counted(tick) => Some(tick.to),
+        _ => None,
+    });
+    counted
+        .chain(stored.map(|evidence| evidence.counted_through))
+        .max()
 }
 
 /// A comparison passes on requests of both sides that were counted in this segment; its newest look, which is younger than any

@@ -16,7 +16,7 @@ use crate::{
         combine::{self, Weighed},
         evidence::{Evidence, OnInconclusive, Policy},
     },
-    gate::{GatePolicy, Mode, Verdict},
+    gate::{GatePolicy, Mode, Result, Verdict},
 };
 
 /// Enforced gates of the whole plan that compare: each has its part of the rollout's false-rollback rate, whether its step
@@ -96,6 +96,23 @@ pub(super) fn failure(live: &Live<'_>) -> Option<String> {
 fn said<'a>(live: &'a Live<'_>) -> &'a str {
     let message = live.state.message.as_deref();
     message.unwrap_or("the canary does worse than the stable pods")
+}
+
+/// How old a gate's verdict is: a look that found no newer samples makes that of a comparison no younger.
+pub(super) fn measured_at(pass: &Pass<'_>, live: &Live<'_>) -> Option<Timestamp> {
+    let measured_at = live.state.measured_at;
+    let newest = pass
+        .seen
+        .readings
+        .iter()
+        .rfind(|reading| reading.gate == live.policy.name && Some(reading.at) == measured_at);
+    let found_nothing = newest.is_some_and(|reading| reading.result == Result::Unchanged);
+    let counted = live
+        .state
+        .evidence
+        .as_ref()
+        .map(|evidence| evidence.counted_through);
+    if found_nothing { counted } else { measured_at }
 }
 
 /// What a gate that compares is waited for.

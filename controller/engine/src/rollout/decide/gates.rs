@@ -65,8 +65,10 @@ pub(super) fn fold(pass: &mut Pass<'_>) {
     let whole = window(pass, first_ready(pass));
     let mut gates: Vec<(&GatePolicy, Window)> =
         plan.gates.iter().map(|gate| (gate, whole)).collect();
+    // In a plan that was shortened, the last step is the present one.
+    let last = plan.steps.len().saturating_sub(1);
     if let Some(step) = &pass.next.step
-        && let Some(own) = plan.steps.get(step.index as usize)
+        && let Some(own) = plan.steps.get((step.index as usize).min(last))
     {
         let window = window(pass, step.ready_at);
         gates.extend(own.gates.iter().map(|gate| (gate, window)));
@@ -151,7 +153,9 @@ fn worth_writing(known: &GateState, folded: &Folded) -> bool {
     let news = known.verdict != state.verdict
         || known.failures != state.failures
         || known.unknown_since != state.unknown_since
-        || known.dry_run != state.dry_run;
+        || known.dry_run != state.dry_run
+        // From here on a restart knows from when to count.
+        || known.evidence.is_some() != state.evidence.is_some();
     news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
 }
 
@@ -268,7 +272,7 @@ pub(super) fn blocking(pass: &Pass<'_>) -> Option<Why> {
         .iter()
         .filter(|live| live.enforced())
         .find_map(|live| {
-            let measured_at = live.state.measured_at.unwrap_or(Timestamp::MIN);
+            let measured_at = compare::measured_at(pass, live).unwrap_or(Timestamp::MIN);
             let interval = live.policy.interval;
             let stale_at = after(
                 measured_at,

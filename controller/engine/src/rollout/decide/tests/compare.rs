@@ -210,3 +210,34 @@ fn a_dry_run_neither_rolls_back_nor_takes_a_part_of_the_rate() {
     bench.decide();
     assert_eq!(bench.status.phase, Phase::RollingBack);
 }
+
+#[test]
+fn the_first_count_is_written_down_so_that_a_restart_knows_from_when_to_count() {
+    let mut bench = canary(vec![comparing("errors", |_| {})]);
+    bench
+        .after(10)
+        .count("errors", [3.0, 1000.0, 0.0, 4000.0])
+        .decide();
+    let gate = &bench.status.gates[0];
+    assert_eq!(gate.verdict, Verdict::Continue);
+    assert_eq!(gate.evidence.as_ref().unwrap().counted_through, bench.now);
+}
+
+#[test]
+fn a_look_without_newer_samples_makes_a_verdict_no_younger() {
+    let mut bench = canary(vec![comparing("errors", |_| {})]);
+    for _ in 0..5 {
+        bench.after(10).count("errors", EQUAL).settle();
+    }
+    // When another process takes over, and finds no newer samples at the end of the hold.
+    bench.after(5);
+    bench.seen.readings.clear();
+    bench.seen.acting_since = bench.now;
+    bench
+        .after(10)
+        .measure("errors", Result::Unchanged)
+        .settle();
+    assert_eq!(bench.status.step_text.as_deref(), Some("1/2"));
+    bench.after(10).count("errors", EQUAL).settle();
+    assert_eq!(bench.status.step_text.as_deref(), Some("2/2"));
+}
