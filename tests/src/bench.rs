@@ -3,6 +3,7 @@
 mod costs;
 mod idle;
 mod latency;
+mod queries;
 mod table;
 
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ pub(crate) struct Bench {
 
 /// Runs the parts named in `BELAY_BENCH` (all by default), prints a table and writes `target/bench/rollouts.json`.
 pub async fn run() -> Result<(), Error> {
-    let wanted = std::env::var("BELAY_BENCH").unwrap_or_else(|_| "costs,latency,idle".to_owned());
+    let wanted =
+        std::env::var("BELAY_BENCH").unwrap_or_else(|_| "costs,latency,idle,queries".to_owned());
     // An unoptimised controller is for trying the benchmark itself out.
     let optimised = std::env::var_os("BELAY_BENCH_UNOPTIMISED").is_none();
     let program = controller_program(optimised).await?;
@@ -58,9 +60,10 @@ pub async fn run() -> Result<(), Error> {
             "costs" => costs::run(&bench).await?,
             "latency" => latency::run(&bench).await?,
             "idle" => idle::run(&bench).await?,
+            "queries" => queries::run(&bench).await?,
             other => {
                 return Err(Error::Broken(format!(
-                    "BELAY_BENCH knows costs, latency and idle, not {other:?}"
+                    "BELAY_BENCH knows costs, latency, idle and queries, not {other:?}"
                 )));
             }
         };

@@ -69,6 +69,16 @@ impl Answers {
             .map(|answer| answer.at)
     }
 
+    /// How many answers went out, and how many bytes.
+    pub fn total(&self) -> (usize, usize) {
+        self.shared.sent.lock().map_or((0, 0), |sent| {
+            (
+                sent.len(),
+                sent.iter().map(|answer| answer.body.len()).sum(),
+            )
+        })
+    }
+
     /// Forgets all answers so far.
     pub fn forget(&self) {
         if let Ok(mut sent) = self.shared.sent.lock() {
