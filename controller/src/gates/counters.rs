@@ -125,6 +125,16 @@ impl Counters {
         format!("({present}) or last_over_time(({present}){LOOK_BACK})")
     }
 
+    /// The query that tells whether what is counted was there at any time of the last hour. It is meant for the case that it is not
+    /// there now.
+    pub(crate) fn query_ever(&self) -> String {
+        let counted = match &self.counted {
+            Counted::Events(pair) | Counted::Sides { canary: pair, .. } => &pair.total,
+            Counted::Latency { histogram, .. } => histogram,
+        };
+        format!("count(last_over_time((\n{counted}\n)[1h:1m]))")
+    }
+
     /// Counters of `pods` as `data` has them.
     pub(crate) fn snapshot(
         &self,

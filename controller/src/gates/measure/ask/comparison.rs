@@ -179,12 +179,30 @@ impl Asker {
         let data = self.ask_at(asking, query, about).await.map_err(failed)?;
         let sides = sides(asking, watches).await.map_err(failed)?;
         let snapshot = asking.counters.snapshot(&data, about, &sides);
-        snapshot.map_err(|unusable| GateResult::NoData {
-            why: match unusable {
-                Unusable::Wrong(why) => why,
-                Unusable::Empty => "the query for all events gave no series; check its metric names and labels, and that these pods are scraped".to_owned(),
-            },
-        })
+        match snapshot {
+            Ok(snapshot) => Ok(snapshot),
+            Err(Unusable::Wrong(why)) => Err(GateResult::NoData { why }),
+            Err(Unusable::Empty) => Err(self.empty(asking, about).await),
+        }
+    }
+
+    /// There are no counters: whether there ever were any is what tells a wrong name from a pod that is not scraped.
+    async fn empty(&self, asking: &Asking<'_>, about: Timestamp) -> GateResult {
+        let query = asking.counters.query_ever();
+        let why = match self.ask_at(asking, query, about).await {
+            Ok(Data::Vector(series)) if series.is_empty() => {
+                "the query for all events gave no series, and there was none in the last hour: a metric or label in it is most likely misspelt, or never existed"
+            }
+            Ok(_) => {
+                "the query for all events gives no series any more, though there were some in the last hour; check that these pods are still scraped"
+            }
+            Err(_) => {
+                "the query for all events gave no series; check its metric names and labels, and that these pods are scraped"
+            }
+        };
+        GateResult::NoData {
+            why: why.to_owned(),
+        }
     }
 
     /// The whole answer to `query` at `about`. One that may be incomplete is no answer: what is missing in it would be taken for
