@@ -185,9 +185,13 @@ async fn the_owner_of_a_namespace_can_let_releases_in_and_only_there() {
     .unwrap();
 
     // when the owner binds Belay's tenant role
-    bind(&owner, &mine, "belay-tenant", CONTROLLER)
-        .await
-        .unwrap();
+    // The owner may give away what he holds, and some of it comes to him by aggregation, a moment later.
+    wait_for("the owner may bind the role", SOON, || async {
+        let bound = bind(&owner, &mine, "belay-tenant", CONTROLLER).await;
+        bound.map_err(|error| error.to_string())
+    })
+    .await
+    .unwrap();
 
     // then Belay may act for the service accounts of that namespace, and of no other
     for (verb, resource) in [
@@ -196,10 +200,15 @@ async fn the_owner_of_a_namespace_can_let_releases_in_and_only_there() {
         ("create", "/secrets"),
         ("update", "/configmaps"),
     ] {
-        assert!(
-            may(&admin, CONTROLLER, verb, resource, &mine).await,
-            "{verb} {resource}"
-        );
+        // The authorizer hears of a new binding a moment later.
+        wait_for("the binding to be in force", SOON, || async {
+            let allowed = may(&admin, CONTROLLER, verb, resource, &mine).await;
+            allowed
+                .then_some(())
+                .ok_or_else(|| format!("may not {verb} {resource}"))
+        })
+        .await
+        .unwrap();
         assert!(
             !may(&admin, CONTROLLER, verb, resource, &other).await,
             "{verb} {resource}"
