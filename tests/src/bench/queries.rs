@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use belay_api::{AnalysisTemplate, Rollout};
-use belay_engine::gate::Verdict;
+use belay_engine::{gate::Verdict, rollout::status::Phase};
 use belay_lab::wait_for;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::{
@@ -63,7 +63,7 @@ async fn measure(bench: &Bench, size: usize, kind: &str, selector: &str) -> Resu
     let rollouts: Api<Rollout> = Api::namespaced(client.clone(), &namespace);
     all(&rollouts, size, "all Rollouts to be healthy", |rollout| {
         let status = rollout.status.as_ref();
-        status.is_some_and(|status| status.stable.is_some() && status.candidate.is_none())
+        status.is_some_and(|status| status.phase == Phase::Healthy)
     })
     .await?;
     futures::stream::iter(&workloads)
