@@ -48,6 +48,17 @@ pub struct Question {
     pub about: About,
     /// Longest time to wait for the answer, once it is asked.
     pub timeout: Duration,
+    /// Whether Prometheus's own words are passed on.
+    pub words: Words,
+}
+
+/// Whether the words of a Prometheus about a query (errors and warnings, which quote it) are passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Words {
+    /// They are.
+    Shown,
+    /// They are not, for the query holds the value of a Secret.
+    Withheld,
 }
 
 /// How a Prometheus is spoken to: headers with credentials, and a client with its certificates.
@@ -115,6 +126,7 @@ struct Key {
     access: [u8; 32],
     query: String,
     about: Option<About>,
+    words: Words,
 }
 
 /// A client for any number of Prometheus servers. Clones share everything.
@@ -163,6 +175,7 @@ impl Prometheus {
             access: question.access.id,
             query: question.query.clone(),
             about: Some(question.about).filter(|about| !matches!(about, About::Now { .. })),
+            words: question.words,
         };
         let pending = {
             let mut asked = lock(&self.shared.asked);

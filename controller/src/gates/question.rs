@@ -15,6 +15,7 @@ use belay_api::analysis::{
 use belay_engine::analysis::threshold::Bounds;
 
 use super::probe::{http::HttpQuestion, job::JobQuestion};
+use crate::prometheus::Words;
 use burn_rate::BurnRateQuestion;
 pub(crate) use comparison::ComparisonQuestion;
 
@@ -237,6 +238,15 @@ impl Arguments {
         let mut given = self.values.clone();
         given.extend(late);
         arguments::resolve(&self.parameters, &given)
+    }
+
+    /// Whether a query that they fill may be quoted.
+    pub(crate) fn words(&self) -> Words {
+        if self.secrets.is_empty() {
+            Words::Shown
+        } else {
+            Words::Withheld
+        }
     }
 
     /// Names of the arguments that come from Secrets.

@@ -3,7 +3,11 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::Data;
+use super::{Data, Words};
+
+/// Stands in the place of what Prometheus says about a query that nobody may read.
+const WITHHELD: &str =
+    "its own words are withheld, for the query holds a Secret's value; try the query without it";
 
 /// Longest text of Prometheus that is passed on.
 const MESSAGE_BYTES: usize = 300;
@@ -29,13 +33,14 @@ pub(super) fn read(
     host: &str,
     status: StatusCode,
     body: &[u8],
+    words: Words,
 ) -> (Result<Data, String>, Vec<String>) {
     let Ok(frame) = serde_json::from_slice::<Frame>(body) else {
         return (Err(not_prometheus(host, status)), Vec::new());
     };
-    let warnings = frame.warnings.iter().map(|w| shortened(w)).collect();
+    let warnings = frame.warnings.iter().map(|w| told(w, words)).collect();
     if frame.status != "success" {
-        return (Err(refusal(host, status, &frame)), warnings);
+        return (Err(refusal(host, status, &frame, words)), warnings);
     }
     let data = serde_json::from_slice::<Body>(body)
         .map(|body| body.data)
@@ -58,8 +63,8 @@ fn not_prometheus(host: &str, status: StatusCode) -> String {
     }
 }
 
-fn refusal(host: &str, status: StatusCode, frame: &Frame) -> String {
-    let message = shortened(frame.error.as_deref().unwrap_or("no reason given"));
+fn refusal(host: &str, status: StatusCode, frame: &Frame, words: Words) -> String {
+    let message = told(frame.error.as_deref().unwrap_or("no reason given"), words);
     match frame.error_type.as_deref() {
         Some("bad_data") => format!("the query is wrong: {message}"),
         Some("execution") => format!("the query can't be carried out: {message}"),
@@ -67,6 +72,14 @@ fn refusal(host: &str, status: StatusCode, frame: &Frame) -> String {
             format!("Prometheus at {host} gave up on the query: {message}")
         }
         _ => format!("Prometheus at {host} answered {status}: {message}"),
+    }
+}
+
+/// Cut only if it is shown at all: the beginning of a secret is one, too.
+fn told(text: &str, words: Words) -> String {
+    match words {
+        Words::Shown => shortened(text),
+        Words::Withheld => WITHHELD.to_owned(),
     }
 }
 
@@ -85,7 +98,7 @@ mod tests {
 
     fn of(status: u16, body: &str) -> Result<Answer, String> {
         let status = StatusCode::from_u16(status).unwrap();
-        read("p:9090", status, body.as_bytes())
+        read("p:9090", status, body.as_bytes(), Words::Shown)
             .0
             .map(|data| data.numbers())
     }
@@ -119,7 +132,7 @@ mod tests {
         let body = r#"{"status":"success","data":{"resultType":"vector","result":[
             {"metric":{"pod":"web-1"},"value":[1700000000.5,"12"]},
             {"metric":{"pod":"web-2"},"histogram":[1700000000,{"count":"3","sum":"0.4","buckets":[[0,"0.1","0.2","3"]]}]}]}}"#;
-        let (data, _) = read("p", StatusCode::OK, body.as_bytes());
+        let (data, _) = read("p", StatusCode::OK, body.as_bytes(), Words::Shown);
         let Data::Vector(series) = data.unwrap() else {
             panic!("a vector was given");
         };
@@ -162,7 +175,23 @@ mod tests {
     #[test]
     fn warnings_are_passed_on() {
         let body = r#"{"status":"success","warnings":["partial"],"data":{"resultType":"scalar","result":[1,"1"]}}"#;
-        let (_, warnings) = read("p", StatusCode::OK, body.as_bytes());
+        let (_, warnings) = read("p", StatusCode::OK, body.as_bytes(), Words::Shown);
         assert_eq!(warnings, ["partial"]);
+    }
+
+    #[test]
+    fn nothing_is_quoted_of_a_query_that_holds_a_secret() {
+        for status in [200, 400, 422, 503] {
+            for kind in ["bad_data", "execution", "timeout", "internal"] {
+                let body = format!(
+                    r#"{{"status":"error","errorType":"{kind}","error":"parse error at canary-value","warnings":["metric canary-value is no counter"]}}"#
+                );
+                let status = StatusCode::from_u16(status).unwrap();
+                let (told, warnings) = read("p", status, body.as_bytes(), Words::Withheld);
+                let all = format!("{} {warnings:?}", told.unwrap_err());
+                assert!(!all.contains("canary"), "{all}");
+                assert!(all.contains("withheld"), "{all}");
+            }
+        }
     }
 }

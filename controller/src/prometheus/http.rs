@@ -60,7 +60,8 @@ pub(super) async fn ask(question: &Question) -> Exchanged {
     let host = host(&url);
     match tokio::time::timeout(question.timeout, exchange(url, question)).await {
         Ok(Ok(received)) => {
-            let (outcome, warnings) = answer::read(&host, received.status, &received.body);
+            let (outcome, warnings) =
+                answer::read(&host, received.status, &received.body, question.words);
             Exchanged::Answer {
                 status: received.status,
                 retry_after: received.retry_after,

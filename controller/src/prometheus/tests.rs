@@ -27,6 +27,7 @@ fn question(server: String) -> Question {
         about: About::Now {
             not_before: Timestamp::now(),
         },
+        words: Words::Shown,
     }
 }
 

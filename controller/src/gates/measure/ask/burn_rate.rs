@@ -138,6 +138,7 @@ impl Asker {
                 query,
                 about,
                 timeout: question.server.timeout,
+                words: task.question.arguments.words(),
             })
             .await;
         if let Some(warning) = reply.warnings.first() {

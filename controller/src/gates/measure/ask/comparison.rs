@@ -26,7 +26,7 @@ use crate::{
         pods::PodWatch,
         question::ComparisonQuestion,
     },
-    prometheus::{About, Access, Data, Question},
+    prometheus::{About, Access, Data, Question, Words},
 };
 
 /// Time between two scrapes until looks have shown it: Prometheus's own default.
@@ -40,6 +40,7 @@ struct Asking<'a> {
     question: &'a ComparisonQuestion,
     server: String,
     access: Arc<Access>,
+    words: Words,
     counters: Counters,
     versions: &'a Versions,
 }
@@ -60,6 +61,7 @@ impl Asker {
             question,
             server,
             access,
+            words: task.question.arguments.words(),
             counters: question.counters(&values)?,
             versions,
         };
@@ -230,6 +232,7 @@ impl Asker {
                 query,
                 about,
                 timeout: asking.question.server.timeout,
+                words: asking.words,
             })
             .await;
         if let Some(warning) = reply.warnings.first() {

@@ -27,6 +27,7 @@ impl Asker {
                 query: arguments::fill(&question.query, &values)
                     .map_err(|error| error.to_string())?,
                 timeout: question.server.timeout,
+                words: task.question.arguments.words(),
                 about: About::Now { not_before: due_at },
             })
             .await;
