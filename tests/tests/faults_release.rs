@@ -91,14 +91,11 @@ async fn replace(
         .map(|(path, _)| path.as_str())
         .filter(|path| !after.iter().any(|(kept, _)| kept == path))
         .collect();
-    if !gone.is_empty() {
-        tenant.repo.remove(&gone, "Drop").await.unwrap();
-    }
     let files: Vec<(&str, &str)> = after
         .iter()
         .map(|(path, text)| (path.as_str(), text.as_str()))
         .collect();
-    tenant.repo.commit(&files, message).await.unwrap()
+    tenant.repo.change(&gone, &files, message).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

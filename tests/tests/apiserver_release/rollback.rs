@@ -51,16 +51,12 @@ async fn commit_v2(tenant: &Tenant, value: &str) -> String {
             text.clone_from(&bad);
         }
     }
-    tenant
-        .repo
-        .remove(&["config.yaml"], "Drop")
-        .await
-        .expect("a commit");
     files.retain(|(path, _)| path != "config.yaml");
     files.push(("config2.yaml".to_owned(), config_map("config-v2", "v2")));
+    // In one commit: between two of them Belay might take up the first.
     tenant
         .repo
-        .commit(&borrowed(&files), "v2")
+        .change(&["config.yaml"], &borrowed(&files), "v2")
         .await
         .expect("a commit")
 }

@@ -86,30 +86,31 @@ impl GitRepo {
     ) -> Result<String, LabError> {
         let folder = self.working_copy.lock().await;
         check_out(&folder, branch).await?;
-        for (path, content) in files {
-            let path = inside(&folder, path)?;
-            let parent = path.parent().unwrap_or(&folder);
-            fs::create_dir_all(parent)
-                .await
-                .map_err(LabError::io(format!("create {}", parent.display())))?;
-            fs::write(&path, content)
-                .await
-                .map_err(LabError::io(format!("write {}", path.display())))?;
-        }
+        write(&folder, files).await?;
         record(&folder, branch, message).await
+    }
+
+    /// Removes files or folders and writes others in one commit on `main`, and pushes. Returns the commit's name.
+    pub async fn change(
+        &self,
+        gone: &[&str],
+        files: &[(&str, &str)],
+        message: &str,
+    ) -> Result<String, LabError> {
+        let folder = self.working_copy.lock().await;
+        check_out(&folder, MAIN).await?;
+        if !gone.is_empty() {
+            take_out(&folder, gone).await?;
+        }
+        write(&folder, files).await?;
+        record(&folder, MAIN, message).await
     }
 
     /// Removes files or folders, commits that on `main` and pushes. Returns the commit's name.
     pub async fn remove(&self, paths: &[&str], message: &str) -> Result<String, LabError> {
         let folder = self.working_copy.lock().await;
         check_out(&folder, MAIN).await?;
-        git(
-            &folder,
-            Command::new("git")
-                .args(["rm", "-r", "--quiet", "--"])
-                .args(paths),
-        )
-        .await?;
+        take_out(&folder, paths).await?;
         record(&folder, MAIN, message).await
     }
 
@@ -169,6 +170,30 @@ async fn check_out(folder: &Path, branch: &str) -> Result<(), LabError> {
     )
     .await
     .map(drop)
+}
+
+async fn write(folder: &Path, files: &[(&str, &str)]) -> Result<(), LabError> {
+    for (path, content) in files {
+        let path = inside(folder, path)?;
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)
+            .await
+            .map_err(LabError::io(format!("create {}", parent.display())))?;
+        fs::write(&path, content)
+            .await
+            .map_err(LabError::io(format!("write {}", path.display())))?;
+    }
+    Ok(())
+}
+
+async fn take_out(folder: &Path, paths: &[&str]) -> Result<(), LabError> {
+    let command = &mut Command::new("git");
+    git(
+        folder,
+        command.args(["rm", "-r", "--quiet", "--"]).args(paths),
+    )
+    .await?;
+    Ok(())
 }
 
 async fn record(folder: &Path, branch: &str, message: &str) -> Result<String, LabError> {
