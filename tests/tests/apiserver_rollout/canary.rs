@@ -260,7 +260,7 @@ async fn a_version_that_was_verified_before_goes_the_fast_track() {
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     // When the workload goes back to the verified version, with a gate that never passes.
     scene
-        .set_query("good", "absent(nothing) > 1")
+        .set_query("good", "sum(nothing_by_this_name)")
         .await
         .unwrap();
     web.set_image("web:v1").await.unwrap();
