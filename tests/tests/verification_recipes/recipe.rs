@@ -65,7 +65,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
     add(
         "kube-state-metrics",
         "pod-restarts",
-        &timed,
+        &pods,
         &[HASH],
         vendors::RESTARTS,
     );
