@@ -33,8 +33,7 @@ pub struct Installed {
 impl Installed {
     /// Installs the chart with its defaults, and these `--set` values.
     pub async fn chart(lab: &Lab, values: &[&str]) -> Result<Self, Error> {
-        let helm = lab.program(Program::Helm).await?;
-        let mut command = Command::new(helm);
+        let mut command = lab.command(Program::Helm).await?;
         command
             .args([
                 "install",
@@ -47,8 +46,7 @@ impl Installed {
             ])
             .args(values.iter().flat_map(|value| ["--set", value]))
             .arg("--")
-            .arg(workspace_root().join("charts/belay"))
-            .env("KUBECONFIG", lab.kubeconfig_path());
+            .arg(workspace_root().join("charts/belay"));
         run_program("helm install", command).await?;
         let token = lab.service_account_token(NAMESPACE, NAME).await?;
         Ok(Self {

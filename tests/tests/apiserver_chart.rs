@@ -13,7 +13,7 @@ use belay_tests::installed::{Installed, NAMESPACE, workspace_root};
 use k8s_openapi::api::{authorization::v1::SubjectAccessReview, rbac::v1::RoleBinding};
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
-use tokio::{process::Command, sync::OnceCell};
+use tokio::sync::OnceCell;
 
 const SOON: Duration = Duration::from_secs(30);
 const CONTROLLER: &str = "system:serviceaccount:belay-system:belay";
@@ -356,11 +356,12 @@ async fn the_readmes_manifests_are_accepted_as_they_stand() {
     std::fs::write(&file, manifests).unwrap();
 
     // when it is applied with strict validation, then the API server takes it
-    let kubectl = lab.program(Program::Kubectl).await.unwrap();
-    let output = Command::new(&kubectl)
+    let output = lab
+        .command(Program::Kubectl)
+        .await
+        .unwrap()
         .args(["apply", "--validate=strict", "--filename"])
         .arg(&file)
-        .env("KUBECONFIG", lab.kubeconfig_path())
         .output()
         .await
         .unwrap();
@@ -374,21 +375,20 @@ async fn the_readmes_manifests_are_accepted_as_they_stand() {
 #[tokio::test]
 async fn kubectl_explains_every_kind_in_its_own_words() {
     let lab = lab().await;
-    let kubectl = lab.program(Program::Kubectl).await.unwrap();
     for definition in belay_api::definitions() {
         let plural = definition.spec.names.plural;
-        let output = Command::new(&kubectl)
-            .args(["explain", &plural])
-            .env("KUBECONFIG", lab.kubeconfig_path())
-            .output()
-            .await
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{plural}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        // The API server publishes the schema of a definition some time after it has taken it into force.
+        let text = wait_for(&format!("kubectl explain {plural}"), SOON, async || {
+            let mut kubectl = lab.command(Program::Kubectl).await.unwrap();
+            let output = kubectl.args(["explain", &plural]).output().await.unwrap();
+            if output.status.success() {
+                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            } else {
+                Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            }
+        })
+        .await
+        .unwrap();
         assert!(!text.contains("Auto-generated"), "{text}");
     }
 }

@@ -8,7 +8,7 @@
     reason = "a helper that fails is a test that fails"
 )]
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use belay_api::Rollout;
 use belay_lab::{Lab, Program, SharedLab, wait_for_object};
@@ -22,7 +22,6 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use serde_json::json;
-use tokio::process::Command;
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -35,11 +34,13 @@ async fn lab() -> &'static Lab {
 }
 
 /// Runs a program with the lab's kubeconfig; its output, or its complaint.
-async fn run(lab: &Lab, program: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program)
+async fn run(lab: &Lab, program: Program, arguments: &[&str]) -> Result<String, String> {
+    let output = lab
+        .command(program)
+        .await
+        .expect("the program is there")
         .args(arguments)
         .current_dir(workspace_root())
-        .env("KUBECONFIG", lab.kubeconfig_path())
         .output()
         .await
         .expect("the program runs");
@@ -78,8 +79,6 @@ fn rollout(namespace: &str) -> Rollout {
 async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_a_rollout() {
     let lab = lab().await;
     let client = lab.client().unwrap();
-    let helm = lab.program(Program::Helm).await.unwrap();
-    let kubectl = lab.program(Program::Kubectl).await.unwrap();
     let shop = lab.namespace("shop").await.unwrap();
     let rollouts = Api::<Rollout>::namespaced(client.clone(), &shop);
 
@@ -93,7 +92,7 @@ async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_
         .await
         .unwrap();
     let install = ["install", "belay", "charts/belay", "--namespace", NAMESPACE];
-    run(lab, &helm, &install).await.unwrap();
+    run(lab, Program::Helm, &install).await.unwrap();
 
     // then its pods run, on different nodes, and a Rollout can be made
     pods_run(&client, 2).await;
@@ -126,7 +125,7 @@ async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_
         "--set",
     ];
     let tenants = format!("tenants.namespaces={{{shop}}}");
-    run(lab, &helm, &[&upgrade[..], &[&tenants]].concat())
+    run(lab, Program::Helm, &[&upgrade[..], &[&tenants]].concat())
         .await
         .unwrap();
     pods_run(&client, 1).await;
@@ -134,7 +133,7 @@ async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_
     // when it is removed
     run(
         lab,
-        &helm,
+        Program::Helm,
         &["uninstall", "belay", "--namespace", NAMESPACE, "--wait"],
     )
     .await
@@ -142,13 +141,13 @@ async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_
 
     // then the Rollout and its definition are still there, and the same chart can be installed again
     rollouts.get("web").await.unwrap();
-    run(lab, &helm, &install).await.unwrap();
+    run(lab, Program::Helm, &install).await.unwrap();
     pods_run(&client, 2).await;
 
     // when it is removed again and the plain manifests are applied in its place
     run(
         lab,
-        &helm,
+        Program::Helm,
         &["uninstall", "belay", "--namespace", NAMESPACE, "--wait"],
     )
     .await
@@ -160,7 +159,7 @@ async fn belay_is_installed_upgraded_removed_and_installed_again_without_losing_
         "--kustomize",
         "deploy/kustomize",
     ];
-    let applied = run(lab, &kubectl, &apply).await.unwrap();
+    let applied = run(lab, Program::Kubectl, &apply).await.unwrap();
 
     // then they install the same
     assert!(applied.contains("deployment.apps/belay"), "{applied}");
@@ -177,7 +176,6 @@ async fn on_a_cluster_without_mutating_policies_the_chart_installs_and_leaves_th
         .start()
         .await
         .unwrap();
-    let helm = lab.program(Program::Helm).await.unwrap();
 
     // when the chart is installed
     let install = [
@@ -188,16 +186,15 @@ async fn on_a_cluster_without_mutating_policies_the_chart_installs_and_leaves_th
         NAMESPACE,
         "--create-namespace",
     ];
-    run(&lab, &helm, &install).await.unwrap();
+    run(&lab, Program::Helm, &install).await.unwrap();
 
     // then the validating policies are there, and what Belay needs to do without the others
-    let kubectl = lab.program(Program::Kubectl).await.unwrap();
     let policies = ["get", "validatingadmissionpolicies", "--output", "name"];
-    let found = run(&lab, &kubectl, &policies).await.unwrap();
+    let found = run(&lab, Program::Kubectl, &policies).await.unwrap();
     assert!(found.contains("guard.rollouts.belay.dev"), "{found}");
     let manifest = run(
         &lab,
-        &helm,
+        Program::Helm,
         &["get", "manifest", "belay", "--namespace", NAMESPACE],
     )
     .await
@@ -212,7 +209,6 @@ async fn on_a_cluster_without_mutating_policies_the_chart_installs_and_leaves_th
 #[tokio::test]
 async fn values_that_can_t_work_are_refused_by_name_before_anything_is_installed() {
     let lab = lab().await;
-    let helm = lab.program(Program::Helm).await.unwrap();
     for (value, complaint) in [
         ("replicas=-1", "/replicas"),
         ("replicas=many", "/replicas"),
@@ -232,7 +228,7 @@ async fn values_that_can_t_work_are_refused_by_name_before_anything_is_installed
         ("serviceAccount.create=false", "serviceAccount.name"),
     ] {
         let template = ["template", "belay", "charts/belay", "--set", value];
-        let error = run(lab, &helm, &template).await.unwrap_err();
+        let error = run(lab, Program::Helm, &template).await.unwrap_err();
         assert!(error.contains(complaint), "{value}: {error}");
     }
 }
@@ -240,8 +236,7 @@ async fn values_that_can_t_work_are_refused_by_name_before_anything_is_installed
 #[tokio::test]
 async fn the_chart_renders_with_every_option_and_passes_helms_lint() {
     let lab = lab().await;
-    let helm = lab.program(Program::Helm).await.unwrap();
-    run(lab, &helm, &["lint", "--strict", "charts/belay"])
+    run(lab, Program::Helm, &["lint", "--strict", "charts/belay"])
         .await
         .unwrap();
     for (value, expected) in [
@@ -264,7 +259,7 @@ async fn the_chart_renders_with_every_option_and_passes_helms_lint() {
         ("fullnameOverride=other", "name: other-controller"),
     ] {
         let template = ["template", "belay", "charts/belay", "--set", value];
-        let rendered = run(lab, &helm, &template).await.unwrap();
+        let rendered = run(lab, Program::Helm, &template).await.unwrap();
         assert!(
             rendered.contains(expected),
             "{value} does not bring {expected:?}"
@@ -277,7 +272,7 @@ async fn the_chart_renders_with_every_option_and_passes_helms_lint() {
         "--set",
         "crds.install=false,rbac.create=false,policies.enabled=false",
     ];
-    let rendered = run(lab, &helm, &without).await.unwrap();
+    let rendered = run(lab, Program::Helm, &without).await.unwrap();
     for absent in ["CustomResourceDefinition", "ClusterRole", "AdmissionPolicy"] {
         assert!(!rendered.contains(absent), "{absent}");
     }

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use belay_api::names::ROLLOUT_LABEL;
 use belay_engine::rollout::status::Phase;
 use belay_lab::{Lab, Part, SharedLab, wait_for};
 use belay_tests::{
@@ -409,5 +410,29 @@ async fn with_the_api_server_restarted_in_mid_canary_it_goes_on() {
         .await
         .unwrap();
     only_this_version_runs(&scene, &web, "v2", 4).await;
+    controller.terminate().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_slipped_in_before_the_hold_was_in_force_is_found_and_watched() {
+    // Given a governed workload, and nobody who acts.
+    let turn = Turn::take().await;
+    let controller = turn.acting("slipped").await;
+    let scene = Scene::new(turn.lab, "slipped").await.unwrap();
+    let web = scene.workload("web", 3, &two_steps(), &[]).await.unwrap();
+    controller.kill().await.unwrap();
+    // When another version rolls natively while the workload is not held, and the hold comes after it.
+    web.patch(json!({"metadata": {"labels": {ROLLOUT_LABEL: null}}}))
+        .await
+        .unwrap();
+    web.set_image("web:v2").await.unwrap();
+    only_this_version_runs(&scene, &web, "v2", 3).await;
+    web.patch(json!({"metadata": {"labels": {ROLLOUT_LABEL: "web"}}, "spec": {"paused": true}}))
+        .await
+        .unwrap();
+    // Then whoever acts next finds what serves, though it never was labelled, and accepts it after having watched it.
+    let controller = turn.acting("slipped").await;
+    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+    only_this_version_runs(&scene, &web, "v2", 3).await;
     controller.terminate().await.unwrap();
 }

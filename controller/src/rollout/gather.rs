@@ -148,20 +148,29 @@ impl Shell {
         status: &RolloutStatus,
     ) -> bool {
         let view = &workload.view;
-        let of_template: Vec<&Set> = sets
+        let own: Vec<&Set> = sets
             .iter()
             .filter(|set| set.view.owner == Owner::Deployment)
-            .filter(|set| set.view.template.digest == view.template.digest)
             .collect();
-        let knows_template = !of_template.is_empty();
+        let of_template = || {
+            own.iter()
+                .filter(|set| set.view.template.digest == view.template.digest)
+        };
+        let knows_template = of_template().next().is_some();
         let knows_stable = match &status.stable {
             Some(stable) => sets.iter().any(|set| set.view.hash == stable.hash),
             None => knows_template,
         };
-        // Un-paused past Belay, the Deployment controller may have made a set of its own beside a candidate.
-        let pods: i32 = of_template.iter().map(|set| set.view.total).sum();
-        let knows_all = knows_template && view.updated_replicas <= pods;
-        let missing = !knows_stable || !(view.paused || knows_all);
+        // Un-paused past Belay, the Deployment controller may have made a set of its own beside a candidate; and one that was
+        // made before the hold was in force goes on serving behind it.
+        let updated: i32 = of_template().map(|set| set.view.total).sum();
+        let all: i32 = own.iter().map(|set| set.view.total).sum();
+        let knows_pods = if view.paused {
+            view.total_replicas <= all
+        } else {
+            knows_template && view.updated_replicas <= updated
+        };
+        let missing = !knows_stable || !knows_pods;
         missing && self.looked.first_look(rollout_uid, workload)
     }
 

@@ -128,6 +128,17 @@ impl Lab {
         }
     }
 
+    /// A program about to be run against this lab as its administrator. What clients of Kubernetes keep of a server's discovery
+    /// stays in the lab's folder: by default they keep it by address, and the next lab may have this one's port.
+    pub async fn command(&self, program: Program) -> Result<tokio::process::Command, LabError> {
+        let mut command = tokio::process::Command::new(self.program(program).await?);
+        command
+            .env("KUBECONFIG", self.kubeconfig_path())
+            .env("KUBECACHEDIR", self.dir().join("client-cache"))
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
     /// Ends the lab and waits until every process and, unless it is to be kept, its folder are gone.
     pub async fn down(self) -> Result<(), LabError> {
         self.keeper.end().await

@@ -204,15 +204,13 @@ impl Stage {
 
     /// What an SRE sees: `kubectl get` of the Rollout and the Release.
     pub(super) async fn show(&self) -> Result<(), Error> {
-        let mut command = Command::new(self.lab.program(Program::Kubectl).await?);
-        command
-            .args([
-                "get",
-                "rollouts.belay.dev,releases.belay.dev",
-                "--namespace",
-                &self.namespace,
-            ])
-            .env("KUBECONFIG", self.lab.kubeconfig_path());
+        let mut command = self.lab.command(Program::Kubectl).await?;
+        command.args([
+            "get",
+            "rollouts.belay.dev,releases.belay.dev",
+            "--namespace",
+            &self.namespace,
+        ]);
         for line in run_program("kubectl get", command).await?.lines() {
             self.report.quote(line);
         }
@@ -222,11 +220,10 @@ impl Stage {
     async fn apply(&self, manifest: &str) -> Result<(), Error> {
         let file = tempfile::NamedTempFile::new().map_err(Error::io("make a file"))?;
         std::fs::write(file.path(), manifest).map_err(Error::io("write a manifest"))?;
-        let mut command = Command::new(self.lab.program(Program::Kubectl).await?);
+        let mut command = self.lab.command(Program::Kubectl).await?;
         command
             .args(["apply", "--namespace", &self.namespace, "--filename"])
-            .arg(file.path())
-            .env("KUBECONFIG", self.lab.kubeconfig_path());
+            .arg(file.path());
         run_program("kubectl apply", command).await.map(|_| ())
     }
 }

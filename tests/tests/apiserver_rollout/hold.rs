@@ -33,15 +33,15 @@ async fn kubectl(
     arguments: &[&str],
     input: Option<&Value>,
 ) -> Result<String, String> {
-    let program = lab.program(Program::Kubectl).await.unwrap();
-    let mut child = tokio::process::Command::new(program)
+    let mut child = lab
+        .command(Program::Kubectl)
+        .await
+        .unwrap()
         .args(["--namespace", &scene.namespace])
         .args(arguments)
-        .env("KUBECONFIG", lab.kubeconfig_path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();

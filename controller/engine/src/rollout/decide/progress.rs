@@ -47,12 +47,17 @@ fn ended_by_the_workload(
 ) -> Option<(RollbackReason, String)> {
     let version = &candidate.version.version;
     if pass.asks_for(deployment, &candidate.version) {
-        // Stable without pods was scaled to zero too, and woken or not: the workload's own controller chooses what wakes.
-        let asleep =
-            deployment.replicas == 0 || pass.stable_set().is_some_and(|set| set.desired == 0);
-        return (asleep && candidate.track != Track::Fast).then(|| {
-            let message =
-                format!("The workload was scaled to zero during the canary of {version}.");
+        // Stable without pods was scaled to zero too, and woken or not: the workload's own controller chooses what wakes. Or the
+        // version rolled before the hold was in force.
+        let lost = pass.stable_set().is_some_and(|set| set.desired == 0);
+        let ends = (deployment.replicas == 0 || lost) && candidate.track != Track::Fast;
+        return ends.then(|| {
+            let how = if deployment.replicas == 0 {
+                "was scaled to zero"
+            } else {
+                "was scaled to zero and woken, or rolled before it was held,"
+            };
+            let message = format!("The workload {how} during the canary of {version}.");
             (RollbackReason::ScaledToZero, message)
         });
     }
