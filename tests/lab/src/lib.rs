@@ -48,6 +48,6 @@ pub use git::GitRepo;
 pub use lab::{Lab, LabStatus, SharedLab};
 pub use load::{LoadHandle, Served};
 pub use part::Part;
-pub use programs::{Program, build_all, default_dir, program, programs_dir};
+pub use programs::{Manifests, Program, build_all, default_dir, manifests, program, programs_dir};
 pub use settings::LabBuilder;
 pub use wait::{wait_for, wait_for_object};

@@ -5,6 +5,7 @@
 //! version. Prebuilt downloads are left out: the Go module proxy and `go.sum` vouch for the sources.
 
 mod build;
+mod manifests;
 mod on_path;
 mod recipe;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::LabError;
 use crate::progress::Progress;
+pub use manifests::{Manifests, manifests};
 
 /// A program that a lab runs or that its tests use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,7 +108,7 @@ async fn provide_one(
     Ok(cached)
 }
 
-/// Builds every program into the cache, whatever is on PATH. What CI does before it runs tests.
+/// Builds every program into the cache, whatever is on PATH, and fetches others' definitions. What CI does before it runs tests.
 pub async fn build_all() -> Result<Vec<(Program, PathBuf)>, LabError> {
     let (folder, progress) = (programs_dir(), Progress::stderr());
     let mut built = Vec::with_capacity(Program::ALL.len());
@@ -117,6 +119,9 @@ pub async fn build_all() -> Result<Vec<(Program, PathBuf)>, LabError> {
             build::build(recipe, &cached, &progress).await?;
         }
         built.push((program, cached));
+    }
+    for wanted in Manifests::ALL {
+        manifests::provide(wanted, &progress).await?;
     }
     Ok(built)
 }

@@ -93,19 +93,25 @@ async fn run_go(
         .env("CGO_ENABLED", "0")
         .env("GOTMPDIR", scratch);
     go.stdin(Stdio::null()).kill_on_drop(true);
-    go.output().await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => LabError::GoMissing {
-            program: recipe.name,
-        },
-        _ => LabError::Io {
-            what: "run `go build`".into(),
-            source: error,
-        },
-    })
+    go.output()
+        .await
+        .map_err(|error| go_failed(recipe.name, error))
+}
+
+/// Go could not be run.
+pub(super) fn go_failed(program: &'static str, error: std::io::Error) -> LabError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => LabError::GoMissing { program },
+        _ => LabError::io("run `go`")(error),
+    }
 }
 
 /// Waits for other builders. The lock ends with the returned file, or with this process.
-async fn lock(folder: PathBuf, name: &str, progress: &Progress) -> Result<File, LabError> {
+pub(super) async fn lock(
+    folder: PathBuf,
+    name: &str,
+    progress: &Progress,
+) -> Result<File, LabError> {
     let path = folder.join(".lock");
     let file = File::create(&path).map_err(LabError::io(format!("create {}", path.display())))?;
     if file.try_lock().is_ok() {
@@ -136,7 +142,7 @@ fn sweep(folder: &Path) {
     }
 }
 
-fn last_lines(output: &Output) -> String {
+pub(super) fn last_lines(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = text
         .lines()
