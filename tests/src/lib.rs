@@ -10,6 +10,8 @@ pub mod past;
 pub mod scene;
 pub mod stage;
 pub mod tenant;
+pub mod told;
+pub mod turns;
 pub mod watching;
 pub mod workload;
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     Error,
     installed::{NAME, NAMESPACE},
+    told::condition,
 };
 
 /// Service account in whose name the tenant's Releases are applied.
@@ -210,7 +211,7 @@ fn merge(into: &mut Value, more: &Value) {
 }
 
 fn describe(status: &ReleaseStatus) -> String {
-    let ready = status.conditions.iter().find(|c| c.kind == "Ready");
+    let ready = condition(&status.conditions, "Ready");
     format!(
         "{:?}, asked {:?}, {}",
         status.phase,

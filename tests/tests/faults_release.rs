@@ -9,25 +9,22 @@
     reason = "a test ends where its assumption ends"
 )]
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use belay_engine::{condition::Truth, release::Phase};
-use belay_lab::{Lab, Part, SharedLab, wait_for};
+use belay_lab::{Lab, Part, wait_for};
 use belay_tests::{
-    installed::{Controller, Installed, controller_program},
     measure::audit::Mark,
-    stage::policies_in_force,
     tenant::{Tenant, config_map, deployment},
+    told::condition,
+    turns::{Turn, Turns},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{ResourceExt, api::ListParams};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-static LAB: SharedLab = SharedLab::new();
-static BELAY: OnceCell<(Installed, PathBuf)> = OnceCell::const_new();
-static TURN: Mutex<()> = Mutex::const_new(());
+static TURNS: Turns = Turns::new();
 
 /// Kills in the middle of bringing something in.
 const KILLS: usize = 10;
@@ -35,38 +32,15 @@ const SOON: Duration = Duration::from_mins(2);
 /// User by which the API server knows the controller.
 const CONTROLLER_USER: &str = "system:serviceaccount:belay-system:belay";
 
-struct Turn {
-    lab: &'static Lab,
-    installed: &'static Installed,
-    program: &'static PathBuf,
-    _held: MutexGuard<'static, ()>,
-}
-
-impl Turn {
-    async fn take() -> Self {
-        let turn = TURN.lock().await;
-        let lab = LAB
-            .get(|| Lab::builder().with(Part::Git).audit())
-            .await
-            .unwrap();
-        let install = || async {
-            let installed = Installed::chart(lab, &[]).await.unwrap();
-            policies_in_force(lab).await.unwrap();
-            (installed, controller_program(false).await.unwrap())
-        };
-        let (installed, program) = BELAY.get_or_init(install).await;
-        Self {
-            lab,
-            installed,
-            program,
-            _held: turn,
-        }
-    }
-
-    /// A controller of this name; one that follows another of the same name takes its lease over at once.
-    async fn controller(&self, identity: &str) -> Controller {
-        self.installed.start(self.program, identity).await.unwrap()
-    }
+/// The next turn on the lab.
+async fn turn() -> Turn {
+    TURNS
+        .take(
+            || Lab::builder().with(Part::Git).audit(),
+            |installed| installed,
+        )
+        .await
+        .unwrap()
 }
 
 fn named(numbers: impl IntoIterator<Item = usize>, value: &str) -> Vec<(String, String)> {
@@ -106,9 +80,9 @@ async fn a_controller_killed_at_any_moment_leaves_no_orphan_and_loses_nothing() 
         .unwrap_or_else(rand::random);
     println!("BELAY_FAULTS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let turn = Turn::take().await;
+    let turn = turn().await;
     let tenant = Tenant::create(turn.lab, "killed").await.unwrap();
-    let mut controller = turn.controller("killed").await;
+    let mut controller = turn.controller("killed").await.unwrap();
     let mut files = named(0..30, "0");
     let mut commit = replace(&tenant, &[], &files, "Open").await;
     tenant.release(&json!({})).await.unwrap();
@@ -122,7 +96,7 @@ async fn a_controller_killed_at_any_moment_leaves_no_orphan_and_loses_nothing() 
         let next = named(from..from + 30, &kill.to_string());
         commit = replace(&tenant, &files, &next, &format!("kill {kill}")).await;
         files = next;
-        controller = turn.controller("killed").await;
+        controller = turn.controller("killed").await.unwrap();
     }
     tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
     let wanted: BTreeSet<String> = files
@@ -162,9 +136,9 @@ async fn a_controller_killed_at_any_moment_leaves_no_orphan_and_loses_nothing() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_git_the_last_state_runs_on_and_a_rollback_needs_only_the_cluster() {
-    let turn = Turn::take().await;
+    let turn = turn().await;
     let tenant = Tenant::create(turn.lab, "no-git").await.unwrap();
-    let controller = turn.controller("no-git").await;
+    let controller = turn.controller("no-git").await.unwrap();
     let config = config_map("config", "v1");
     let files = [
         ("config.yaml", &*config),
@@ -185,7 +159,7 @@ async fn without_git_the_last_state_runs_on_and_a_rollback_needs_only_the_cluste
     turn.lab.stop(Part::Git).await.unwrap();
     controller.kill().await.unwrap();
     std::fs::remove_dir_all(turn.lab.dir().join("no-git-cache")).unwrap();
-    let controller = turn.controller("no-git").await;
+    let controller = turn.controller("no-git").await.unwrap();
     // Then it is rolled back all the same, and the status says since when Git is away.
     let status = tenant.phase(Phase::Rejected, &second, SOON).await.unwrap();
     assert!(status.verified.unwrap().content.revision.ends_with(&first));
@@ -200,11 +174,7 @@ async fn without_git_the_last_state_runs_on_and_a_rollback_needs_only_the_cluste
         })
         .await
         .unwrap();
-    let away = status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "SourceAvailable")
-        .unwrap();
+    let away = condition(&status.conditions, "SourceAvailable").unwrap();
     assert_eq!(away.status, Truth::False);
     // Drift is put right without Git, too.
     let deleted = tenant.api::<ConfigMap>();
@@ -228,8 +198,8 @@ async fn without_git_the_last_state_runs_on_and_a_rollback_needs_only_the_cluste
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_releases_cost_no_request_whatever_the_number_of_their_objects() {
-    let turn = Turn::take().await;
-    let controller = turn.controller("quiet").await;
+    let turn = turn().await;
+    let controller = turn.controller("quiet").await.unwrap();
     let mut tenants = Vec::new();
     for _ in 0..5 {
         let tenant = Tenant::create(turn.lab, "quiet").await.unwrap();

@@ -12,70 +12,38 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use belay_api::names::ROLLOUT_LABEL;
 use belay_engine::rollout::status::Phase;
-use belay_lab::{Lab, Part, SharedLab, wait_for};
+use belay_lab::{Lab, Part, wait_for};
 use belay_tests::{
-    installed::{Controller, Installed, controller_program},
+    installed::Controller,
     scene::Scene,
-    stage::policies_in_force,
+    turns::{Turn, Turns},
     watching::{SetWatch, pods},
     workload::Workload,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-static LAB: SharedLab = SharedLab::new();
-static BELAY: OnceCell<(Installed, PathBuf)> = OnceCell::const_new();
-static TURN: Mutex<()> = Mutex::const_new(());
+static TURNS: Turns = Turns::new();
 
 /// Kills in each kind of moment.
 const KILLS: u32 = 10;
 /// Long enough for a lease to be taken over from one who said no goodbye.
 const SOON: Duration = Duration::from_mins(1);
 
-struct Turn {
-    lab: &'static Lab,
-    installed: &'static Installed,
-    program: &'static PathBuf,
-    _held: MutexGuard<'static, ()>,
-}
-
-impl Turn {
-    async fn take() -> Self {
-        let turn = TURN.lock().await;
-        let lab = LAB
-            .get(|| Lab::builder().with(Part::Prometheus))
-            .await
-            .unwrap();
-        let install = || async {
-            let installed = Installed::chart(lab, &[]).await.unwrap();
-            policies_in_force(lab).await.unwrap();
-            (installed, controller_program(false).await.unwrap())
-        };
-        let (installed, program) = BELAY.get_or_init(install).await;
-        Self {
-            lab,
-            installed,
-            program,
-            _held: turn,
-        }
-    }
-
-    async fn controller(&self, identity: &str) -> Controller {
-        self.installed.start(self.program, identity).await.unwrap()
-    }
-
-    async fn acting(&self, identity: &str) -> Controller {
-        let controller = self.controller(identity).await;
-        controller.acting().await.unwrap();
-        controller
-    }
+/// The next turn on the lab.
+async fn turn() -> Turn {
+    TURNS
+        .take(
+            || Lab::builder().with(Part::Prometheus),
+            |installed| installed,
+        )
+        .await
+        .unwrap()
 }
 
 /// Random moments, from a seed that is printed and can be given again as `BELAY_FAULTS_SEED`.
@@ -140,8 +108,8 @@ fn never_below(history: &BTreeMap<String, Vec<i32>>, hash: &str, replicas: i32) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_of_a_canary_it_ends_with_the_new_version() {
     // Given a healthy workload.
-    let turn = Turn::take().await;
-    let mut controller = turn.acting("canary").await;
+    let turn = turn().await;
+    let mut controller = turn.acting("canary").await.unwrap();
     let scene = Scene::new(turn.lab, "kill-canary").await.unwrap();
     scene.gate("good", "vector(0)").await.unwrap();
     let web = scene
@@ -155,7 +123,7 @@ async fn killed_at_any_moment_of_a_canary_it_ends_with_the_new_version() {
         web.set_image(&format!("web:{tag}")).await.unwrap();
         until_a_moment(&mut random, Duration::from_secs(4)).await;
         controller.kill().await.unwrap();
-        controller = turn.controller("canary").await;
+        controller = turn.controller("canary").await.unwrap();
         // Then the new version is promoted, and nothing else is left.
         web.settled(Phase::Healthy, &tag, SOON).await.unwrap();
         only_this_version_runs(&scene, &web, &tag, 4).await;
@@ -167,8 +135,8 @@ async fn killed_at_any_moment_of_a_canary_it_ends_with_the_new_version() {
 async fn killed_at_any_moment_of_a_promotion_it_ends_with_the_new_version_and_keeps_the_canarys_pods()
  {
     // Given a healthy workload whose canary is promoted after one short step.
-    let turn = Turn::take().await;
-    let mut controller = turn.acting("promotion").await;
+    let turn = turn().await;
+    let mut controller = turn.acting("promotion").await.unwrap();
     let scene = Scene::new(turn.lab, "kill-promotion").await.unwrap();
     let web = scene
         .workload("web", 6, &json!([{"replicas": 3, "approval": true}]), &[])
@@ -195,7 +163,7 @@ async fn killed_at_any_moment_of_a_promotion_it_ends_with_the_new_version_and_ke
             .unwrap();
         until_a_moment(&mut random, Duration::from_millis(400)).await;
         controller.kill().await.unwrap();
-        controller = turn.controller("promotion").await;
+        controller = turn.controller("promotion").await.unwrap();
         // Then the promotion is finished with the very pods of the canary.
         web.settled(Phase::Healthy, &tag, SOON).await.unwrap();
         only_this_version_runs(&scene, &web, &tag, 6).await;
@@ -213,8 +181,8 @@ async fn killed_at_any_moment_of_a_promotion_it_ends_with_the_new_version_and_ke
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_of_a_rollback_it_ends_with_the_untouched_stable_version() {
     // Given a healthy workload with a gate that fails whatever comes.
-    let turn = Turn::take().await;
-    let mut controller = turn.acting("rollback").await;
+    let turn = turn().await;
+    let mut controller = turn.acting("rollback").await.unwrap();
     let scene = Scene::new(turn.lab, "kill-rollback").await.unwrap();
     scene.gate("bad", "vector(1)").await.unwrap();
     let web = scene
@@ -233,7 +201,7 @@ async fn killed_at_any_moment_of_a_rollback_it_ends_with_the_untouched_stable_ve
         web.set_image(&format!("web:{tag}")).await.unwrap();
         until_a_moment(&mut random, Duration::from_millis(2500)).await;
         controller.kill().await.unwrap();
-        controller = turn.controller("rollback").await;
+        controller = turn.controller("rollback").await.unwrap();
         // Then this version is rejected, and the stable pods are the same as ever.
         let quarantined = |status: &belay_engine::rollout::RolloutStatus| {
             let there = status.phase == Phase::Rejected
@@ -263,9 +231,9 @@ async fn killed_at_any_moment_of_a_rollback_it_ends_with_the_untouched_stable_ve
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_controllers_one_acts_and_the_other_takes_over() {
     // Given two controllers.
-    let turn = Turn::take().await;
-    let first = turn.acting("first").await;
-    let second = turn.controller("second").await;
+    let turn = turn().await;
+    let first = turn.acting("first").await.unwrap();
+    let second = turn.controller("second").await.unwrap();
     let scene = Scene::new(turn.lab, "two").await.unwrap();
     let web = scene
         .workload("web", 3, &json!([{"replicas": 1, "approval": true}]), &[])
@@ -288,7 +256,7 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over() {
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     assert!(leads(&second).await);
     // When the second says goodbye to a third.
-    let third = turn.controller("third").await;
+    let third = turn.controller("third").await.unwrap();
     let asked = Instant::now();
     second.terminate().await.unwrap();
     third.acting().await.unwrap();
@@ -336,8 +304,8 @@ async fn workload_writes(controller: &Controller) -> u64 {
 async fn without_prometheus_for_two_minutes_a_canary_is_held_and_then_goes_on() {
     const OUTAGE: Duration = Duration::from_mins(2);
     // Given a canary in its first step.
-    let turn = Turn::take().await;
-    let controller = turn.acting("prometheus").await;
+    let turn = turn().await;
+    let controller = turn.acting("prometheus").await.unwrap();
     let scene = Scene::new(turn.lab, "prometheus").await.unwrap();
     scene.gate("good", "vector(0)").await.unwrap();
     let steps = json!([{"replicas": 1, "hold": "5s"}, {"replicas": 2, "hold": "1s"}]);
@@ -392,8 +360,8 @@ async fn without_prometheus_for_two_minutes_a_canary_is_held_and_then_goes_on() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_api_server_restarted_in_mid_canary_it_goes_on() {
     // Given a canary in its first step.
-    let turn = Turn::take().await;
-    let controller = turn.acting("apiserver").await;
+    let turn = turn().await;
+    let controller = turn.acting("apiserver").await.unwrap();
     let scene = Scene::new(turn.lab, "apiserver").await.unwrap();
     scene.gate("good", "vector(0)").await.unwrap();
     let web = scene

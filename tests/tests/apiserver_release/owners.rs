@@ -6,7 +6,10 @@ use super::{SOON, open};
 use belay_api::Release;
 use belay_engine::{condition::Truth, release::Phase};
 use belay_lab::wait_for;
-use belay_tests::tenant::{Tenant, config_map, deployment};
+use belay_tests::{
+    tenant::{Tenant, config_map, deployment},
+    told::condition,
+};
 use k8s_openapi::api::{
     apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::ConfigMap,
 };
@@ -84,10 +87,8 @@ async fn drift_can_be_reported_instead_and_a_fight_is_not_fought_for_ever() {
             .wait("put right or fought over", SOON, |_| true)
             .await
             .unwrap();
-        let is_fought = settled
-            .conditions
-            .iter()
-            .any(|c| c.kind == "Drifted" && c.reason == "Fought");
+        let is_fought =
+            condition(&settled.conditions, "Drifted").is_some_and(|c| c.reason == "Fought");
         if is_fought {
             break settled;
         }
@@ -96,11 +97,7 @@ async fn drift_can_be_reported_instead_and_a_fight_is_not_fought_for_ever() {
             .await;
     };
     assert!(rounds > 3, "a few corrections are no fight");
-    let drifted = status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "Drifted")
-        .unwrap();
+    let drifted = condition(&status.conditions, "Drifted").unwrap();
     assert!(drifted.message.contains("ConfigMap") && drifted.message.contains("config"));
 
     // Given a Release that only reports.
@@ -108,10 +105,7 @@ async fn drift_can_be_reported_instead_and_a_fight_is_not_fought_for_ever() {
     edit(&tenant, "config", "changed by hand").await;
     tenant
         .wait("the drift to be reported", SOON, |status| {
-            status
-                .conditions
-                .iter()
-                .any(|c| c.kind == "Drifted" && c.status == Truth::True)
+            condition(&status.conditions, "Drifted").is_some_and(|c| c.status == Truth::True)
         })
         .await
         .unwrap();

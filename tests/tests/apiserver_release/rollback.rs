@@ -10,7 +10,10 @@ use belay_engine::{
     rollout::status::Phase as RolloutPhase,
 };
 use belay_lab::wait_for_object;
-use belay_tests::tenant::{Tenant, config_map, deployment, gate, rollout};
+use belay_tests::{
+    tenant::{Tenant, config_map, deployment, gate, rollout},
+    told::condition,
+};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
@@ -158,11 +161,7 @@ async fn when_one_canary_fails_all_workloads_go_back_and_the_old_config_was_ther
         .await
         .unwrap();
     tenant.value_is("config-v2", None, SOON).await.unwrap();
-    let stalled = status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "Stalled")
-        .unwrap();
+    let stalled = condition(&status.conditions, "Stalled").unwrap();
     assert_eq!(stalled.status, Truth::True);
 
     // When the same content comes with another commit, then nothing changes.

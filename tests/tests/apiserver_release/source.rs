@@ -5,7 +5,10 @@ use belay_engine::{
     condition::Truth,
     release::{Phase, ReleaseStatus},
 };
-use belay_tests::tenant::{ACCOUNT, Tenant, config_map};
+use belay_tests::{
+    tenant::{ACCOUNT, Tenant, config_map},
+    told::condition,
+};
 use k8s_openapi::api::{core::v1::Secret, rbac::v1::Role};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -141,18 +144,11 @@ async fn a_namespace_that_does_not_let_belay_in_is_named_in_the_status() {
     tenant.release(&json!({})).await.unwrap();
     let status = tenant
         .wait("the refusal", SOON, |status| {
-            status
-                .conditions
-                .iter()
-                .any(|c| c.kind == "Stalled" && c.status == Truth::True)
+            condition(&status.conditions, "Stalled").is_some_and(|c| c.status == Truth::True)
         })
         .await
         .unwrap();
-    let stalled = status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "Stalled")
-        .unwrap();
+    let stalled = condition(&status.conditions, "Stalled").unwrap();
     assert!(
         stalled.message.contains("does not let Belay in"),
         "{}",
@@ -196,18 +192,11 @@ async fn an_account_that_may_not_watch_is_told_that_drift_is_not_seen() {
     tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
     let status = tenant
         .wait("the missing right to be told", SOON, |status| {
-            status
-                .conditions
-                .iter()
-                .any(|c| c.kind == "Drifted" && c.status == Truth::Unknown)
+            condition(&status.conditions, "Drifted").is_some_and(|c| c.status == Truth::Unknown)
         })
         .await
         .unwrap();
-    let drifted = status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "Drifted")
-        .unwrap();
+    let drifted = condition(&status.conditions, "Drifted").unwrap();
     assert!(
         drifted.message.contains("configmaps"),
         "{}",

@@ -5,7 +5,10 @@
 )]
 use super::SOON;
 use belay_engine::{condition::Truth, release::Phase};
-use belay_tests::tenant::{ACCOUNT, Tenant, config_map, deployment};
+use belay_tests::{
+    tenant::{ACCOUNT, Tenant, config_map, deployment},
+    told::condition,
+};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use serde_json::{Value, json};
 
@@ -31,11 +34,7 @@ async fn a_commit_is_synced_verified_and_what_it_dropped_is_pruned() {
         .wait("at rest", SOON, |s| s.waiting_for.is_none())
         .await
         .unwrap();
-    let ready = status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "Ready")
-        .unwrap();
+    let ready = condition(&status.conditions, "Ready").unwrap();
     assert_eq!(ready.status, Truth::True);
     assert_eq!(status.history.len(), 1);
     // When the next commits drop one and change another.

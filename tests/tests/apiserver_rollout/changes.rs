@@ -1,11 +1,16 @@
 //! What else happens to workloads: scaling, deletion, late creation, specs that can't be carried out, pods that can't start.
 
 use belay_api::Rollout;
-use belay_engine::rollout::status::{Phase, RollbackReason};
+use belay_engine::{
+    condition::Truth,
+    gate::Verdict,
+    rollout::status::{Phase, RollbackReason},
+};
 use belay_lab::{wait_for, wait_for_object};
 use belay_tests::{
     installed::{NAME, NAMESPACE},
     scene::{SOON, Scene},
+    told,
     watching::{SetWatch, pods},
     workload::Workload,
 };
@@ -374,15 +379,9 @@ async fn what_the_api_server_refuses_is_told_in_an_event() {
 }
 
 async fn gate_error(web: &Workload) -> String {
-    use belay_engine::gate::Verdict;
-    web.status_when(|status| match status.gates.first() {
-        Some(gate) if gate.verdict == Verdict::Error => {
-            Ok(gate.message.clone().unwrap_or_default())
-        }
-        other => Err(format!("{other:?}")),
-    })
-    .await
-    .unwrap()
+    web.status_when(|status| told::words(&status.gates, Verdict::Error))
+        .await
+        .unwrap()
 }
 
 async fn stalled(web: &Workload) -> String {
@@ -392,11 +391,8 @@ async fn stalled(web: &Workload) -> String {
 }
 
 fn condition(status: &belay_engine::rollout::RolloutStatus, kind: &str) -> Option<String> {
-    use belay_engine::condition::Truth;
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.kind == kind && condition.status == Truth::True)
+    told::condition(&status.conditions, kind)
+        .filter(|condition| condition.status == Truth::True)
         .map(|condition| condition.message.clone())
 }
 

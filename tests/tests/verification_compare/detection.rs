@@ -4,7 +4,7 @@ use belay_engine::rollout::status::{Phase, RollbackReason};
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::{Traffic, Turn, compared, ends_in, gate};
+use crate::{Traffic, compared, ends_in, gate, scene, turn};
 
 /// Rollouts of each kind; `BELAY_VERIFICATION_RUNS` asks for more.
 fn runs(usual: usize) -> usize {
@@ -27,9 +27,9 @@ fn traffic(errors: (f64, f64)) -> Traffic {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_times_the_errors_are_rolled_back_at_five_percent() {
     // Given workloads whose new version fails one request in a hundred, where the stable one fails one in a thousand.
-    let turn = Turn::take().await;
-    let controller = turn.acting("detection").await;
-    let scene = turn.scene("detection", json!({})).await;
+    let turn = turn().await;
+    let controller = turn.acting("detection").await.unwrap();
+    let scene = scene(&turn, "detection", json!({})).await;
     let steps = json!([{"weight": 5, "hold": "1h"}]);
     let runs = (0..runs(4)).map(|run| {
         let (turn, scene, steps) = (&turn, &scene, &steps);
@@ -88,9 +88,9 @@ async fn ten_times_the_errors_are_rolled_back_at_five_percent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn healthy_versions_pass() {
     // Given workloads whose new version is as good as the stable one.
-    let turn = Turn::take().await;
-    let controller = turn.acting("healthy").await;
-    let scene = turn.scene("healthy", json!({"minRequests": 500})).await;
+    let turn = turn().await;
+    let controller = turn.acting("healthy").await.unwrap();
+    let scene = scene(&turn, "healthy", json!({"minRequests": 500})).await;
     let steps = json!([{"weight": 5, "hold": "20s"}]);
     let runs = (0..runs(5)).map(|run| {
         let (turn, scene, steps) = (&turn, &scene, &steps);

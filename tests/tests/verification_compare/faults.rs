@@ -7,7 +7,9 @@ use std::{
 
 use belay_engine::rollout::{RolloutStatus, status::Phase};
 use belay_lab::{Part, wait_for};
-use belay_tests::{installed::Controller, scene::Scene, watching::pods, workload::Workload};
+use belay_tests::{
+    installed::Controller, scene::Scene, turns::Turn, watching::pods, workload::Workload,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
@@ -15,7 +17,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{SOON, Traffic, Turn, compared, gate, when};
+use crate::{SOON, Traffic, compared, gate, scene, turn, when};
 
 /// Measurements that counted events, by the controller's own count.
 async fn counted(controller: &Controller) -> f64 {
@@ -95,9 +97,9 @@ async fn restart(turn: &Turn, scene: &Scene, pod: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_in_mid_canary_and_with_restarted_pods_nothing_is_lost_or_counted_twice() {
     // Given a canary without traffic whose counters are looked at.
-    let turn = Turn::take().await;
-    let mut controller = turn.acting("counts").await;
-    let scene = turn.scene("counts", json!({})).await;
+    let turn = turn().await;
+    let mut controller = turn.acting("counts").await.unwrap();
+    let scene = scene(&turn, "counts", json!({})).await;
     let (web, status) = canary(&turn, &scene, 0.0).await;
     more_looks(&controller, 2.0).await;
     let load = turn.lab.load().unwrap();
@@ -108,7 +110,7 @@ async fn killed_in_mid_canary_and_with_restarted_pods_nothing_is_lost_or_counted
     for _ in 0..3 {
         more_looks(&controller, 5.0).await;
         controller.kill().await.unwrap();
-        controller = turn.acting("counts").await;
+        controller = turn.acting("counts").await.unwrap();
     }
     // And when a container of each version is restarted, so that its counters begin at zero again.
     let hashes = [
@@ -154,9 +156,9 @@ async fn killed_in_mid_canary_and_with_restarted_pods_nothing_is_lost_or_counted
 async fn an_outage_of_prometheus_and_pods_without_metrics_change_no_verdict() {
     const OUTAGE: Duration = Duration::from_mins(1);
     // Given a canary in its first step, whose gate has passed.
-    let turn = Turn::take().await;
-    let controller = turn.acting("outage").await;
-    let scene = turn.scene("outage", json!({})).await;
+    let turn = turn().await;
+    let controller = turn.acting("outage").await.unwrap();
+    let scene = scene(&turn, "outage", json!({})).await;
     let (web, status) = canary(&turn, &scene, 200.0).await;
     more_looks(&controller, 5.0).await;
     // When a pod of each version shows no metrics any more.

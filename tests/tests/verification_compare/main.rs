@@ -13,85 +13,57 @@ mod detection;
 mod faults;
 mod methods;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use belay_api::{AnalysisTemplate, Rollout};
 use belay_engine::{
     gate::GateState,
     rollout::{RolloutStatus, status::Phase},
 };
-use belay_lab::{Lab, Part, SharedLab, wait_for_object};
+use belay_lab::{Lab, Part, wait_for_object};
 use belay_tests::{
-    installed::{Controller, Installed, controller_program},
     scene::Scene,
-    stage::policies_in_force,
+    turns::{Turn, Turns},
     workload::Workload,
 };
 use kube::api::PostParams;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-static LAB: SharedLab = SharedLab::new();
-static BELAY: OnceCell<(Installed, PathBuf)> = OnceCell::const_new();
-static TURN: Mutex<()> = Mutex::const_new(());
+static TURNS: Turns = Turns::new();
 
 /// Long enough on a slow machine; only a test that fails waits so long.
 const SOON: Duration = Duration::from_mins(5);
 
-struct Turn {
-    lab: &'static Lab,
-    installed: &'static Installed,
-    program: &'static PathBuf,
-    _held: MutexGuard<'static, ()>,
+/// The next turn on the lab.
+async fn turn() -> Turn {
+    TURNS
+        .take(
+            || Lab::builder().with(Part::Prometheus).with(Part::Load),
+            |installed| installed.with_argument("--allow-loopback"),
+        )
+        .await
+        .unwrap()
 }
 
-impl Turn {
-    async fn take() -> Self {
-        let turn = TURN.lock().await;
-        let lab = LAB
-            .get(|| Lab::builder().with(Part::Prometheus).with(Part::Load))
-            .await
-            .unwrap();
-        let install = || async {
-            let installed = Installed::chart(lab, &[]).await.unwrap();
-            policies_in_force(lab).await.unwrap();
-            (installed, controller_program(false).await.unwrap())
-        };
-        let (installed, program) = BELAY.get_or_init(install).await;
-        Self {
-            lab,
-            installed,
-            program,
-            _held: turn,
-        }
-    }
-
-    async fn acting(&self, identity: &str) -> Controller {
-        let controller = self.installed.start(self.program, identity).await.unwrap();
-        controller.acting().await.unwrap();
-        controller
-    }
-
-    /// A namespace with a template `errors` that compares failed requests, changed by `more`.
-    async fn scene(&self, prefix: &str, more: Value) -> Scene {
-        let scene = Scene::new(self.lab, prefix).await.unwrap();
-        let mut compare = json!({
-            "bad": r#"http_requests_total{namespace="{{namespace}}",service="{{service}}",code=~"5.."}"#,
-            "total": r#"http_requests_total{namespace="{{namespace}}",service="{{service}}"}"#,
-            "warmup": "0s", "ingestDelay": "1s",
-        });
-        let fields = compare.as_object_mut().unwrap();
-        fields.extend(more.as_object().unwrap().clone());
-        let template: AnalysisTemplate = serde_json::from_value(json!({
-            "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
-            "spec": {"args": [{"name": "namespace"}, {"name": "service"}],
-                     "gates": [{"name": "compared", "interval": "1s", "prometheus": {"compare": compare}}]},
-        }))
-        .unwrap();
-        let api = scene.api::<AnalysisTemplate>();
-        api.create(&PostParams::default(), &template).await.unwrap();
-        scene
-    }
+/// A namespace with a template `errors` that compares failed requests, changed by `more`.
+async fn scene(turn: &Turn, prefix: &str, more: Value) -> Scene {
+    let scene = Scene::new(turn.lab, prefix).await.unwrap();
+    let mut compare = json!({
+        "bad": r#"http_requests_total{namespace="{{namespace}}",service="{{service}}",code=~"5.."}"#,
+        "total": r#"http_requests_total{namespace="{{namespace}}",service="{{service}}"}"#,
+        "warmup": "0s", "ingestDelay": "1s",
+    });
+    let fields = compare.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    let template: AnalysisTemplate = serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+        "spec": {"args": [{"name": "namespace"}, {"name": "service"}],
+                 "gates": [{"name": "compared", "interval": "1s", "prometheus": {"compare": compare}}]},
+    }))
+    .unwrap();
+    let api = scene.api::<AnalysisTemplate>();
+    api.create(&PostParams::default(), &template).await.unwrap();
+    scene
 }
 
 /// A healthy workload with traffic whose changes are compared by the template `errors`.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use belay_api::AnalysisTemplate;
 use belay_engine::rollout::status::{Phase, RollbackReason};
-use belay_tests::scene::Scene;
+use belay_tests::{scene::Scene, turns::Turn};
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::{SOON, Turn, ends_in};
+use crate::{SOON, ends_in, turn};
 
 /// A template `t` whose only gate `g` asks this of Prometheus.
 async fn template(scene: &Scene, prometheus: Value) {
@@ -57,8 +57,8 @@ async fn passes_good_and_rolls_back_bad(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slower_version_is_rolled_back_by_each_measure_of_its_histogram() {
-    let turn = Turn::take().await;
-    let controller = turn.acting("latency").await;
+    let turn = turn().await;
+    let controller = turn.acting("latency").await.unwrap();
     let load = turn.lab.load().unwrap();
     let measures = [
         json!({"slowerThan": 0.1}),
@@ -82,8 +82,8 @@ async fn a_slower_version_is_rolled_back_by_each_measure_of_its_histogram() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_burns_the_budget_is_rolled_back() {
-    let turn = Turn::take().await;
-    let controller = turn.acting("burn").await;
+    let turn = turn().await;
+    let controller = turn.acting("burn").await.unwrap();
     let load = turn.lab.load().unwrap();
     let burn = json!({"burnRate": {
         "objectivePercent": 99.9,

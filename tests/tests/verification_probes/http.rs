@@ -15,10 +15,10 @@ use belay_engine::{
     gate::Verdict,
     rollout::status::{Phase, RollbackReason},
 };
-use belay_tests::scene::SOON;
+use belay_tests::{scene::SOON, told::words};
 use serde_json::{Value, json};
 
-use super::{Turn, team::Team};
+use super::{team::Team, turn};
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
@@ -80,8 +80,8 @@ async fn look(request: Request) -> Seen {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_holds_a_change_and_a_broken_condition_takes_it_back() {
     // Given a gate that asks a service whose answer is fine, and a credential in a Secret.
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::new(turn.lab, "http").await;
     team.secret("api", json!({"token": "let-me-in\n"})).await;
     let answer = Arc::new(Mutex::new((200, json!({"rate": 0.01}))));
@@ -133,7 +133,7 @@ async fn an_outage_holds_a_change_and_a_broken_condition_takes_it_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gates_that_ask_nothing_or_too_much_are_refused() {
-    let turn = Turn::take().await;
+    let turn = turn().await;
     let team = Team::new(turn.lab, "refused").await;
     let create = |gate: Value| {
         let template: belay_api::AnalysisTemplate = serde_json::from_value(json!({
@@ -178,15 +178,8 @@ async fn gates_that_ask_nothing_or_too_much_are_refused() {
 
 async fn verdict_is(web: &belay_tests::workload::Workload, verdict: Verdict, part: &str) {
     web.status_when(|status| {
-        let gate = status.gates.iter().find(|gate| gate.verdict == verdict);
-        let message = gate
-            .and_then(|gate| gate.message.as_deref())
-            .unwrap_or_default();
-        if message.contains(part) {
-            Ok(())
-        } else {
-            Err(format!("{:?}", status.gates))
-        }
+        let words = words(&status.gates, verdict)?;
+        words.contains(part).then_some(()).ok_or(words)
     })
     .await
     .unwrap();

@@ -4,21 +4,21 @@ use belay_engine::{
     gate::Verdict,
     rollout::status::{Phase, RollbackReason},
 };
-use belay_tests::scene::SOON;
+use belay_tests::{scene::SOON, told::words};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, api::ListParams};
 use serde_json::json;
 
 use super::{
-    Turn,
     team::{JobWatch, Team},
+    turn,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_runs_once_for_each_part_of_a_change_and_is_deleted_after_it() {
     // Given a gate with a Job that succeeds.
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::new(turn.lab, "job-passes").await;
     team.smoke_test("test:ok", &json!({})).await;
     let steps = json!([{"replicas": 1, "hold": "3s"}, {"replicas": "50%"}]);
@@ -46,8 +46,8 @@ async fn a_job_runs_once_for_each_part_of_a_change_and_is_deleted_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_job_takes_the_version_back_and_says_what_its_pod_said_last() {
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::new(turn.lab, "job-fails").await;
     team.smoke_test("test:fail", &json!({})).await;
     turn.lab
@@ -73,8 +73,8 @@ async fn a_failed_job_takes_the_version_back_and_says_what_its_pod_said_last() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_controller_that_is_killed_while_a_job_runs_goes_on_with_the_same_job() {
     // Given a change that waits for a Job.
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::new(turn.lab, "job-kill").await;
     team.smoke_test("test:slow-8s", &json!({})).await;
     let web = team
@@ -85,7 +85,7 @@ async fn a_controller_that_is_killed_while_a_job_runs_goes_on_with_the_same_job(
     running_job(&team).await;
     // When the controller is killed and another one starts.
     controller.kill().await.unwrap();
-    let controller = turn.controller().await;
+    let controller = turn.acting("probes").await.unwrap();
     // Then the change goes through, and no part of it was tested twice.
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     let seen = jobs.each_once();
@@ -99,8 +99,8 @@ async fn a_controller_that_is_killed_while_a_job_runs_goes_on_with_the_same_job(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_does_not_end_fails_at_its_deadline() {
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::new(turn.lab, "job-deadline").await;
     team.smoke_test("test:neverready", &json!({"activeDeadlineSeconds": 3}))
         .await;
@@ -118,8 +118,8 @@ async fn a_job_that_does_not_end_fails_at_its_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_has_the_rights_of_its_account_and_none_of_belays() {
     // Given an account that may not run Jobs.
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::without_rights(turn.lab, "job-rights").await;
     team.smoke_test("test:ok", &json!({})).await;
     let web = team
@@ -128,14 +128,7 @@ async fn a_job_has_the_rights_of_its_account_and_none_of_belays() {
     // When a new version comes, then nothing runs, and the status says what is missing.
     web.set_image("web:v2").await.unwrap();
     let message = web
-        .status_when(|status| {
-            let gate = status
-                .gates
-                .iter()
-                .find(|gate| gate.verdict == Verdict::Error);
-            let message = gate.and_then(|gate| gate.message.clone());
-            message.ok_or_else(|| format!("{:?}", status.gates))
-        })
+        .status_when(|status| words(&status.gates, Verdict::Error))
         .await
         .unwrap();
     assert!(

@@ -6,12 +6,13 @@ use std::sync::{
 };
 
 use belay_engine::{gate::Verdict, rollout::status::Phase};
+use belay_tests::told::words;
 use serde_json::json;
 
 use super::{
-    Turn,
     http::StandIn,
     team::{ACCOUNT, Team},
+    turn,
 };
 
 /// Part of every secret value of these tests.
@@ -20,8 +21,8 @@ const CANARY: &str = "canary-7f3a";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_found_in_any_status_event_log_or_metric() {
     // Given a Job whose pod prints its token before it fails,
-    let turn = Turn::take().await;
-    let controller = turn.controller().await;
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
     let team = Team::new(turn.lab, "canary").await;
     let value = |name: &str| format!("{CANARY}-{name}");
     let names = ["env", "volume", "header", "bearer", "argument"];
@@ -83,14 +84,7 @@ async fn no_secret_is_found_in_any_status_event_log_or_metric() {
     // When the Job has failed, which is only shown,
     web.set_image("web:v2").await.unwrap();
     let message = web
-        .status_when(|status| {
-            let gate = status
-                .gates
-                .iter()
-                .find(|gate| gate.verdict == Verdict::Fail);
-            let message = gate.and_then(|gate| gate.message.clone());
-            message.ok_or_else(|| format!("{:?}", status.gates))
-        })
+        .status_when(|status| words(&status.gates, Verdict::Fail))
         .await
         .unwrap();
     assert!(
