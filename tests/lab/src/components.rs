@@ -196,7 +196,8 @@ impl Parameters<'_> {
 
     fn prometheus(&self) -> Result<Vec<String>, LabError> {
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s, scrape_native_histograms: true}}\n\
+             rule_files: ['{rules}/*.json']\n\
              scrape_configs:\n\
              - job_name: load\n\
             \x20 honor_labels: true\n\
@@ -205,6 +206,7 @@ impl Parameters<'_> {
             \x20 file_sd_configs: [{{files: ['{more}/*.json'], refresh_interval: 1s}}]\n",
             load = self.ports.address(Part::Load),
             more = self.layout.scrape_targets().display(),
+            rules = self.layout.rules().display(),
         );
         let config = self.layout.write("prometheus.yaml", &config)?;
         Ok(vec![

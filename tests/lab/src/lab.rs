@@ -8,16 +8,15 @@ mod background;
 mod faults;
 mod git;
 mod kubernetes;
+mod prometheus;
 mod shared;
 mod start;
 mod status;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::access::{Access, Credential};
@@ -86,23 +85,9 @@ impl Lab {
         self.started_in
     }
 
-    /// The address of the real Prometheus.
-    pub fn prometheus_url(&self) -> Result<String, LabError> {
-        self.url_of(Part::Prometheus)
-    }
-
     /// Changes the load while it runs.
     pub fn load(&self) -> Result<&LoadHandle, LabError> {
         self.require(Part::Load).map(|()| &self.load)
-    }
-
-    /// Lets Prometheus scrape one more server every second, under the job `more` and with a label `target`.
-    pub fn scrape(&self, name: &str, address: SocketAddr) -> Result<(), LabError> {
-        self.require(Part::Prometheus)?;
-        let targets =
-            json!([{"targets": [address.to_string()], "labels": {"target": name}}]).to_string();
-        let path = self.layout.scrape_targets().join(format!("{name}.json"));
-        std::fs::write(&path, targets).map_err(LabError::io(format!("write {}", path.display())))
     }
 
     /// What every container's log says from now on, one item a line; before, logs are empty.

@@ -35,6 +35,7 @@ impl Layout {
             layout.logs(),
             layout.bin(),
             layout.scrape_targets(),
+            layout.rules(),
             layout.git(),
         ] {
             create(&folder)?;
@@ -80,6 +81,10 @@ impl Layout {
 
     pub(crate) fn scrape_targets(&self) -> PathBuf {
         self.root.join("scrape")
+    }
+
+    pub(crate) fn rules(&self) -> PathBuf {
+        self.root.join("rules")
     }
 
     pub(crate) fn git(&self) -> PathBuf {

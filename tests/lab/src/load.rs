@@ -9,6 +9,7 @@
 
 mod metrics;
 mod model;
+mod native;
 mod pods;
 mod tag;
 
@@ -26,6 +27,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use model::Model;
 pub use model::Served;
 
+/// Where latencies are as native histograms.
+pub(crate) const NATIVE_PATH: &str = "/native";
 /// How often requests are dealt out.
 const TICK: Duration = Duration::from_millis(100);
 /// A longer pause (a machine asleep, a stopped load) is not made up for.
@@ -85,6 +88,7 @@ impl LoadHandle {
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route("/metrics", get(metrics_page))
+            .route(NATIVE_PATH, get(native_page))
             .with_state(self.clone())
     }
 
@@ -113,4 +117,9 @@ impl LoadHandle {
 async fn metrics_page(State(load): State<LoadHandle>) -> impl IntoResponse {
     let page = load.model().metrics_text();
     ([(CONTENT_TYPE, OPEN_METRICS)], page)
+}
+
+async fn native_page(State(load): State<LoadHandle>) -> impl IntoResponse {
+    let page = load.model().native_metrics();
+    ([(CONTENT_TYPE, native::CONTENT_TYPE)], page)
 }

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use common::{SOON, deployment, ready};
@@ -90,6 +90,17 @@ async fn prometheus_sees_the_load_of_ready_pods_and_a_version_going_bad() {
         "histogram_quantile(0.5, sum by (le) (rate(http_request_duration_seconds_bucket{{namespace=\"{namespace}\"}}[5s])))"
     );
     wait_for_query(lab, &median, |seconds| (0.25..0.5).contains(&seconds)).await;
+    // The same from native histograms, which tell it finely.
+    lab.scrape_native_histograms().unwrap();
+    let native = format!(
+        "histogram_quantile(0.5, sum(rate(http_request_duration_seconds{{namespace=\"{namespace}\"}}[5s])))"
+    );
+    wait_for_query(lab, &native, |seconds| (0.27..0.33).contains(&seconds)).await;
+    // What is recorded is there under its name.
+    let rule = json!({"record": "load:rate5s", "expr": all, "labels": {"of": namespace}});
+    lab.record("load", &[rule]).await.unwrap();
+    let recorded = format!("load:rate5s{{of=\"{namespace}\"}}");
+    wait_for_query(lab, &recorded, |rate| (70.0..130.0).contains(&rate)).await;
 
     let errors = format!(
         "sum(rate(http_requests_total{{namespace=\"{namespace}\",code=\"500\"}}[5s])) / {all}"

@@ -108,7 +108,7 @@ impl Lab {
     }
 
     /// Sends a signal to a part's process; false when there is none.
-    fn signal(&self, part: Part, signal: Signal) -> bool {
+    pub(super) fn signal(&self, part: Part, signal: Signal) -> bool {
         let pid = self.keeper.pids().get(part.name()).copied();
         let pid = pid
             .and_then(|pid| i32::try_from(pid).ok())

@@ -204,11 +204,7 @@ async fn provide_programs(settings: &Settings) -> Result<BTreeMap<Program, PathB
 
 /// How readiness of a part is found out.
 pub(super) async fn answers(url: &str, within: Duration) -> Result<(), LabError> {
-    // A proxy of this machine has no business with loopback.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .map_err(|error| LabError::io("make an HTTP client")(std::io::Error::other(error)))?;
+    let client = client()?;
     wait_for(&format!("an answer of {url}"), within, || async {
         let answer = client
             .get(url)
@@ -223,4 +219,13 @@ pub(super) async fn answers(url: &str, within: Duration) -> Result<(), LabError>
         }
     })
     .await
+}
+
+/// An HTTP client for parts of a lab.
+pub(super) fn client() -> Result<reqwest::Client, LabError> {
+    // A proxy of this machine has no business with loopback.
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(|error| LabError::io("make an HTTP client")(std::io::Error::other(error)))
 }

@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::native;
+
 /// Upper bounds in seconds.
 const BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -19,6 +21,18 @@ pub(super) struct PodLabels {
     pub(super) pod: String,
     pub(super) service: String,
     pub(super) version: String,
+}
+
+impl PodLabels {
+    /// Names and values.
+    pub(super) fn pairs(&self) -> [(&'static str, &str); 4] {
+        [
+            ("namespace", &self.namespace),
+            ("pod", &self.pod),
+            ("service", &self.service),
+            ("version", &self.version),
+        ]
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +49,7 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<PodLabels, Histogram>,
+    native_durations: native::Family,
 }
 
 /// One pod's series.
@@ -43,6 +58,7 @@ pub(super) struct PodSeries {
     succeeded: Counter,
     failed: Counter,
     durations: Histogram,
+    native_durations: native::Series,
 }
 
 impl Default for Metrics {
@@ -64,6 +80,7 @@ impl Default for Metrics {
             registry,
             requests,
             durations,
+            native_durations: native::Family::default(),
         }
     }
 }
@@ -83,6 +100,7 @@ impl Metrics {
                 .requests
                 .get_or_create_owned(&request_labels(pod, "500")),
             durations: self.durations.get_or_create_owned(pod),
+            native_durations: self.native_durations.add(pod),
         }
     }
 
@@ -91,6 +109,12 @@ impl Metrics {
             self.requests.remove(&request_labels(pod, code));
         }
         self.durations.remove(pod);
+        self.native_durations.remove(pod);
+    }
+
+    /// Latencies as native histograms, in the protobuf format.
+    pub(super) fn native(&self) -> Vec<u8> {
+        self.native_durations.page()
     }
 
     /// All series in the text format.
@@ -111,6 +135,7 @@ impl PodSeries {
         };
         counter.inc();
         self.durations.observe(latency.as_secs_f64());
+        self.native_durations.observe(latency);
     }
 }
 

@@ -170,6 +170,10 @@ impl Model {
         self.metrics.text()
     }
 
+    pub(super) fn native_metrics(&self) -> Vec<u8> {
+        self.metrics.native()
+    }
+
     /// Deals out the requests of this much time: for each workload a random number of them, each to a random one of its ready pods.
     pub(super) fn deal(&mut self, elapsed: Duration) {
         let mut workloads: BTreeMap<(&str, &str), Vec<(&Pod, Behaviour)>> = BTreeMap::new();
