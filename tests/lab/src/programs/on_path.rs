@@ -40,7 +40,8 @@ fn fitting(program: Program) -> Option<Fitting> {
         }),
         Program::Prometheus => Some(Fitting {
             arguments: &["--version"],
-            fits: |version| version >= (2, 42, 0),
+            // Older ones don't know how to be asked for native histograms.
+            fits: |version| version >= (3, 9, 0),
         }),
         _ => None,
     }
@@ -114,7 +115,7 @@ mod tests {
                 && !fits(Program::Helm, (3, 13, 9))
                 && !fits(Program::Helm, (5, 0, 0))
         );
-        assert!(fits(Program::Prometheus, (2, 42, 0)) && !fits(Program::Prometheus, (2, 41, 9)));
+        assert!(fits(Program::Prometheus, (3, 9, 0)) && !fits(Program::Prometheus, (3, 8, 9)));
         assert!(fitting(Program::Etcd).is_none());
     }
 }
