@@ -10,7 +10,6 @@ use belay_engine::{
 use belay_lab::{GitRepo, Lab, Part, Program, wait_for_object};
 use kube::Api;
 use serde_json::json;
-use tokio::process::Command;
 
 use super::{observer::Observer, report::Report};
 use crate::{
