@@ -384,8 +384,8 @@ async fn with_the_api_server_restarted_in_mid_canary_it_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_slipped_in_before_the_hold_was_in_force_is_found_and_watched() {
     // Given a governed workload, and nobody who acts.
-    let turn = Turn::take().await;
-    let controller = turn.acting("slipped").await;
+    let turn = turn().await;
+    let controller = turn.acting("slipped").await.unwrap();
     let scene = Scene::new(turn.lab, "slipped").await.unwrap();
     let web = scene.workload("web", 3, &two_steps(), &[]).await.unwrap();
     controller.kill().await.unwrap();
@@ -399,7 +399,7 @@ async fn a_version_that_slipped_in_before_the_hold_was_in_force_is_found_and_wat
         .await
         .unwrap();
     // Then whoever acts next finds what serves, though it never was labelled, and accepts it after having watched it.
-    let controller = turn.acting("slipped").await;
+    let controller = turn.acting("slipped").await.unwrap();
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     only_this_version_runs(&scene, &web, "v2", 3).await;
     controller.terminate().await.unwrap();
