@@ -3,18 +3,26 @@
 //! Everything listens on loopback. What makes a test wait (fsync, request limits of the built-in controllers, leader election) is
 //! off; what a controller meets in a real cluster (RBAC, admission, priority and fairness, real service accounts) is on.
 
+use std::net::Ipv4Addr;
+
+use crate::backend::POD_PORT;
 use crate::keeper::Launch;
 use crate::layout::Layout;
 use crate::pki::Pki;
 use crate::ports::Ports;
 use crate::programs::Program;
 use crate::settings::Settings;
-use crate::{LabError, Part};
+use crate::{LabError, Part, gateway};
 
 /// The user names of the parts that talk to the API server.
 pub(crate) const CONTROLLER_MANAGER_USER: &str = "system:kube-controller-manager";
 pub(crate) const SCHEDULER_USER: &str = "system:kube-scheduler";
 pub(crate) const KWOK_USER: &str = "lab-kwok";
+pub(crate) const PROMETHEUS_USER: &str = "lab-prometheus";
+pub(crate) const GATEWAY_USER: &str = "lab-gateway";
+
+/// The pods' addresses: the network and the length of its prefix.
+pub(crate) const POD_RANGE: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 244, 0, 0), 16);
 
 /// One JSON line for each finished request, without bodies.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
@@ -38,7 +46,8 @@ pub(crate) const fn program_of(part: Part) -> Option<Program> {
         Part::Scheduler => Some(Program::KubeScheduler),
         Part::Kwok => Some(Program::Kwok),
         Part::Prometheus => Some(Program::Prometheus),
-        Part::Git | Part::Load => None,
+        Part::Gateway => Some(Program::Traefik),
+        Part::Git | Part::Load | Part::Pods => None,
     }
 }
 
@@ -60,7 +69,8 @@ impl Parameters<'_> {
             Part::Scheduler => self.scheduler(),
             Part::Kwok => self.kwok()?,
             Part::Prometheus => self.prometheus()?,
-            Part::Git | Part::Load => Vec::new(),
+            Part::Gateway => return Ok(self.gateway(program)),
+            Part::Git | Part::Load | Part::Pods => Vec::new(),
         };
         Ok(Launch { program, arguments })
     }
@@ -109,6 +119,10 @@ impl Parameters<'_> {
             // Nodes have names that nobody resolves.
             "--kubelet-preferred-address-types=InternalIP".into(),
         ];
+        if self.settings.parts.contains(&Part::Pods) {
+            // In a namespace without a way out it can't find an address of its own. Nobody asks for this one.
+            arguments.push("--advertise-address=192.0.2.1".into());
+        }
         if !self.settings.mutating_admission_policy {
             arguments.push("--disable-admission-plugins=MutatingAdmissionPolicy".into());
             arguments.push("--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false,admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false".into());
@@ -161,11 +175,17 @@ impl Parameters<'_> {
             "apiVersion: kwok.x-k8s.io/v1alpha1\nkind: ClusterLogs\nmetadata: {{name: pods}}\nspec: {{logs: [{{logsFile: '{}'}}]}}\n",
             log.display()
         );
+        let deletion = if self.settings.parts.contains(&Part::Pods) {
+            include_str!("../stages/pod-drain.yaml")
+        } else {
+            include_str!("../stages/pod-delete.yaml")
+        };
         let stages = [
             KWOK_OPTIONS,
             &logs,
             include_str!("../stages/node.yaml"),
             include_str!("../stages/pod.yaml"),
+            deletion,
         ]
         .join("---\n");
         let config = self.layout.write("kwok.yaml", &stages)?;
@@ -176,7 +196,7 @@ impl Parameters<'_> {
             ),
             format!("--config={}", config.display()),
             "--manage-all-nodes=true".into(),
-            "--cidr=10.244.0.0/16".into(),
+            format!("--cidr={}/{}", POD_RANGE.0, POD_RANGE.1),
             "--node-ip=127.0.0.1".into(),
             // Where the API server asks for logs.
             format!("--node-port={}", self.ports.of(Part::Kwok)),
@@ -195,19 +215,25 @@ impl Parameters<'_> {
     }
 
     fn prometheus(&self) -> Result<Vec<String>, LabError> {
-        let config = format!(
+        let has = |part| self.settings.parts.contains(&part);
+        let mut config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s, scrape_native_histograms: true}}\n\
              rule_files: ['{rules}/*.json']\n\
              scrape_configs:\n\
-             - job_name: load\n\
-            \x20 honor_labels: true\n\
-            \x20 static_configs: [{{targets: ['{load}']}}]\n\
              - job_name: more\n\
             \x20 file_sd_configs: [{{files: ['{more}/*.json'], refresh_interval: 1s}}]\n",
-            load = self.ports.address(Part::Load),
             more = self.layout.scrape_targets().display(),
             rules = self.layout.rules().display(),
         );
+        if has(Part::Pods) {
+            config += &self.pods_scraped();
+        } else {
+            config += &scraped("load", &self.ports.address(Part::Load).to_string());
+        }
+        if has(Part::Gateway) {
+            let admin = format!("127.0.0.1:{}", self.ports.gateway_admin());
+            config += &scraped("gateway", &admin);
+        }
         let config = self.layout.write("prometheus.yaml", &config)?;
         Ok(vec![
             format!("--config.file={}", config.display()),
@@ -223,4 +249,48 @@ impl Parameters<'_> {
             "--log.level=warn".into(),
         ])
     }
+    /// Pods show their metrics at their own addresses, and name themselves in them.
+    fn pods_scraped(&self) -> String {
+        let kubeconfig = self.layout.kubeconfig(PROMETHEUS_USER);
+        format!(
+            "- job_name: pods\n\
+            \x20 honor_labels: true\n\
+            \x20 kubernetes_sd_configs: [{{role: pod, kubeconfig_file: '{}'}}]\n\
+            \x20 relabel_configs:\n\
+            \x20 - {{source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}}\n\
+            \x20 - {{source_labels: [__meta_kubernetes_pod_ip], regex: (.+), replacement: '$1:{POD_PORT}', target_label: __address__}}\n\
+            \x20 - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}\n\
+            \x20 - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}\n",
+            kubeconfig.display()
+        )
+    }
+
+    fn gateway(&self, program: String) -> Launch {
+        let kubeconfig = self.layout.kubeconfig(GATEWAY_USER);
+        // Traefik takes a kubeconfig file from its environment only, and only where it does not take itself for a pod. Requests to
+        // pods would go to a proxy of this machine.
+        let mut arguments = vec![
+            "--unset=KUBERNETES_SERVICE_HOST".into(),
+            "NO_PROXY=*".into(),
+            format!("KUBECONFIG={}", kubeconfig.display()),
+            program,
+        ];
+        arguments.extend(gateway::arguments(
+            self.ports.address(Part::Gateway),
+            self.ports.gateway_admin(),
+        ));
+        Launch {
+            program: "env".into(),
+            arguments,
+        }
+    }
+}
+
+/// A server that Prometheus scrapes.
+fn scraped(job: &str, address: &str) -> String {
+    format!(
+        "- job_name: {job}\n\
+        \x20 honor_labels: true\n\
+        \x20 static_configs: [{{targets: ['{address}']}}]\n"
+    )
 }

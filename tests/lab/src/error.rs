@@ -80,6 +80,19 @@ pub enum LabError {
         "this lab has no {0}: start it with `Lab::builder().with(…)` or `cargo lab up --with {0}`"
     )]
     PartAbsent(Part),
+    /// This machine does not let the process have a network namespace.
+    #[error(
+        "this machine allows no network namespace ({0}): run as root, or allow unprivileged user namespaces (sysctl `kernel.unprivileged_userns_clone=1`, `kernel.apparmor_restrict_unprivileged_userns=0`)"
+    )]
+    PlaneForbidden(String),
+    /// Pods can't have addresses in this process's network.
+    #[error(
+        "pods that answer need a network namespace: call `belay_lab::enter_plane` first in `main`"
+    )]
+    PlaneNotEntered,
+    /// Two parts that exclude each other.
+    #[error("{0} and {1} exclude each other: leave one of them out")]
+    Exclusive(Part, Part),
     /// The lab writes no audit log.
     #[error(
         "this lab writes no audit log: start it with `Lab::builder().audit()` or `cargo lab up --audit`"
@@ -88,6 +101,9 @@ pub enum LabError {
     /// A request to the API server failed.
     #[error("the API server: {0}")]
     Kube(#[source] Box<kube::Error>),
+    /// `kubectl` could not apply objects.
+    #[error("kubectl apply: {0}")]
+    Refused(String),
     /// A certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),

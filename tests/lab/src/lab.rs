@@ -6,6 +6,7 @@
 
 mod background;
 mod faults;
+mod gateway;
 mod git;
 mod kubernetes;
 mod prometheus;
@@ -50,6 +51,7 @@ pub struct Lab {
     git_service: Service,
     load: LoadHandle,
     load_service: Service,
+    pods_service: Service,
     started_in: Duration,
     #[expect(dead_code, reason = "held for its drop: the lab's tasks run on it")]
     background: Background,
@@ -85,9 +87,10 @@ impl Lab {
         self.started_in
     }
 
-    /// Changes the load while it runs.
+    /// Changes what requests to pods meet while the load, or the pods' servers, run.
     pub fn load(&self) -> Result<&LoadHandle, LabError> {
-        self.require(Part::Load).map(|()| &self.load)
+        let there = self.require(Part::Pods).or(self.require(Part::Load));
+        there.map(|()| &self.load)
     }
 
     /// What every container's log says from now on, one item a line; before, logs are empty.

@@ -22,13 +22,18 @@
 //! [`wait_for_object`]. The words of an image tag choose what a pod does: `slow-5s`, `neverready`, `crash`; for the load `err5` and
 //! `lat300`; for pods of Jobs `fail`.
 //!
+//! With [`Part::Gateway`] pods answer at their addresses and Traefik is in front of them; [`Traffic`] sends requests and keeps account
+//! of every one. The process must be in a network namespace for that: see [`enter_plane`].
+//!
 //! Invariant: when the process that holds a lab ends, in whatever way, the lab ends too and leaves no process and no file.
-//! Left out on purpose: containers, kubelets, a network between pods. The first use builds the programs with Go (minutes, once);
+//! Left out on purpose: containers, kubelets, networks that fail. The first use builds the programs with Go (minutes, once);
 //! set `BELAY_LAB_PROGRAMS` to share the built ones between checkouts, and `BELAY_LAB_KEEP=1` to keep a lab's folder with its logs.
 
 mod access;
+mod backend;
 mod components;
 mod error;
+mod gateway;
 mod git;
 mod keeper;
 mod lab;
@@ -36,18 +41,23 @@ mod layout;
 mod load;
 mod part;
 mod pki;
+mod plane;
 mod ports;
 mod programs;
 mod progress;
 mod service;
 mod settings;
+mod traffic;
 mod wait;
 
 pub use error::LabError;
+pub use gateway::{GATEWAY_NAME, GATEWAY_NAMESPACE};
 pub use git::GitRepo;
 pub use lab::{Lab, LabStatus, SharedLab};
 pub use load::{LoadHandle, Served};
 pub use part::Part;
+pub use plane::enter_plane;
 pub use programs::{Manifests, Program, build_all, default_dir, manifests, program, programs_dir};
 pub use settings::LabBuilder;
+pub use traffic::{Failure, RunningTraffic, Tally, Traffic};
 pub use wait::{wait_for, wait_for_object};

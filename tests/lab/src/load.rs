@@ -1,3 +1,5 @@
+//! What pods do to requests, and the load generator.
+//!
 //! The load generator plays the traffic of ready pods and shows it as their metrics.
 //!
 //! KWOK's pods run nothing, so the lab counts the requests they would have served: arrivals at random (Poisson) at a rate for each
@@ -5,13 +7,16 @@
 //! a real Prometheus scrapes. A workload is the pods of one namespace with the same `app` label.
 //!
 //! Invariant: a pod that is not ready or is being deleted serves nothing, and the series of a pod that is gone are gone.
-//! Left out: requests over the network, and routing by weight.
+//! Left out: requests over the network, and routing by weight. Where pods have servers (`backend`), those ask the same model what is
+//! to become of a request, and nothing is dealt out.
 
+mod life;
 mod metrics;
 mod model;
 mod native;
 mod pods;
 mod tag;
+mod visit;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,10 +27,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use kube::Client;
+use kube::runtime::watcher;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use model::Model;
+pub(crate) use life::Life;
 pub use model::Served;
+use model::{Model, PodFacts};
+pub(crate) use visit::{Outcome, Visit};
 
 /// Where latencies are as native histograms.
 pub(crate) const NATIVE_PATH: &str = "/native";
@@ -33,7 +42,7 @@ pub(crate) const NATIVE_PATH: &str = "/native";
 const TICK: Duration = Duration::from_millis(100);
 /// A longer pause (a machine asleep, a stopped load) is not made up for.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Changes the load while it runs.
 ///
@@ -42,9 +51,19 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Clone, Debug, Default)]
 pub struct LoadHandle {
     model: Arc<Mutex<Model>>,
+    /// Tells those who wait for a pod that one has changed.
+    changed: Arc<watch::Sender<()>>,
 }
 
 impl LoadHandle {
+    /// A handle on pods that have servers and show their metrics themselves.
+    pub(crate) fn of_servers() -> Self {
+        Self {
+            model: Arc::new(Mutex::new(Model::of_servers())),
+            ..Self::default()
+        }
+    }
+
     /// From now on this share (0 to 1) of the requests to pods of this image fails with code 500.
     pub fn set_error_rate(&self, namespace: &str, image: &str, share: f64) {
         self.model().change(namespace, image, |behaviour| {
@@ -63,7 +82,8 @@ impl LoadHandle {
         self.model().reset(namespace, image);
     }
 
-    /// From now on the workload (label `app`) gets this many requests a second; 100 when never said.
+    /// From now on the workload (label `app`) gets this many requests a second; 100 when never said. Pods that have servers get what
+    /// is sent to them.
     pub fn set_requests_per_second(&self, namespace: &str, workload: &str, rate: f64) {
         self.model().set_rate(namespace, workload, rate.max(0.0));
     }
@@ -94,7 +114,18 @@ impl LoadHandle {
 
     /// Follows the pods and deals out requests, without end.
     pub(crate) async fn run(self, client: Client) {
-        futures::future::join(pods::follow(client, &self), self.deal()).await;
+        let pods = pods::follow(client, &self, pods::of_workloads());
+        futures::future::join(pods, self.deal()).await;
+    }
+
+    /// Follows all pods, without end.
+    pub(crate) async fn follow(self, client: Client) {
+        pods::follow(client, &self, watcher::Config::default()).await;
+    }
+
+    fn apply(&self, pod: PodFacts) {
+        self.model().apply(pod);
+        self.changed.send_replace(());
     }
 
     async fn deal(&self) {

@@ -21,6 +21,10 @@ pub enum Part {
     Git,
     /// The load generator, which plays the traffic of ready pods. On request.
     Load,
+    /// Servers on every pod's address, in place of the load. On request; needs [`crate::enter_plane`].
+    Pods,
+    /// A real gateway, Traefik, in front of [`Part::Pods`], which it brings along. On request; needs [`crate::enter_plane`].
+    Gateway,
 }
 
 impl Part {
@@ -33,7 +37,13 @@ impl Part {
         Self::Kwok,
     ];
     /// The parts a lab has on request, in the order of their start.
-    pub const ON_REQUEST: [Self; 3] = [Self::Load, Self::Prometheus, Self::Git];
+    pub const ON_REQUEST: [Self; 5] = [
+        Self::Load,
+        Self::Pods,
+        Self::Prometheus,
+        Self::Git,
+        Self::Gateway,
+    ];
 
     /// The name in commands, logs and files.
     pub const fn name(self) -> &'static str {
@@ -46,12 +56,14 @@ impl Part {
             Self::Prometheus => "prometheus",
             Self::Git => "git",
             Self::Load => "load",
+            Self::Pods => "pods",
+            Self::Gateway => "gateway",
         }
     }
 
     /// Whether the part is a process of its own.
     pub const fn is_process(self) -> bool {
-        !matches!(self, Self::Git | Self::Load)
+        !matches!(self, Self::Git | Self::Load | Self::Pods)
     }
 }
 

@@ -9,8 +9,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use crate::{LabError, Part};
 
 const FIRST: u16 = 20_000;
-const BLOCK: u16 = 16;
-const BLOCKS: u16 = 700;
+const BLOCK: u16 = 18;
+const BLOCKS: u16 = 660;
+
+const NO_PORTS: LabError = LabError::NoPorts {
+    first: FIRST,
+    last: FIRST + BLOCK * BLOCKS - 1,
+};
 
 /// A claimed block of ports; dropping it gives the block back.
 #[derive(Debug)]
@@ -22,14 +27,21 @@ pub(crate) struct Ports {
 impl Ports {
     /// Claims a free block. Starts at a random one, so that labs that start together seldom meet.
     pub(crate) fn claim() -> Result<Self, LabError> {
-        let start = rand::random_range(..BLOCKS);
-        (0..BLOCKS)
-            .map(|step| FIRST + BLOCK * ((start + step) % BLOCKS))
-            .find_map(Self::claim_block)
-            .ok_or(LabError::NoPorts {
-                first: FIRST,
-                last: FIRST + BLOCK * BLOCKS - 1,
-            })
+        blocks().find_map(Self::claim_block).ok_or(NO_PORTS)
+    }
+
+    /// Claims this very block.
+    pub(crate) fn claim_at(base: u16) -> Result<Self, LabError> {
+        Self::claim_block(base).ok_or(NO_PORTS)
+    }
+
+    /// Claims a free block and goes on listening on every port of it.
+    pub(crate) fn claim_listening() -> Result<(u16, Vec<TcpListener>), LabError> {
+        let claim = |base: u16| {
+            let listeners: Option<Vec<_>> = (base..base + BLOCK).map(listen).collect();
+            Some((base, listeners?))
+        };
+        blocks().find_map(claim).ok_or(NO_PORTS)
     }
 
     fn claim_block(base: u16) -> Option<Self> {
@@ -53,12 +65,19 @@ impl Ports {
                 Part::Prometheus => 6,
                 Part::Git => 7,
                 Part::Load => 8,
+                Part::Gateway => 10,
+                Part::Pods => 12,
             }
     }
 
     /// The port on which the members of an etcd cluster would talk; a single one wants it too.
     pub(crate) const fn etcd_peer(&self) -> u16 {
         self.base + 9
+    }
+
+    /// The port of the gateway's own metrics and health.
+    pub(crate) const fn gateway_admin(&self) -> u16 {
+        self.base + 11
     }
 
     /// A part's address.
@@ -68,8 +87,14 @@ impl Ports {
 
     /// Ports of the block that no part uses, for servers of a test.
     pub(crate) fn spare(&self) -> impl Iterator<Item = u16> + use<> {
-        self.base + 10..self.base + BLOCK
+        self.base + 13..self.base + BLOCK
     }
+}
+
+/// The first ports of all blocks, beginning with a random one.
+fn blocks() -> impl Iterator<Item = u16> {
+    let start = rand::random_range(..BLOCKS);
+    (0..BLOCKS).map(move |step| FIRST + BLOCK * ((start + step) % BLOCKS))
 }
 
 fn listen(port: u16) -> Option<TcpListener> {
@@ -106,9 +131,9 @@ mod tests {
             .into_iter()
             .chain(Part::ON_REQUEST)
             .map(|part| ports.of(part))
-            .chain([ports.etcd_peer()])
+            .chain([ports.etcd_peer(), ports.gateway_admin()])
             .collect();
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 12);
         assert!(ports.spare().all(|port| !all.contains(&port)));
     }
 }

@@ -36,11 +36,13 @@ pub enum Program {
     Kustomize,
     /// Renders and installs charts.
     Helm,
+    /// The gateway.
+    Traefik,
 }
 
 impl Program {
     /// All programs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Etcd,
         Self::KubeApiServer,
         Self::KubeControllerManager,
@@ -50,6 +52,7 @@ impl Program {
         Self::Prometheus,
         Self::Kustomize,
         Self::Helm,
+        Self::Traefik,
     ];
 
     /// The program's file name.

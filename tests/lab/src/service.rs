@@ -38,6 +38,22 @@ impl Service {
         router: Router,
         beside: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), LabError> {
+        // It ends with its runtime only: axum answers errors of single connections by itself.
+        let serve = |listener| async move {
+            let _ = axum::serve(listener, router).await;
+        };
+        self.start_with(serve, beside)
+    }
+
+    /// Lets `serve` answer connections, and runs `beside` for as long; nothing to do when it runs already.
+    pub(crate) fn start_with<F>(
+        &self,
+        serve: impl FnOnce(tokio::net::TcpListener) -> F,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), LabError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.is_some() {
             return Ok(());
@@ -59,8 +75,7 @@ impl Service {
             tokio::net::TcpListener::from_std(listener)
                 .map_err(LabError::io("set up a listener"))?
         };
-        // It ends with its runtime only: axum answers errors of single connections by itself.
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        runtime.spawn(serve(listener));
         runtime.spawn(beside);
         *running = Some(runtime);
         Ok(())

@@ -48,9 +48,12 @@ impl LabBuilder {
         self
     }
 
-    /// Adds [`Part::Prometheus`], [`Part::Git`] or [`Part::Load`]; the other parts are always there.
+    /// Adds one of [`Part::ON_REQUEST`]; the other parts are always there. The gateway brings the pods' servers along.
     pub fn with(mut self, part: Part) -> Self {
         self.settings.parts.insert(part);
+        if part == Part::Gateway {
+            self.settings.parts.insert(Part::Pods);
+        }
         self
     }
 

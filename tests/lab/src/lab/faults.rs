@@ -9,7 +9,7 @@ use super::Lab;
 use super::start::answers;
 use crate::components::{Parameters, program_of};
 use crate::keeper::ProcessState;
-use crate::{LabError, Part, wait_for};
+use crate::{LabError, Part, backend, wait_for};
 
 /// How long a part may take until it answers; a busy machine is slow, a broken part ends by itself.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -31,6 +31,9 @@ impl Lab {
         };
         if self.keeper.pids().contains_key(part.name()) {
             return Ok(());
+        }
+        if part == Part::Gateway {
+            self.prepare_gateway().await?;
         }
         let path = self.program(program).await?.display().to_string();
         let parameters = Parameters {
@@ -65,6 +68,17 @@ impl Lab {
                 };
                 self.load_service.start(self.load.router(), play)
             }
+            Part::Pods => {
+                let (access, admin) = (self.access.clone(), self.admin.clone());
+                let (load, followed) = (self.load.clone(), self.load.clone());
+                let follow = async move {
+                    if let Ok(client) = access.client(&admin) {
+                        followed.follow(client).await;
+                    }
+                };
+                let serve = |listener| backend::serve(listener, load);
+                self.pods_service.start_with(serve, follow)
+            }
             _ => Ok(()),
         }
     }
@@ -82,12 +96,13 @@ impl Lab {
         self.kill(part).await
     }
 
-    /// Kills a part (`SIGKILL`) and waits until it is gone. Git and the load have no process: all their connections are closed.
+    /// Kills a part (`SIGKILL`) and waits until it is gone. Git, the load and the pods have no process: all their connections are closed.
     pub async fn kill(&self, part: Part) -> Result<(), LabError> {
         self.require(part)?;
         match part {
             Part::Git => self.git_service.stop().await,
             Part::Load => self.load_service.stop().await,
+            Part::Pods => self.pods_service.stop().await,
             _ => self.keeper.kill(part).await?,
         }
         Ok(())
@@ -122,6 +137,7 @@ impl Lab {
             Part::Etcd => answers(&format!("http://{address}/health"), READY_WITHIN).await,
             Part::Prometheus => answers(&format!("http://{address}/-/ready"), READY_WITHIN).await,
             Part::ApiServer => self.api_server_ready().await,
+            Part::Gateway => self.gateway_ready().await,
             // The controllers open no port; the nodes and service accounts they bring about are waited for instead.
             _ => Ok(()),
         }

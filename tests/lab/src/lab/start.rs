@@ -1,6 +1,7 @@
 //! The start of a lab: programs, folder, certificates, processes, nodes.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,18 +11,20 @@ use kube::api::{ObjectMeta, PostParams};
 
 use super::{Background, Lab, fresh_folder};
 use crate::access::{Access, Credential};
-use crate::components::{CONTROLLER_MANAGER_USER, KWOK_USER, SCHEDULER_USER, program_of};
+use crate::backend::POD_PORT;
+use crate::components::{
+    CONTROLLER_MANAGER_USER, GATEWAY_USER, KWOK_USER, PROMETHEUS_USER, SCHEDULER_USER, program_of,
+};
 use crate::git::GitHost;
 use crate::keeper::Keeper;
 use crate::layout::Layout;
 use crate::load::LoadHandle;
 use crate::pki::Pki;
-use crate::ports::Ports;
 use crate::programs::{self, Program};
 use crate::progress::Progress;
 use crate::service::Service;
 use crate::settings::Settings;
-use crate::{LabError, Part, wait_for, wait_for_object};
+use crate::{LabError, Part, plane, wait_for, wait_for_object};
 
 /// The user of [`Lab::client`]; a member of `system:masters`.
 pub(super) const ADMIN_USER: &str = "lab-admin";
@@ -34,6 +37,12 @@ impl Lab {
     pub(crate) async fn start_with(settings: Settings) -> Result<Self, LabError> {
         // Two providers could be in a test binary's dependencies; an error says that one is already chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if settings.parts.contains(&Part::Pods) {
+            plane::required()?;
+            if settings.parts.contains(&Part::Load) {
+                return Err(LabError::Exclusive(Part::Pods, Part::Load));
+            }
+        }
         let programs = provide_programs(&settings).await?;
         let begun = Instant::now();
         let mut lab = Self::prepare(settings, programs).await?;
@@ -48,8 +57,11 @@ impl Lab {
         settings: Settings,
         programs: BTreeMap<Program, PathBuf>,
     ) -> Result<Self, LabError> {
-        let ports = Ports::claim()?;
+        let (ports, outside) = plane::claim_ports()?;
         let background = Background::new()?;
+        if let Some(outside) = outside {
+            outside.hand_on(background.handle())?;
+        }
         let layout = Layout::create(&settings.folder.clone().map_or_else(fresh_folder, Ok)?)?;
         let keeper = Keeper::start(layout.root(), background.handle())?;
         if settings.keep_folder {
@@ -66,7 +78,15 @@ impl Lab {
         let lab = Self {
             git_service: Service::new("lab-git", ports.address(Part::Git)),
             load_service: Service::new("lab-load", ports.address(Part::Load)),
-            load: LoadHandle::default(),
+            pods_service: Service::new(
+                "lab-pods",
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, POD_PORT)),
+            ),
+            load: if settings.parts.contains(&Part::Pods) {
+                LoadHandle::of_servers()
+            } else {
+                LoadHandle::default()
+            },
             started_in: Duration::ZERO,
             keeper,
             settings,
@@ -93,6 +113,8 @@ impl Lab {
             (CONTROLLER_MANAGER_USER, None),
             (SCHEDULER_USER, None),
             (KWOK_USER, Some(MASTERS)),
+            (PROMETHEUS_USER, Some(MASTERS)),
+            (GATEWAY_USER, Some(MASTERS)),
         ] {
             let credential = Credential::Certificate(self.pki.client(user, group)?);
             self.access

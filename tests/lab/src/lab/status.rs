@@ -28,6 +28,9 @@ pub struct LabStatus {
     pub git_url: Option<String>,
     /// Address of the load's metrics, if the lab has them.
     pub load_url: Option<String>,
+    /// Address of the gateway, if the lab has one.
+    #[serde(default)]
+    pub gateway_url: Option<String>,
     /// The audit log, if one is written.
     pub audit_log: Option<PathBuf>,
     /// Number of nodes.
@@ -69,6 +72,7 @@ impl Lab {
             prometheus_url: self.prometheus_url().ok(),
             git_url: self.url_of(Part::Git).ok(),
             load_url: self.url_of(Part::Load).ok().map(|url| url + "/metrics"),
+            gateway_url: self.gateway_url().ok(),
             audit_log: self.audit_log_path().ok(),
             nodes: self.settings.nodes,
             programs_dir: programs_dir(),

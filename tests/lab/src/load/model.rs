@@ -1,12 +1,16 @@
 //! Who serves how much: the pods, their behaviour and the dealing of requests. No clock and no network, so that it can be tested.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, LogNormal, Poisson};
+use tokio::sync::watch;
 
+use super::life::Life;
 use super::metrics::{Metrics, PodLabels, PodSeries};
 use super::tag::{Behaviour, tag_of};
 
@@ -24,17 +28,24 @@ pub(super) struct PodFacts {
     pub(super) key: Key,
     pub(super) workload: String,
     pub(super) image: String,
-    pub(super) ready: bool,
+    /// The template's hash, which tells versions of one workload apart whatever their images.
+    pub(super) revision: String,
+    pub(super) address: Option<IpAddr>,
+    pub(super) life: Life,
 }
 
 #[derive(Debug)]
-struct Pod {
-    facts: PodFacts,
+pub(super) struct Pod {
+    pub(super) facts: PodFacts,
+    /// What open connections follow.
+    pub(super) life: watch::Sender<Life>,
     /// Namespace and image: what changes of the behaviour are known by.
-    image: Key,
+    pub(super) image: Key,
     by_tag: Behaviour,
-    labels: PodLabels,
-    series: PodSeries,
+    pub(super) labels: PodLabels,
+    /// The page on which the pod's series are.
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) series: PodSeries,
 }
 
 /// Requests that were dealt out, whatever any metric says of them.
@@ -48,64 +59,85 @@ pub struct Served {
 
 #[derive(Debug)]
 pub(super) struct Model {
-    pods: BTreeMap<Key, Pod>,
+    pub(super) pods: BTreeMap<Key, Pod>,
+    pub(super) addresses: BTreeMap<IpAddr, Key>,
     changed: BTreeMap<Key, Behaviour>,
     rates: BTreeMap<Key, f64>,
-    served: BTreeMap<Key, Served>,
-    metrics: Metrics,
-    random: StdRng,
+    pub(super) served: BTreeMap<Key, Served>,
+    /// The page on which all pods are; none when each has its own.
+    shared: Option<Arc<Metrics>>,
+    pub(super) random: StdRng,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        let (pods, changed, rates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        // Always the same seed: what differs between two runs is the machine's timing.
-        Self {
-            pods,
-            changed,
-            rates,
-            served: BTreeMap::new(),
-            metrics: Metrics::default(),
-            random: StdRng::seed_from_u64(1),
-        }
+        Self::with(Some(Arc::default()))
     }
 }
 
 impl Model {
+    /// A model of pods that show their metrics themselves.
+    pub(super) fn of_servers() -> Self {
+        Self::with(None)
+    }
+
+    fn with(shared: Option<Arc<Metrics>>) -> Self {
+        Self {
+            pods: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            rates: BTreeMap::new(),
+            served: BTreeMap::new(),
+            shared,
+            // Always the same seed: what differs between two runs is the machine's timing.
+            random: StdRng::seed_from_u64(1),
+        }
+    }
+
     /// A pod is there or has changed.
     pub(super) fn apply(&mut self, facts: PodFacts) {
-        match self.pods.get_mut(&facts.key) {
-            Some(pod) if pod.facts.workload == facts.workload && pod.facts.image == facts.image => {
-                pod.facts = facts;
-            }
-            _ => {
-                self.remove(&facts.key);
-                let (namespace, pod) = facts.key.clone();
-                let labels = PodLabels {
-                    namespace,
-                    pod,
-                    service: facts.workload.clone(),
-                    version: tag_of(&facts.image).to_owned(),
-                };
-                let series = self.metrics.add(&labels);
-                let image = (labels.namespace.clone(), facts.image.clone());
-                let by_tag = Behaviour::of_image(&facts.image);
-                let pod = Pod {
-                    facts,
-                    image,
-                    by_tag,
-                    labels,
-                    series,
-                };
-                self.pods.insert(pod.facts.key.clone(), pod);
-            }
+        let same =
+            |pod: &Pod| pod.facts.workload == facts.workload && pod.facts.image == facts.image;
+        if !self.pods.get(&facts.key).is_some_and(same) {
+            self.remove(&facts.key);
+            self.add(&facts);
         }
+        if let Some(address) = facts.address {
+            self.addresses.insert(address, facts.key.clone());
+        }
+        if let Some(pod) = self.pods.get_mut(&facts.key) {
+            pod.life.send_replace(facts.life);
+            pod.facts = facts;
+        }
+    }
+
+    fn add(&mut self, facts: &PodFacts) {
+        let (namespace, pod) = facts.key.clone();
+        let labels = PodLabels {
+            namespace,
+            pod,
+            service: facts.workload.clone(),
+            version: tag_of(&facts.image).to_owned(),
+        };
+        let metrics = self.shared.clone().unwrap_or_default();
+        let pod = Pod {
+            facts: facts.clone(),
+            life: watch::Sender::new(facts.life),
+            image: (labels.namespace.clone(), facts.image.clone()),
+            by_tag: Behaviour::of_image(&facts.image),
+            series: metrics.add(&labels),
+            labels,
+            metrics,
+        };
+        self.pods.insert(facts.key.clone(), pod);
     }
 
     /// A pod is gone.
     pub(super) fn remove(&mut self, key: &Key) {
         if let Some(pod) = self.pods.remove(key) {
-            self.metrics.remove(&pod.labels);
+            pod.metrics.remove(&pod.labels);
+            pod.life.send_replace(Life::Down);
+            self.addresses.retain(|_, owner| owner != key);
         }
     }
 
@@ -149,15 +181,15 @@ impl Model {
     /// The counters of a pod begin at zero again.
     pub(super) fn restart(&mut self, key: &Key) {
         if let Some(pod) = self.pods.get_mut(key) {
-            self.metrics.remove(&pod.labels);
-            pod.series = self.metrics.add(&pod.labels);
+            pod.metrics.remove(&pod.labels);
+            pod.series = pod.metrics.add(&pod.labels);
         }
     }
 
     /// A pod goes on serving and shows no metrics any more.
     pub(super) fn silence(&mut self, key: &Key) {
         if let Some(pod) = self.pods.get(key) {
-            self.metrics.remove(&pod.labels);
+            pod.metrics.remove(&pod.labels);
         }
     }
 
@@ -166,19 +198,30 @@ impl Model {
         self.served.get(&key).copied().unwrap_or_default()
     }
 
+    /// All pods' series; nothing when each shows its own.
     pub(super) fn metrics_text(&self) -> String {
-        self.metrics.text()
+        let page = self.shared.as_ref();
+        page.map(|page| page.text()).unwrap_or_default()
+    }
+
+    /// What requests to this pod meet.
+    pub(super) fn behaviour(&self, pod: &Pod) -> Behaviour {
+        self.changed.get(&pod.image).copied().unwrap_or(pod.by_tag)
     }
 
     pub(super) fn native_metrics(&self) -> Vec<u8> {
-        self.metrics.native()
+        let page = self.shared.as_ref();
+        page.map(|page| page.native()).unwrap_or_default()
     }
 
     /// Deals out the requests of this much time: for each workload a random number of them, each to a random one of its ready pods.
     pub(super) fn deal(&mut self, elapsed: Duration) {
         let mut workloads: BTreeMap<(&str, &str), Vec<(&Pod, Behaviour)>> = BTreeMap::new();
-        for pod in self.pods.values().filter(|pod| pod.facts.ready) {
-            let behaviour = self.changed.get(&pod.image).copied().unwrap_or(pod.by_tag);
+        for pod in self.pods.values() {
+            if pod.facts.life != Life::Ready {
+                continue;
+            }
+            let behaviour = self.behaviour(pod);
             let workload = (pod.labels.namespace.as_str(), pod.facts.workload.as_str());
             workloads
                 .entry(workload)
@@ -217,7 +260,7 @@ fn arrivals(expected: f64, random: &mut StdRng) -> u64 {
     count
 }
 
-fn latency(middle: Duration, random: &mut StdRng) -> Duration {
+pub(super) fn latency(middle: Duration, random: &mut StdRng) -> Duration {
     let factor = LogNormal::new(0.0, LATENCY_SPREAD).map_or(1.0, |spread| spread.sample(random));
     middle.mul_f64(factor)
 }
@@ -233,7 +276,9 @@ mod tests {
             key: ("shop".into(), name.into()),
             workload: "web".into(),
             image: image.into(),
-            ready,
+            revision: String::new(),
+            address: None,
+            life: if ready { Life::Ready } else { Life::Down },
         }
     }
 

@@ -8,12 +8,21 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 
 use super::LoadHandle;
+use super::life::Life;
 use super::model::{Key, PodFacts};
 
+/// Says which pods belong together; its value is the workload's name.
+const WORKLOAD_LABEL: &str = "app";
+/// What the controllers of workloads tell versions apart by.
+const REVISION_LABELS: [&str; 2] = ["pod-template-hash", "controller-revision-hash"];
+
+/// Pods of workloads, which are those that get load.
+pub(super) fn of_workloads() -> watcher::Config {
+    watcher::Config::default().labels(WORKLOAD_LABEL)
+}
+
 /// Keeps the model's pods in step with the cluster, without end: the watch outlives restarts of the API server.
-pub(super) async fn follow(client: Client, load: &LoadHandle) {
-    // Pods without a workload have no traffic.
-    let selected = watcher::Config::default().labels("app");
+pub(super) async fn follow(client: Client, load: &LoadHandle, selected: watcher::Config) {
     let events = watcher(Api::<Pod>::all(client), selected).default_backoff();
     let mut events = std::pin::pin!(events);
     let mut listed: BTreeSet<Key> = BTreeSet::new();
@@ -45,26 +54,19 @@ fn apply(load: &LoadHandle, pod: &Pod) {
         .spec
         .as_ref()
         .and_then(|spec| spec.containers.first()?.image.clone());
-    let workload = pod.labels().get("app").cloned();
-    if let (Some(image), Some(workload)) = (image, workload) {
-        load.model().apply(PodFacts {
+    let label = |name: &str| pod.labels().get(name).cloned();
+    if let Some(image) = image {
+        let status = pod.status.as_ref();
+        load.apply(PodFacts {
             key: key(pod),
-            workload,
+            workload: label(WORKLOAD_LABEL).unwrap_or_default(),
             image,
-            ready: serves(pod),
+            revision: REVISION_LABELS
+                .into_iter()
+                .find_map(label)
+                .unwrap_or_default(),
+            address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
+            life: Life::of(pod),
         });
     }
-}
-
-/// Whether a Service would send requests to the pod.
-fn serves(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let ready = conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    ready && pod.metadata.deletion_timestamp.is_none()
 }

@@ -4,7 +4,6 @@
 //! modules, as it does for programs. Nothing of them is in this repository.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -92,13 +91,10 @@ pub(super) async fn provide(
     }
     let text = read(&fetch(&source).await?.join(source.path))?;
     let wanted = || format!("write {}", cached.display());
-    let mut aside = tempfile::NamedTempFile::new_in(&folder).map_err(LabError::io(wanted()))?;
-    aside
-        .write_all(text.as_bytes())
-        .map_err(LabError::io(wanted()))?;
-    aside
-        .persist(&cached)
-        .map_err(|error| LabError::io(wanted())(error.error))?;
+    // Aside first, so that nobody reads half of it; whoever may read programs may read this.
+    let aside = cached.with_extension("new");
+    fs::write(&aside, text).map_err(LabError::io(wanted()))?;
+    fs::rename(&aside, &cached).map_err(LabError::io(wanted()))?;
     Ok(cached)
 }
 

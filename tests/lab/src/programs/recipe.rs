@@ -95,6 +95,14 @@ static HELM: Recipe = Recipe {
     tags: "",
     variables: &["helm.sh/helm/v4/internal/version.version=v4.3.1"],
 };
+static TRAEFIK: Recipe = Recipe {
+    name: "traefik",
+    module: "traefik",
+    package: "github.com/traefik/traefik/v3/cmd/traefik",
+    version: "v3.6.12",
+    tags: "",
+    variables: &["github.com/traefik/traefik/v3/pkg/version.Version=3.6.12"],
+};
 
 impl Program {
     pub(super) const fn recipe(self) -> &'static Recipe {
@@ -108,6 +116,7 @@ impl Program {
             Self::Prometheus => &PROMETHEUS,
             Self::Kustomize => &KUSTOMIZE,
             Self::Helm => &HELM,
+            Self::Traefik => &TRAEFIK,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use belay_lab::{Lab, LabBuilder, Part, default_dir};
+use belay_lab::{Lab, LabBuilder, LabError, Part, Traffic, default_dir};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A real Kubernetes control plane on this machine, without containers.
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Up(Up),
     /// Start a lab for the time of one command; KUBECONFIG is set, the lab's programs are on PATH, the exit code is passed on
     #[command(
-        after_help = "Also set: BELAY_LAB_DIR, and PROMETHEUS_URL and GIT_URL where the lab has these parts.\n\
+        after_help = "Also set: BELAY_LAB_DIR, and PROMETHEUS_URL, GIT_URL and GATEWAY_URL where the lab has these parts.\n\
         Example: cargo lab run --with prometheus,load -- kubectl get nodes"
     )]
     Run(Run),
@@ -38,8 +38,58 @@ pub(crate) enum Command {
     },
     /// End a running lab and wait until nothing of it is left
     Down(Place),
+    /// Send requests at a steady rate, and print what became of them as JSON; fails when any got lost
+    Traffic(Requests),
     /// Only build the programs, all of them
     Build,
+}
+
+impl Command {
+    /// Whether this process is to be in a network namespace, for the pods to have addresses.
+    pub(crate) fn needs_plane(&self) -> bool {
+        match self {
+            Self::Up(up) => !up.detach && up.shape.needs_plane(),
+            Self::Run(run) => run.shape.needs_plane(),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Requests {
+    /// Where to, such as the gateway's address
+    url: String,
+    /// For which host
+    #[arg(long)]
+    host: Option<String>,
+    /// Requests a second
+    #[arg(long, default_value_t = 100.0)]
+    rate: f64,
+    /// For how many seconds
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
+    /// Share (0 to 1) that opens a connection of its own
+    #[arg(long, default_value_t = 0.1)]
+    fresh: f64,
+    /// A header, as NAME=VALUE; may be said more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+}
+
+impl Requests {
+    pub(crate) fn traffic(&self) -> Result<Traffic, LabError> {
+        let mut traffic = Traffic::to(&self.url)
+            .per_second(self.rate)
+            .fresh_share(self.fresh);
+        if let Some(host) = &self.host {
+            traffic = traffic.host(host)?;
+        }
+        for header in &self.header {
+            let (name, value) = header.split_once('=').unwrap_or((header, ""));
+            traffic = traffic.header(name, value)?;
+        }
+        Ok(traffic)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -106,9 +156,18 @@ pub(crate) enum Extra {
     Git,
     /// A load generator that plays the traffic of ready pods
     Load,
+    /// Servers on every pod's address, in place of the load; in a network namespace of its own
+    Pods,
+    /// A real gateway, Traefik, in front of the pods' servers, which come along
+    Gateway,
 }
 
 impl Shape {
+    fn needs_plane(&self) -> bool {
+        let needs = |extra: &Extra| matches!(extra, Extra::Pods | Extra::Gateway);
+        self.with.iter().any(needs)
+    }
+
     pub(crate) fn builder(&self) -> LabBuilder {
         let mut builder = Lab::builder().nodes(self.nodes);
         for extra in &self.with {
@@ -116,6 +175,8 @@ impl Shape {
                 Extra::Prometheus => Part::Prometheus,
                 Extra::Git => Part::Git,
                 Extra::Load => Part::Load,
+                Extra::Pods => Part::Pods,
+                Extra::Gateway => Part::Gateway,
             });
         }
         if self.audit {

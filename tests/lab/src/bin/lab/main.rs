@@ -9,24 +9,54 @@ mod run;
 mod up;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use belay_lab::{LabError, LabStatus, build_all};
+use belay_lab::{LabError, LabStatus, build_all, enter_plane};
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Requests};
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    // Before any thread: the namespace is this thread's and its children's.
+    let outcome = if command.needs_plane() {
+        enter_plane()
+    } else {
+        Ok(())
+    };
+    outcome
+        .and_then(|()| obey(command))
+        .unwrap_or_else(|error| {
+            report::complain(&error);
+            ExitCode::FAILURE
+        })
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+async fn obey(command: Command) -> Result<ExitCode, LabError> {
+    match command {
         Command::Up(options) if options.detach => up::detached(&options).await,
         Command::Up(options) => up::attached(&options).await,
         Command::Run(options) => run::run(&options).await,
         Command::Status { place, json } => status(&place.dir(), json),
         Command::Down(place) => down::down(&place.dir()).await,
+        Command::Traffic(requests) => traffic(&requests).await,
         Command::Build => build().await,
-    };
-    outcome.unwrap_or_else(|error| {
-        report::complain(&error);
+    }
+}
+
+/// Sends requests for the given time, or until ctrl-C.
+async fn traffic(requests: &Requests) -> Result<ExitCode, LabError> {
+    let running = requests.traffic()?.start()?;
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(requests.seconds)) => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    let tally = running.stop().await;
+    report::json(&tally);
+    Ok(if tally.lost() == 0 {
+        ExitCode::SUCCESS
+    } else {
         ExitCode::FAILURE
     })
 }

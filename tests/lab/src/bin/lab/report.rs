@@ -25,8 +25,8 @@ pub(crate) fn complain(error: &LabError) {
     note(&format!("error: {error}"));
 }
 
-pub(crate) fn json(status: &LabStatus) {
-    print(&(serde_json::to_string_pretty(status).unwrap_or_default() + "\n"));
+pub(crate) fn json(value: &impl serde::Serialize) {
+    print(&(serde_json::to_string_pretty(value).unwrap_or_default() + "\n"));
 }
 
 pub(crate) fn json_line(status: &LabStatus) {
@@ -52,6 +52,7 @@ pub(crate) fn summary(status: &LabStatus) {
         ("Prometheus", &status.prometheus_url),
         ("Git", &status.git_url),
         ("load metrics", &status.load_url),
+        ("gateway", &status.gateway_url),
     ];
     lines.extend(
         optional

@@ -45,12 +45,15 @@ async fn command(lab: &Lab, options: &Run) -> Result<ExitStatus, LabError> {
         .env("KUBECONFIG", &status.kubeconfig)
         .env("BELAY_LAB_DIR", &status.dir)
         .env("PATH", path_with(&status.bin_dir));
-    if let Some(url) = &status.prometheus_url {
-        command.env("PROMETHEUS_URL", url);
-    }
-    if let Some(url) = &status.git_url {
-        command.env("GIT_URL", url);
-    }
+    let urls = [
+        ("PROMETHEUS_URL", status.prometheus_url),
+        ("GIT_URL", status.git_url),
+        ("GATEWAY_URL", status.gateway_url),
+    ];
+    command.envs(
+        urls.into_iter()
+            .filter_map(|(name, url)| Some((name, url?))),
+    );
     // A ctrl-C reaches the command too; the lab waits for its end.
     let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
