@@ -7,6 +7,7 @@ pub mod error;
 pub mod installed;
 pub mod measure;
 pub mod past;
+pub mod plane;
 pub mod scene;
 pub mod stage;
 pub mod tenant;
