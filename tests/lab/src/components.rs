@@ -21,8 +21,8 @@ pub(crate) const KWOK_USER: &str = "lab-kwok";
 pub(crate) const PROMETHEUS_USER: &str = "lab-prometheus";
 pub(crate) const GATEWAY_USER: &str = "lab-gateway";
 
-/// The pods' addresses: the network and the length of its prefix.
-pub(crate) const POD_RANGE: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 244, 0, 0), 16);
+/// The pods' addresses: the network and the length of its prefix. `stages/pod.yaml` gives them.
+pub(crate) const POD_RANGE: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 128, 0, 0), 9);
 
 /// One JSON line for each finished request, without bodies.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";

@@ -61,6 +61,8 @@ pub struct Served {
 pub(super) struct Model {
     pub(super) pods: BTreeMap<Key, Pod>,
     pub(super) addresses: BTreeMap<IpAddr, Key>,
+    /// Addresses of pods that served and do so no more.
+    pub(super) ended: BTreeSet<IpAddr>,
     changed: BTreeMap<Key, Behaviour>,
     rates: BTreeMap<Key, f64>,
     pub(super) served: BTreeMap<Key, Served>,
@@ -85,6 +87,7 @@ impl Model {
         Self {
             pods: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            ended: BTreeSet::new(),
             changed: BTreeMap::new(),
             rates: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -105,8 +108,8 @@ impl Model {
         if let Some(address) = facts.address {
             self.addresses.insert(address, facts.key.clone());
         }
+        self.live(&facts);
         if let Some(pod) = self.pods.get_mut(&facts.key) {
-            pod.life.send_replace(facts.life);
             pod.facts = facts;
         }
     }
@@ -136,8 +139,7 @@ impl Model {
     pub(super) fn remove(&mut self, key: &Key) {
         if let Some(pod) = self.pods.remove(key) {
             pod.metrics.remove(&pod.labels);
-            pod.life.send_replace(Life::Down);
-            self.addresses.retain(|_, owner| owner != key);
+            self.end(&pod);
         }
     }
 

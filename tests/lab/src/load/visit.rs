@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::LoadHandle;
 use super::life::Life;
-use super::model::{Key, Model, latency};
+use super::model::{Key, Model, Pod, PodFacts, latency};
 
-/// How long a connection waits for its pod to become ready. The servers learn of pods by a watch, like the gateway, and may be told
-/// later than it.
+/// How long a connection waits for its pod to become ready for the first time. The servers learn of pods by a watch, like the gateway,
+/// and may be told later than it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection's pod.
@@ -21,6 +21,15 @@ pub(crate) struct Visit {
     pub(super) key: Key,
     /// Follows the pod; `Down` is the end.
     pub(crate) life: watch::Receiver<Life>,
+}
+
+/// What is known of an address.
+enum Standing {
+    Serves(Visit),
+    /// No pod has served there so far.
+    NotYet,
+    /// The pod that served there does so no more.
+    Ended,
 }
 
 /// What becomes of one request.
@@ -41,11 +50,12 @@ impl LoadHandle {
         let mut changes = self.changed.subscribe();
         loop {
             changes.borrow_and_update();
-            let visit = self.model().at(address);
-            if visit.is_some() {
-                return visit;
+            let standing = self.model().at(address);
+            match standing {
+                Standing::Serves(visit) => return Some(visit),
+                Standing::Ended => return None,
+                Standing::NotYet => timeout_at(deadline, changes.changed()).await.ok()?.ok()?,
             }
-            timeout_at(deadline, changes.changed()).await.ok()?.ok()?;
         }
     }
 
@@ -71,12 +81,38 @@ impl LoadHandle {
 }
 
 impl Model {
-    fn at(&self, address: IpAddr) -> Option<Visit> {
-        let pod = self.pods.get(self.addresses.get(&address)?)?;
-        pod.facts.life.serves().then(|| Visit {
-            key: pod.facts.key.clone(),
-            life: pod.life.subscribe(),
-        })
+    fn at(&self, address: IpAddr) -> Standing {
+        let key = self.addresses.get(&address);
+        match key.and_then(|key| self.pods.get(key)) {
+            Some(pod) if pod.facts.life.serves() => Standing::Serves(Visit {
+                key: pod.facts.key.clone(),
+                life: pod.life.subscribe(),
+            }),
+            _ if self.ended.contains(&address) => Standing::Ended,
+            _ => Standing::NotYet,
+        }
+    }
+
+    /// Tells a pod's connections how it is now, before its facts are replaced.
+    pub(super) fn live(&mut self, facts: &PodFacts) {
+        let Some(pod) = self.pods.get(&facts.key) else {
+            return;
+        };
+        let before = pod.life.send_replace(facts.life);
+        if let Some(address) = facts.address {
+            if facts.life.serves() {
+                self.ended.remove(&address);
+            } else if before.serves() {
+                self.ended.insert(address);
+            }
+        }
+    }
+
+    /// Ends a pod's connections and its address.
+    pub(super) fn end(&mut self, pod: &Pod) {
+        pod.life.send_replace(Life::Down);
+        self.addresses.retain(|_, owner| *owner != pod.facts.key);
+        self.ended.extend(pod.facts.address);
     }
 
     fn outcome(&mut self, key: &Key) -> Option<Outcome> {
@@ -135,13 +171,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_belongs_to_the_pod_that_got_it_last_and_ends_with_it() {
+    async fn an_address_ends_with_its_pod_and_is_the_next_ones_that_gets_it() {
         let load = LoadHandle::of_servers();
         load.apply(pod("a", Life::Ready));
         let first = load.visit(ADDRESS).await.unwrap();
         load.model().remove(&first.key);
         assert_eq!(*first.life.borrow(), Life::Down);
+        let before = Instant::now();
         assert!(load.visit(ADDRESS).await.is_none());
+        assert_eq!(before.elapsed(), Duration::ZERO, "nothing was waited for");
         load.apply(pod("b", Life::Ready));
         assert_eq!(load.visit(ADDRESS).await.unwrap().key.1, "b");
     }
