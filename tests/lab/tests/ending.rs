@@ -179,3 +179,39 @@ async fn run_gives_the_command_a_lab_and_passes_on_its_exit_code() {
     assert_eq!(lines[..2], ["node/node-1", "node/node-2"]);
     assert!(!Path::new(lines[2]).exists(), "{} is still there", lines[2]);
 }
+
+/// Such a lab is in a network namespace of its own; its addresses are good on both sides.
+#[tokio::test]
+async fn a_lab_with_a_gateway_is_reached_from_outside_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("lab");
+    let up = lab_command()
+        .args(["up", "--detach", "--nodes=1", "--with=gateway", "--dir"])
+        .arg(&place)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&up.stderr);
+    if said.contains("allows no network namespace") {
+        eprintln!("SKIPPED, a lab with a gateway: {said}");
+        return;
+    }
+    assert!(up.status.success(), "{said}");
+    // Given a gateway without a route, when traffic comes, then the gateway answers each request that nobody takes it.
+    let status = LabStatus::read(&place).unwrap();
+    let traffic = lab_command()
+        .args(["traffic", "--seconds=1", "--rate=20"])
+        .arg(status.gateway_url.as_deref().unwrap())
+        .output()
+        .await
+        .unwrap();
+    let tally: serde_json::Value = serde_json::from_slice(&traffic.stdout).unwrap();
+    assert!(!traffic.status.success(), "lost requests are a failure");
+    assert!(tally["ended"].as_u64() > Some(0), "{tally}");
+    assert_eq!(tally["failed"]["gateway-404"], tally["ended"], "{tally}");
+    // When it is ended, then nothing is left.
+    let mut down = lab_command();
+    down.args(["down", "--dir"]).arg(&place);
+    assert!(down.status().await.unwrap().success());
+    nothing_left(&status).await;
+}
