@@ -5,8 +5,11 @@ use belay_engine::{
     rollout::status::{Phase, RollbackReason},
 };
 use belay_tests::{scene::SOON, told::words};
-use k8s_openapi::api::batch::v1::Job;
-use kube::{Api, api::ListParams};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Node};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
 use serde_json::json;
 
 use super::{
@@ -111,6 +114,39 @@ async fn a_job_that_does_not_end_fails_at_its_deadline() {
     let status = web.is_in(Phase::Rejected).await.unwrap();
     let message = status.rollback.unwrap().message;
     assert!(message.contains("DeadlineExceeded"), "{message}");
+    team.jobs_are_gone().await;
+    controller.terminate().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_cannot_start_holds_the_change_and_is_created_anew_until_it_can() {
+    // Given a Job whose pod wants a node that there is none of.
+    let turn = turn().await;
+    let controller = turn.acting("probes").await.unwrap();
+    let team = Team::new(turn.lab, "job-start").await;
+    let pod = json!({"nodeSelector": {"disk": "probes"}, "containers": [{"name": "test", "image": "test:ok"}]});
+    let spec = json!({"activeDeadlineSeconds": 5, "template": {"spec": pod}});
+    team.smoke_test("test:ok", &spec).await;
+    let web = team
+        .workload(json!([{"replicas": 1}]), json!([{"template": "smoke"}]))
+        .await;
+    // When a version comes, then its deadline is told with the cluster's reason, and the version is not taken back.
+    web.set_image("web:v2").await.unwrap();
+    let message = web
+        .status_when(|status| words(&status.gates, Verdict::Error))
+        .await
+        .unwrap();
+    assert!(
+        message.contains("could not start") && message.contains("Unschedulable: 0/3 nodes"),
+        "{message}"
+    );
+    assert_eq!(web.status().await.unwrap().phase, Phase::Progressing);
+    // When there is such a node, then the Job is run, and the version goes through.
+    let nodes: Api<Node> = Api::all(team.scene.client.clone());
+    let label = Patch::Merge(json!({"metadata": {"labels": {"disk": "probes"}}}));
+    let parameters = PatchParams::default();
+    nodes.patch("node-1", &parameters, &label).await.unwrap();
+    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     team.jobs_are_gone().await;
     controller.terminate().await.unwrap();
 }

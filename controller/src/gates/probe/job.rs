@@ -9,9 +9,10 @@
 mod build;
 mod log;
 mod outcome;
+mod start;
 pub(crate) mod sweep;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use belay_api::{
     analysis::JobGate,
@@ -24,7 +25,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DynamicObject, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, PostParams, Preconditions, PropagationPolicy},
     core::Status,
     runtime::wait::await_condition,
 };
@@ -127,7 +128,8 @@ impl Jobs {
             self.create(&account, ticket, &name, &spec).await?
         };
         ours(&job, ticket)?;
-        let Some(job) = Box::pin(account.ended(job)).await? else {
+        let (job, hindrance) = Box::pin(account.ended(job)).await?;
+        let Some(job) = job else {
             return Ok(GateResult::Error {
                 why: format!("Job {name} was deleted before it ended; it is created anew"),
             });
@@ -135,6 +137,14 @@ impl Jobs {
         let outcome = outcome::of(&job).ok_or_else(|| {
             format!("Job {name} did not end in time; see whether it is suspended")
         })?;
+        if let Some(why) = hindrance.filter(|_| outcome.is_late()) {
+            self.delete(&account, &job).await?;
+            return Ok(GateResult::Error {
+                why: format!(
+                    "Job {name} could not start before its deadline, so it is created anew: {why}"
+                ),
+            });
+        }
         let tail = match outcome {
             outcome::Outcome::Succeeded { .. } => log::Tail::default(),
             outcome::Outcome::Failed { .. } => {
@@ -177,6 +187,26 @@ impl Jobs {
             .await?
             .ok_or_else(|| format!("Job {name} was deleted as soon as it was created"))
     }
+
+    /// Deletes a Job of ours that was never carried out.
+    async fn delete(&self, account: &Account, job: &Job) -> Result<(), String> {
+        self.term.check().map_err(|error| error.to_string())?;
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: job.uid(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let api = account.jobs();
+        let deleted = bounded("deleting a Job", api.delete(&job.name_any(), &parameters)).await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(Error::Kube(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
+            Err(error) => Err(account.refusal("delete", "jobs.batch", &error)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Jobs {
@@ -207,15 +237,27 @@ impl Account {
             .map_err(|error| self.refusal("get", "jobs.batch", &error))
     }
 
-    /// The Job once it has ended, or as it is when that takes too long; nothing if it is deleted.
-    async fn ended(&self, job: Job) -> Result<Option<Job>, String> {
+    /// The Job once it has ended, or as it is when that takes too long; nothing if it is deleted. And what kept its pods from
+    /// starting, if that was seen.
+    async fn ended(&self, job: Job) -> Result<(Option<Job>, Option<String>), String> {
         if outcome::of(&job).is_some() {
-            return Ok(Some(job));
+            return Ok((Some(job), None));
         }
+        let name = job.name_any();
         let limit = outcome::deadline(&job).saturating_add(DEADLINE_SLACK);
-        match tokio::time::timeout(limit, Box::pin(self.watched(&job.name_any()))).await {
-            Ok(ended) => ended,
-            Err(_) => self.find(&job.name_any()).await,
+        let mut ended = pin!(tokio::time::timeout(limit, self.watched(&name)));
+        let mut looked = pin!(self.hindrance(&job));
+        let mut hindrance = None;
+        let ended = tokio::select! {
+            ended = &mut ended => ended,
+            seen = &mut looked => {
+                hindrance = seen;
+                ended.await
+            }
+        };
+        match ended {
+            Ok(ended) => Ok((ended?, hindrance)),
+            Err(_) => Ok((self.find(&name).await?, hindrance)),
         }
     }
 

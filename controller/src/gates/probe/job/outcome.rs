@@ -58,6 +58,11 @@ pub(super) fn deadline(job: &Job) -> Duration {
 }
 
 impl Outcome {
+    /// Whether it failed because it did not end within its deadline.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, Self::Failed { reason } if reason == "DeadlineExceeded")
+    }
+
     /// What it says about the version, with what the pod left behind.
     pub(super) fn result(self, name: &str, tail: &Tail) -> GateResult {
         let reason = match self {
