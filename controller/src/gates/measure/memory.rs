@@ -35,8 +35,8 @@ pub(super) struct Budget {
     pub(super) ordinary: Option<f64>,
     /// Share of the budget that is left, and when it was asked.
     pub(super) remaining: Option<(Timestamp, f64)>,
-    /// Whether it lets changes through.
-    pub(super) admission: Admission,
+    /// Whether it lets changes through; none before it was asked.
+    pub(super) admission: Option<Admission>,
 }
 
 /// Ordinary traffic of the baseline, from before a trial.

@@ -1,6 +1,6 @@
 //! What a gate asks that watches the burn rate of an error budget.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use belay_api::analysis::{BurnRate, PrometheusGate, arguments, prometheus as api};
 use belay_engine::analysis::burn_rate::{Objective, Pair};
@@ -15,6 +15,12 @@ pub(crate) const CLASS: &str = "belay_window";
 
 /// Windows that page: what burns more slowly is not this change's doing, and would not show within a rollout.
 const PAIRS: usize = 2;
+
+/// Period whose windows Pyrra takes and stretches to those of other periods.
+const PYRRA_PERIOD: Duration = Duration::from_secs(28 * DAY);
+
+/// Shortest window of recording rules.
+const SHORTEST_RULE: Duration = Duration::from_mins(5);
 
 /// Shortest window over which a rollout's own spending is taken.
 const SHORTEST: Duration = Duration::from_mins(1);
@@ -93,7 +99,18 @@ impl BurnRateQuestion {
 
     /// The pairs of windows that are watched.
     pub(crate) fn pairs(&self) -> Vec<Pair> {
-        self.objective.pairs().into_iter().take(PAIRS).collect()
+        let pairs = self.objective.pairs().into_iter().take(PAIRS);
+        match &self.source {
+            Source::Query(_) | Source::Sloth { .. } => pairs.collect(),
+            Source::Pyrra { .. } => pairs
+                .map(|pair| pyrra_pair(pair, self.objective.period))
+                .collect(),
+        }
+    }
+
+    /// Whether shares are recorded, so that asking for that of the whole period costs next to nothing.
+    pub(crate) fn is_recorded(&self) -> bool {
+        !matches!(self.source, Source::Query(_))
     }
 
     /// The error ratios with `values` in their holes.
@@ -153,11 +170,14 @@ impl Ratios {
     fn average(&self, window: Duration) -> Result<String, String> {
         match &self.source {
             Source::Query(_) => self.over(window),
-            Source::Sloth { .. } | Source::Pyrra { .. } => {
-                let shortest = self.over(Duration::from_mins(5))?;
-                Ok(format!("avg_over_time({shortest}[{}])", name(window)))
-            }
+            Source::Sloth { .. } => self.average_of(SHORTEST_RULE, window),
+            Source::Pyrra { .. } => self.average_of(stretched(SHORTEST_RULE, self.period), window),
         }
+    }
+
+    fn average_of(&self, rule: Duration, window: Duration) -> Result<String, String> {
+        let shortest = self.over(rule)?;
+        Ok(format!("avg_over_time({shortest}[{}])", name(window)))
     }
 
     fn fill(&self, text: &str, window: Option<&str>) -> Result<String, String> {
@@ -174,15 +194,51 @@ fn labelled(query: &str, window: &str) -> String {
     format!("label_replace((\n{query}\n), \"{CLASS}\", \"{window}\", \"\", \"\")")
 }
 
-/// A window as rules are named by it.
+/// The windows that Pyrra has in the place of `pair`, with the burn rate that spends the same share of the budget in them.
+fn pyrra_pair(pair: Pair, period: Duration) -> Pair {
+    let long = stretched(pair.long, period);
+    Pair {
+        long,
+        short: stretched(pair.short, period),
+        burn_rate: pair.burn_rate * pair.long.as_secs_f64() / long.as_secs_f64(),
+    }
+}
+
+/// A window of Pyrra's for `period`, in whole minutes.
+fn stretched(window: Duration, period: Duration) -> Duration {
+    let seconds = window.as_secs_f64() * period.as_secs_f64() / PYRRA_PERIOD.as_secs_f64();
+    Duration::from_mins(1).mul_f64((seconds / 60.0).round().max(1.0))
+}
+
+/// A window as Prometheus writes it, and as rules are therefore named by it: `1h4m`, and `4w` for 28 days.
 pub(crate) fn name(window: Duration) -> String {
-    let seconds = window.as_secs();
-    for (unit, length) in [("d", DAY), ("h", 3600), ("m", 60)] {
-        if seconds.is_multiple_of(length) && seconds > 0 {
-            return format!("{}{unit}", seconds / length);
+    const WEEK: u64 = 7 * DAY;
+    let mut rest = window.as_secs();
+    let mut name = String::new();
+    for (unit, length) in [
+        ("y", 365 * DAY),
+        ("w", WEEK),
+        ("d", DAY),
+        ("h", 3600),
+        ("m", 60),
+        ("s", 1),
+    ] {
+        // Years and weeks are written only where nothing else is.
+        if length >= WEEK && !rest.is_multiple_of(length) {
+            continue;
+        }
+        let count = rest / length;
+        if count > 0 {
+            // Writing to a text does not fail.
+            let _ = write!(name, "{count}{unit}");
+            rest -= count * length;
         }
     }
-    format!("{seconds}s")
+    if name.is_empty() {
+        "0s".to_owned()
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
@@ -198,10 +254,14 @@ mod tests {
         BurnRateQuestion::new(&prometheus, prometheus.burn_rate.as_ref().unwrap())
     }
 
+    fn ratios(question: &BurnRateQuestion) -> Ratios {
+        let values = BTreeMap::from([("s".to_owned(), "shop".to_owned())]);
+        question.ratios(&values).unwrap()
+    }
+
     fn query(burn: Value) -> String {
         let question = question(burn).unwrap();
-        let values = BTreeMap::from([("s".to_owned(), "shop".to_owned())]);
-        let ratios = question.ratios(&values).unwrap();
+        let ratios = ratios(&question);
         ratios
             .query(&question.pairs(), Duration::from_secs(90))
             .unwrap()
@@ -215,7 +275,7 @@ mod tests {
             "[5m]",
             "[6h]",
             "[30m]",
-            "[90s]",
+            "[1m30s]",
             "s=\"shop\"",
             "\"rollout\"",
         ] {
@@ -233,12 +293,66 @@ mod tests {
             ),
             "{sloth}"
         );
-        assert!(sloth.contains("avg_over_time(slo:sli_error:ratio_rate5m{sloth_service=\"shop\",sloth_slo=\"availability\"}[90s])"), "{sloth}");
+        assert!(sloth.contains("avg_over_time(slo:sli_error:ratio_rate5m{sloth_service=\"shop\",sloth_slo=\"availability\"}[1m30s])"), "{sloth}");
         let pyrra = query(json!({"pyrra": {"slo": "{{s}}-errors"}}));
         assert!(
-            pyrra.contains("{__name__=~\".+:burnrate6h\",slo=\"shop-errors\"}"),
+            pyrra.contains("{__name__=~\".+:burnrate6h26m\",slo=\"shop-errors\"}"),
             "{pyrra}"
         );
+    }
+
+    #[test]
+    fn windows_are_named_as_prometheus_writes_them() {
+        for (seconds, written) in [
+            (0, "0s"),
+            (90, "1m30s"),
+            (3600, "1h"),
+            (30 * DAY, "30d"),
+            (28 * DAY, "4w"),
+            (7 * DAY, "1w"),
+            (365 * DAY, "1y"),
+            (366 * DAY, "366d"),
+            (8 * DAY + 60, "8d1m"),
+        ] {
+            assert_eq!(name(Duration::from_secs(seconds)), written);
+        }
+    }
+
+    #[test]
+    fn windows_of_pyrra_are_those_of_28_days_stretched_and_spend_the_same_share() {
+        for (days, windows) in [
+            (28, ["1h", "5m", "6h", "30m"]),
+            (30, ["1h4m", "5m", "6h26m", "32m"]),
+            (14, ["30m", "3m", "3h", "15m"]),
+            (7, ["15m", "1m", "1h30m", "8m"]),
+        ] {
+            let question =
+                question(json!({"pyrra": {"slo": "errors"}, "periodDays": days})).unwrap();
+            let pairs = question.pairs();
+            let named: Vec<String> = pairs
+                .iter()
+                .flat_map(|pair| [name(pair.long), name(pair.short)])
+                .collect();
+            assert_eq!(named, windows);
+            for (pair, share) in pairs.iter().zip([0.02, 0.05]) {
+                let period = question.objective.period.as_secs_f64();
+                let spent = pair.burn_rate * pair.long.as_secs_f64() / period;
+                assert!((spent - share).abs() < 1e-9, "{spent} in {pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_period_is_named_as_sloth_names_it() {
+        let sloth = json!({"service": "{{s}}", "slo": "availability"});
+        for (days, window) in [(30, "30d"), (28, "4w")] {
+            let question = question(json!({"sloth": sloth, "periodDays": days})).unwrap();
+            let query = ratios(&question).whole_period().unwrap();
+            assert!(
+                query.starts_with(&format!("slo:sli_error:ratio_rate{window}{{")),
+                "{query}"
+            );
+        }
     }
 
     #[test]

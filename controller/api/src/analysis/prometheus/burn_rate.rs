@@ -13,7 +13,7 @@ pub struct BurnRate {
     /// Share of good events that is promised, in percent: 99.9.
     #[schemars(range(min = 0.000_001, max = 99.999_999))]
     pub objective_percent: f64,
-    /// Days over which it is promised.
+    /// Days over which it is promised. Sloth and Pyrra name their rules by it.
     #[schemars(range(min = 1, max = 366))]
     #[serde(default = "defaults::period_days")]
     pub period_days: u32,

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use belay_engine::{
-    analysis::burn_rate::{Objective, Ratio},
+    analysis::burn_rate::{Admission, Objective, Ratio},
     gate::Result as GateResult,
 };
 use jiff::Timestamp;
@@ -20,8 +20,14 @@ use crate::{
     prometheus::{About, Data, Question, data::Sample},
 };
 
-/// How long the answer about the whole period holds: the query is costly, and its answer moves slowly.
+/// How long the answer about the whole period holds where it is not recorded: the query is costly, and its answer moves slowly.
 const PERIOD_AGE: Duration = Duration::from_mins(5);
+
+/// Into how many parts the time of a trial is divided to learn what was said before a restart.
+const PARTS_LEARNT: u32 = 12;
+
+/// Shortest of these parts.
+const SHORTEST_PART: Duration = Duration::from_secs(15);
 
 /// Window before the rollout that shows the ordinary share of bad events.
 const ORDINARY: Duration = Duration::from_hours(1);
@@ -76,8 +82,41 @@ impl Asker {
                 },
             ));
         };
-        budget.admission = budget.admission.next(remaining, least);
-        Ok((at, budget.admission.judge(remaining, least)))
+        let before = match budget.admission {
+            Some(admission) => admission,
+            None => {
+                self.admission_before(task, question, &ratios, least)
+                    .await?
+            }
+        };
+        let admission = before.next(remaining, least);
+        budget.admission = Some(admission);
+        Ok((at, admission.judge(remaining, least)))
+    }
+
+    /// What a gate that knows nothing of before would have said at the end of the trial's time so far. Else a restart would let a
+    /// change through that waits for the budget to recover.
+    async fn admission_before<K: Gated>(
+        &self,
+        task: &Task<K>,
+        question: &BurnRateQuestion,
+        ratios: &Ratios,
+        least: f64,
+    ) -> Result<Admission, String> {
+        let (from, to) = (task.trial.started_at, Timestamp::now());
+        let elapsed = Duration::try_from(to.duration_since(from)).unwrap_or_default();
+        let step = (elapsed / PARTS_LEARNT).max(SHORTEST_PART);
+        let about = About::Range { from, to, step };
+        let query = ratios.whole_period()?;
+        let (_, data) = self.ratio_of(task, question, query, about).await?;
+        let mut admission = Admission::default();
+        for (_, data) in data.vectors() {
+            let share = only(&data)?;
+            if let Some(remaining) = share.and_then(|share| question.objective.remaining(share)) {
+                admission = admission.next(remaining, least);
+            }
+        }
+        Ok(admission)
     }
 
     /// The share of bad events in the hour before the trial; none counts as no bad events.
@@ -100,7 +139,7 @@ impl Asker {
         Ok(ordinary)
     }
 
-    /// The share of the budget that is left, as it was at most a few minutes ago.
+    /// The share of the budget that is left, as it was at most a few minutes ago where it is costly to know.
     async fn remaining<K: Gated>(
         &self,
         task: &Task<K>,
@@ -110,6 +149,7 @@ impl Asker {
     ) -> Result<Option<f64>, String> {
         let now = Timestamp::now();
         if let Some((at, remaining)) = budget.remaining
+            && !question.is_recorded()
             && Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < PERIOD_AGE)
         {
             return Ok(Some(remaining));
