@@ -6,7 +6,7 @@ use std::{
 };
 
 use belay_engine::rollout::{RolloutStatus, status::Phase};
-use belay_lab::{Part, wait_for};
+use belay_lab::Part;
 use belay_tests::{
     installed::Controller, scene::Scene, turns::Turn, watching::pods, workload::Workload,
 };
@@ -17,30 +17,11 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{SOON, Traffic, compared, gate, scene, turn, when};
-
-/// Measurements that counted events, by the controller's own count.
-async fn counted(controller: &Controller) -> f64 {
-    let metrics = controller.metrics().await.unwrap();
-    let mut lines = metrics.lines();
-    let line = lines.find(|line| line.starts_with("belay_gate_readings_total{result=\"counted\"}"));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
-        .unwrap_or_default()
-}
+use crate::{SOON, Traffic, compared, gate, more_readings, scene, turn, when};
 
 /// Waits until so many more looks have counted events.
 async fn more_looks(controller: &Controller, looks: f64) {
-    let before = counted(controller).await;
-    wait_for("more looks", SOON, || async {
-        let now = counted(controller).await;
-        if now >= before + looks {
-            Ok(())
-        } else {
-            Err(format!("{now} after {before}"))
-        }
-    })
-    .await
-    .unwrap();
+    more_readings(controller, "counted", looks).await;
 }
 
 /// The pods of a version, by the tag of its image.

@@ -9,9 +9,13 @@
     reason = "a test ends where its assumption ends"
 )]
 
+mod access;
+mod baselines;
+mod budgets;
 mod detection;
 mod faults;
 mod methods;
+mod mistakes;
 
 use std::time::Duration;
 
@@ -20,8 +24,9 @@ use belay_engine::{
     gate::GateState,
     rollout::{RolloutStatus, status::Phase},
 };
-use belay_lab::{Lab, Part, wait_for_object};
+use belay_lab::{Lab, Part, wait_for, wait_for_object};
 use belay_tests::{
+    installed::Controller,
     scene::Scene,
     turns::{Turn, Turns},
     workload::Workload,
@@ -95,6 +100,28 @@ fn gate(status: &RolloutStatus) -> Option<&GateState> {
         .gates
         .iter()
         .find(|gate| gate.name == "errors/compared")
+}
+
+/// Waits until so many more measurements have had this result, by the controller's own count.
+async fn more_readings(controller: &Controller, result: &str, more: f64) {
+    let count = async || {
+        let metrics = controller.metrics().await.unwrap();
+        let name = format!("belay_gate_readings_total{{result=\"{result}\"}}");
+        let line = metrics.lines().find(|line| line.starts_with(&name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or(0.0)
+    };
+    let before = count().await;
+    wait_for("more measurements", SOON, || async {
+        let now = count().await;
+        if now >= before + more {
+            Ok(())
+        } else {
+            Err(format!("{now} after {before}"))
+        }
+    })
+    .await
+    .unwrap();
 }
 
 /// Waits until the Rollout is in one of these phases.

@@ -1,50 +1,58 @@
-//! Other things than errors: latencies, burn rates, other baselines, credentials.
+//! Other things than errors: latencies and burn rates.
 
 use std::time::Duration;
 
 use belay_api::AnalysisTemplate;
 use belay_engine::rollout::status::{Phase, RollbackReason};
-use belay_tests::{scene::Scene, turns::Turn};
+use belay_tests::{scene::Scene, turns::Turn, workload::Workload};
+use futures::future::join_all;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::{SOON, ends_in, turn};
 
-/// A template `t` whose only gate `g` asks this of Prometheus.
-async fn template(scene: &Scene, prometheus: Value) {
+/// A template whose only gate `g` asks this of Prometheus.
+pub(crate) async fn template(scene: &Scene, name: &str, prometheus: Value) {
+    let args = ["namespace", "canary"].map(|name| json!({"name": name}));
     let template: AnalysisTemplate = serde_json::from_value(json!({
-        "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "t"},
-        "spec": {"args": [{"name": "namespace"}],
-                 "gates": [{"name": "g", "interval": "1s", "prometheus": prometheus}]},
+        "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": name},
+        "spec": {"args": args, "gates": [{"name": "g", "interval": "1s", "prometheus": prometheus}]},
     }))
     .unwrap();
     let api = scene.api::<AnalysisTemplate>();
     api.create(&PostParams::default(), &template).await.unwrap();
 }
 
-fn spec(steps: &Value) -> Value {
-    json!({
-        "strategy": {"canary": {"steps": steps}},
-        "verification": {"gates": [{"template": "t", "argsFrom": [{"name": "namespace", "field": "/metadata/namespace"}]}]},
-    })
+/// A healthy workload with the gate of the template of the same name. Its template knows the `namespace`, and the version of the
+/// `canary`.
+pub(crate) async fn gated(scene: &Scene, name: &str) -> Workload {
+    let from = [
+        ("namespace", "/metadata/namespace"),
+        ("canary", "/status/candidate/version"),
+    ]
+    .map(|(name, field)| json!({"name": name, "field": field}));
+    let spec = json!({
+        "strategy": {"canary": {"steps": [{"replicas": 2, "hold": "5s"}]}},
+        "verification": {"gates": [{"template": name, "argsFrom": from}]},
+    });
+    scene.workload_with(name, 4, spec).await.unwrap()
 }
 
-/// A good version passes and a bad one is rolled back for what the gate found; `spoil` makes `web:v3` bad.
-async fn passes_good_and_rolls_back_bad(
-    turn: &Turn,
-    prefix: &str,
-    prometheus: Value,
-    spoil: impl FnOnce(&Scene),
-) -> String {
-    let scene = Scene::new(turn.lab, prefix).await.unwrap();
-    template(&scene, prometheus).await;
-    let steps = json!([{"replicas": 2, "hold": "5s"}]);
-    let web = scene.workload_with("web", 4, spec(&steps)).await.unwrap();
-    web.set_image("web:v2").await.unwrap();
-    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
-    spoil(&scene);
-    web.set_image("web:v3").await.unwrap();
-    let status = ends_in(&web, &[Phase::Rejected, Phase::Baking]).await;
+/// Brings a good version out.
+pub(crate) async fn passes(workload: &Workload, version: &str) {
+    let image = format!("{}:{version}", workload.name);
+    workload.set_image(&image).await.unwrap();
+    workload
+        .settled(Phase::Healthy, version, SOON)
+        .await
+        .unwrap();
+}
+
+/// Brings a bad version out, and gives what it is rolled back for.
+pub(crate) async fn is_rolled_back(workload: &Workload, version: &str) -> String {
+    let image = format!("{}:{version}", workload.name);
+    workload.set_image(&image).await.unwrap();
+    let status = ends_in(workload, &[Phase::Rejected, Phase::Baking]).await;
     let rollback = status.rollback.expect("the bad version is rolled back");
     assert_eq!(
         rollback.reason,
@@ -55,26 +63,54 @@ async fn passes_good_and_rolls_back_bad(
     rollback.message
 }
 
+/// In a namespace of its own, a good version passes and a bad one is rolled back for what the gate found; `spoil` makes `web:v3` bad.
+async fn passes_good_and_rolls_back_bad(
+    turn: &Turn,
+    prefix: &str,
+    prometheus: Value,
+    spoil: impl FnOnce(&Scene),
+) -> String {
+    let scene = Scene::new(turn.lab, prefix).await.unwrap();
+    template(&scene, "web", prometheus).await;
+    let web = gated(&scene, "web").await;
+    passes(&web, "v2").await;
+    spoil(&scene);
+    is_rolled_back(&web, "v3").await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slower_version_is_rolled_back_by_each_measure_of_its_histogram() {
+async fn a_slower_version_is_rolled_back_by_each_measure_of_both_kinds_of_histograms() {
     let turn = turn().await;
     let controller = turn.acting("latency").await.unwrap();
     let load = turn.lab.load().unwrap();
-    let measures = [
-        json!({"slowerThan": 0.1}),
-        json!({"everyBucket": {}}),
-        json!({"maxGrowth": 0.2}),
+    turn.lab.scrape_native_histograms().unwrap();
+    let histograms = [
+        ("classic", "http_request_duration_seconds_bucket"),
+        ("native", "http_request_duration_seconds"),
     ];
-    for (number, measure) in measures.into_iter().enumerate() {
-        let latency = json!({"latency": {
-            "histogram": r#"http_request_duration_seconds_bucket{namespace="{{namespace}}"}"#,
-            "measure": measure, "warmup": "0s", "ingestDelay": "1s",
-        }});
-        let message =
-            passes_good_and_rolls_back_bad(&turn, &format!("latency-{number}"), latency, |scene| {
-                load.set_latency(&scene.namespace, "web:v3", Duration::from_millis(400));
-            })
-            .await;
+    let measures = [
+        ("share", json!({"slowerThan": 0.1})),
+        ("buckets", json!({"everyBucket": {}})),
+        ("growth", json!({"maxGrowth": 0.2})),
+    ];
+    let trials = histograms.iter().flat_map(|(kind, metric)| {
+        let turn = &turn;
+        measures.iter().map(move |(name, measure)| {
+            let latency = json!({"latency": {
+                "histogram": format!("{metric}{{namespace=\"{{{{namespace}}}}\"}}"),
+                "measure": measure, "warmup": "0s", "ingestDelay": "1s",
+            }});
+            async move {
+                let prefix = format!("{kind}-{name}");
+                let slow = |scene: &Scene| {
+                    load.set_latency(&scene.namespace, "web:v3", Duration::from_millis(400));
+                };
+                let message = passes_good_and_rolls_back_bad(turn, &prefix, latency, slow).await;
+                format!("{prefix}: {message}")
+            }
+        })
+    });
+    for message in join_all(trials).await {
         println!("{message}");
     }
     controller.terminate().await.unwrap();

@@ -11,10 +11,11 @@
 
 mod http;
 mod job;
+mod release;
 mod secrets;
 mod team;
 
-use belay_lab::Lab;
+use belay_lab::{Lab, Part};
 use belay_tests::turns::{Turn, Turns};
 
 static TURNS: Turns = Turns::new();
@@ -22,11 +23,14 @@ static TURNS: Turns = Turns::new();
 /// The next turn on the lab.
 async fn turn() -> Turn {
     TURNS
-        .take(Lab::builder, |installed| {
-            installed
-                .with_argument("--allow-loopback")
-                .with_argument("--log-filter=info,belay=debug")
-        })
+        .take(
+            || Lab::builder().with(Part::Git),
+            |installed| {
+                installed
+                    .with_argument("--allow-loopback")
+                    .with_argument("--log-filter=info,belay=debug")
+            },
+        )
         .await
         .unwrap()
 }

@@ -1,0 +1,82 @@
+//! Baselines that are not the stable pods.
+
+use belay_tests::{scene::Scene, turns::Turn};
+use futures::future::join;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use crate::{
+    methods::{gated, is_rolled_back, passes, template},
+    turn,
+};
+
+/// Another workload, which serves well, and a Service in front of it.
+async fn reference(turn: &Turn, scene: &Scene) {
+    let labels = json!({"app": "reference"});
+    let containers = json!([{"name": "main", "image": "reference:v1"}]);
+    let deployment: Deployment = serde_json::from_value(json!({
+        "metadata": {"name": "reference"},
+        "spec": {"replicas": 3, "selector": {"matchLabels": labels},
+                 "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}}},
+    }))
+    .unwrap();
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": "reference"}, "spec": {"selector": labels, "ports": [{"port": 80}]},
+    }))
+    .unwrap();
+    let load = turn.lab.load().unwrap();
+    load.set_error_rate(&scene.namespace, "reference:v1", 0.001);
+    let parameters = PostParams::default();
+    let deployments = scene.api::<Deployment>();
+    deployments.create(&parameters, &deployment).await.unwrap();
+    let services = scene.api::<Service>();
+    services.create(&parameters, &service).await.unwrap();
+}
+
+/// Failed and all requests of the series with these labels.
+fn counters(labels: &str) -> Value {
+    let of = |more: &str| {
+        format!("http_requests_total{{namespace=\"{{{{namespace}}}}\"{labels}{more}}}")
+    };
+    json!({"bad": of(r#",code=~"5..""#), "total": of("")})
+}
+
+fn compare(of: Value, baseline: &Value) -> Value {
+    let mut compare = of;
+    let more =
+        json!({"baseline": baseline, "minRequests": 200, "warmup": "0s", "ingestDelay": "1s"});
+    compare
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({"compare": compare})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_is_compared_with_the_baseline_that_is_named_and_not_with_stable_pods() {
+    // Given two workloads as bad as can be, and a third one that serves well and is the baseline of both.
+    let turn = turn().await;
+    let controller = turn.acting("baselines").await.unwrap();
+    let scene = Scene::new(turn.lab, "baselines").await.unwrap();
+    reference(&turn, &scene).await;
+    let service = json!({"service": {"name": "reference"}});
+    template(&scene, "by-service", compare(counters(""), &service)).await;
+    let own = counters(r#",service="by-query",version="{{canary}}""#);
+    let query = json!({"query": counters(r#",service="reference""#)});
+    template(&scene, "by-query", compare(own, &query)).await;
+    let load = turn.lab.load().unwrap();
+    let trial = async |name: &str| {
+        for version in ["v1", "v2"] {
+            load.set_error_rate(&scene.namespace, &format!("{name}:{version}"), 0.3);
+        }
+        let workload = gated(&scene, name).await;
+        // When a version comes that is no worse than the stable one, then it is rolled back all the same.
+        let message = is_rolled_back(&workload, "v2").await;
+        println!("{name}: {message}");
+        // When one comes that is as good as the baseline, then it passes.
+        passes(&workload, "v3").await;
+    };
+    join(trial("by-service"), trial("by-query")).await;
+    controller.terminate().await.unwrap();
+}
