@@ -132,7 +132,9 @@ impl Counters {
             Counted::Events(pair) | Counted::Sides { canary: pair, .. } => &pair.total,
             Counted::Latency { histogram, .. } => histogram,
         };
-        format!("count(last_over_time((\n{counted}\n)[1h:1m]))")
+        // What was there for less than a minute is found in the last minutes only, where steps are finer.
+        let over = |range: &str| format!("last_over_time((\n{counted}\n){range})");
+        format!("count({} or {})", over("[1h:1m]"), over("[2m:5s]"))
     }
 
     /// Counters of `pods` as `data` has them.

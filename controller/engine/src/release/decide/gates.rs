@@ -64,7 +64,9 @@ fn worth_writing(known: &GateState, folded: &Folded) -> bool {
     let news = known.verdict != state.verdict
         || known.failures != state.failures
         || known.unknown_since != state.unknown_since
-        || known.dry_run != state.dry_run;
+        || known.dry_run != state.dry_run
+        // What a version is held for is told when it begins and when it ends; its numbers may wait.
+        || known.message.is_some() != state.message.is_some();
     news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
 }
 

@@ -155,7 +155,9 @@ fn worth_writing(known: &GateState, folded: &Folded) -> bool {
         || known.unknown_since != state.unknown_since
         || known.dry_run != state.dry_run
         // From here on a restart knows from when to count.
-        || known.evidence.is_some() != state.evidence.is_some();
+        || known.evidence.is_some() != state.evidence.is_some()
+        // What a change is held for is told when it begins and when it ends; its numbers may wait.
+        || (state.evidence.is_none() && known.message.is_some() != state.message.is_some());
     news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
 }
 
@@ -315,6 +317,10 @@ fn sentence(pass: &Pass<'_>, live: &Live<'_>) -> String {
         {
             compare::waiting(live)
         }
+        Verdict::Continue if why.is_some() => format!(
+            "Gate {name} does not pass yet: {}.",
+            why.unwrap_or_default(),
+        ),
         Verdict::Pass | Verdict::Continue | Verdict::Fail => format!(
             "Gate {name} must pass {} time(s), measured every {} s with the present pods.",
             live.policy.success_count.max(1),
