@@ -173,7 +173,11 @@ impl Gated for Release {
     }
 
     fn trial(&self) -> Option<Trial> {
-        let target = self.status.as_ref()?.target.as_ref()?;
+        let status = self.status.as_ref()?;
+        if status.phase != release::Phase::Verifying {
+            return None;
+        }
+        let target = status.target.as_ref()?;
         // Before everything is healthy there is nothing to measure.
         target.healthy_at?;
         Some(Trial {
