@@ -117,6 +117,19 @@ pub struct Reply {
     pub warnings: Vec<String>,
 }
 
+impl Reply {
+    /// The answer if it is whole. One with a warning may miss a part, which would be taken for events that did not happen, so it
+    /// is no answer.
+    pub fn whole(&self) -> Result<&Data, String> {
+        match self.warnings.first() {
+            Some(warning) => Err(format!(
+                "the answer may be incomplete and does not count; Prometheus warns: {warning}"
+            )),
+            None => self.outcome.as_ref().map_err(Clone::clone),
+        }
+    }
+}
+
 type Pending = Shared<BoxFuture<'static, Arc<Reply>>>;
 
 /// Two questions with the same key may share an answer.

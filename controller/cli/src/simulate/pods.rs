@@ -146,6 +146,14 @@ impl Pods {
             .collect()
     }
 
+    /// Places of the pods that were there at that time.
+    pub(super) fn there(&self, index: usize) -> BTreeSet<usize> {
+        let pods = self.pods.iter().enumerate();
+        pods.filter(|(_, pod)| pod.present.contains(&index))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
     /// The ReplicaSets that had pods at that time.
     pub(super) fn revisions(&self, index: usize) -> BTreeSet<&str> {
         let there = self.pods.iter().filter(|pod| pod.present.contains(&index));

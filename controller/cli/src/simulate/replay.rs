@@ -2,13 +2,13 @@
 //!
 //! Invariant: what is judged here goes through the same ledger and the same fold as in the controller; only the clock is that of the history.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 use belay_engine::{
     analysis::{
         combine::{self, Weighed},
         evidence::Evidence,
-        ledger::{Ledger, Observation, Role, Rules, Tick},
+        ledger::{Ledger, Lessons, Observation, Role, Rules, Snapshot, Tick},
     },
     gate::{GatePolicy, GateState, Reading, Result, Stable, Verdict, Window, fold},
 };
@@ -42,7 +42,7 @@ impl Look {
 }
 
 /// The looks of a comparing gate at every `stride`-th point of `range`, whose first one is what is counted from; ends early when there is nothing left to compare
-/// with.
+/// with. What the stable pods did before is learnt from, as far as the history goes back.
 pub(super) fn compare(
     pods: &Pods,
     rules: Rules,
@@ -53,6 +53,7 @@ pub(super) fn compare(
 ) -> Vec<Look> {
     let (start, end) = range.into_inner();
     let mut ledger = Ledger::new(rules, pods.grid.time(start));
+    ledger.learn(&lessons(pods, start, stride, &role));
     let mut looks = Vec::new();
     let end = end.min(pods.grid.points().saturating_sub(1));
     for index in (start..=end).step_by(stride.max(1)) {
@@ -67,6 +68,34 @@ pub(super) fn compare(
         }
     }
     looks
+}
+
+/// Looks from before point `start` at the stable pods that were there then.
+fn lessons(
+    pods: &Pods,
+    start: usize,
+    stride: usize,
+    role: impl Fn(usize) -> Option<Role>,
+) -> Vec<Snapshot> {
+    let stride = u32::try_from(stride.max(1)).unwrap_or(u32::MAX);
+    let step = u64::try_from(pods.grid.step()).unwrap_or(1);
+    let interval = Duration::from_millis(step).saturating_mul(stride);
+    let there = pods.there(start);
+    let stable = |place: usize| {
+        there
+            .contains(&place)
+            .then(|| role(place))
+            .flatten()
+            .filter(|role| *role == Role::Stable)
+    };
+    let lessons = Lessons::before(pods.grid.time(start), interval);
+    let times = lessons.into_iter().flat_map(Lessons::times);
+    times
+        .filter_map(|at| pods.grid.index_from(at.as_millisecond()))
+        .map(|index| pods.look(index, 1.0, stable))
+        // An answer without any of these pods teaches nothing.
+        .filter(|look| look.pods.iter().any(|pod| pod.sampled_at.is_some()))
+        .collect()
 }
 
 /// Evidence over time.
@@ -173,7 +202,10 @@ pub(super) fn judge(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{history::Grid, pods::tests::pods},
+        *,
+    };
 
     fn course(logs: &[f64]) -> Course {
         let at = |second: usize| Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
@@ -191,5 +223,63 @@ mod tests {
         );
         assert_eq!(together(&[&one], 2), None);
         assert_eq!(together(&[], 0), None);
+    }
+
+    /// Four pods whose errors came in clumps up to point 50: eight at once, each time on another one.
+    fn clumped() -> Pods {
+        let grid = Grid::new(0, 990_000, 10_000).unwrap();
+        let counters = |pod: usize| -> Vec<(f64, f64)> {
+            let mut bad = 0.0;
+            let values = (0..100_usize).map(|look| {
+                if look <= 50 && look % 4 == pod {
+                    bad += 8.0;
+                }
+                (bad, 100.0 * f64::from(u32::try_from(look).unwrap()))
+            });
+            values.collect()
+        };
+        let names = ["web-b-aaaa0", "web-b-aaaa1", "web-b-aaaa2", "web-b-aaaa3"];
+        let list: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(pod, name)| (*name, 0, counters(pod)))
+            .collect();
+        pods(grid, &list)
+    }
+
+    #[test]
+    fn clumps_from_before_a_window_weigh_in_it_as_they_do_in_the_controller() {
+        let rules = Rules {
+            warmup: Duration::ZERO,
+            stale_after: Duration::from_mins(5),
+        };
+        let (start, stride) = (60, 2);
+        let role = |place: usize| {
+            Some(if place == 0 {
+                Role::Canary
+            } else {
+                Role::Stable
+            })
+        };
+        let clumped = clumped();
+        // When the looks of a quiet time are replayed, and the controller learns what its one range query gives.
+        let looks = compare(&clumped, rules, start..=90, stride, 1.0, role);
+        let lessons = Lessons::before(clumped.grid.time(start), Duration::from_secs(20)).unwrap();
+        let times = lessons
+            .times()
+            .filter_map(|at| clumped.grid.index_from(at.as_millisecond()));
+        let answers: Vec<_> = times.map(|index| clumped.look(index, 1.0, role)).collect();
+        let mut controller = Ledger::new(rules, clumped.grid.time(start));
+        controller.learn(&answers);
+        controller.observe(&clumped.look(start, 1.0, role));
+        let observed = controller.observe(&clumped.look(start + stride, 1.0, role));
+        // Then the first tick is the same, and has seen the clumps.
+        let (Some(Look::Tick(first)), Observation::Tick(expected)) = (looks.first(), observed)
+        else {
+            panic!("two ticks");
+        };
+        assert_eq!(*first, expected);
+        let spread = first.series[0].spread;
+        assert!(spread.estimate() > Some(4.0), "{spread:?}");
     }
 }

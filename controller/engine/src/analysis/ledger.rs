@@ -18,6 +18,7 @@
 //! The ledger lives in memory. Its store is Prometheus: after a restart the same counters are asked for at the time through
 //! which the evidence counts, and observed as a baseline.
 
+mod lessons;
 mod pod;
 mod snapshot;
 mod tick;
@@ -32,6 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Count, dispersion::Spread};
 use pod::Entry;
 
+pub use lessons::Lessons;
 pub use snapshot::{PodSample, Role, Snapshot};
 pub use tick::{Observation, PodCount, SeriesTick, Skip, Skipped, Tick};
 
@@ -74,10 +76,11 @@ impl Ledger {
         }
     }
 
-    /// Learns from looks at the stable pods from before the candidate, in order of time and as far apart as ticks will be, how
-    /// much their bad events come in clumps. The next tick carries it into the evidence; for evidence that has counted already
-    /// it must not be given again. Fifteen minutes and more make the first ticks of a rollout as quick to judge as later ones.
+    /// Learns from the looks of [`Lessons`] how much the bad events of stable pods come in clumps; pods of the other side are left
+    /// out. The next tick carries it into the evidence; for evidence that has counted already it must not be given again. Fifteen
+    /// minutes and more make the first ticks of a rollout as quick to judge as later ones.
     pub fn learn(&mut self, looks: &[Snapshot]) {
+        let looks: Vec<Snapshot> = looks.iter().map(Snapshot::stable_only).collect();
         let Some((first, later)) = looks.split_first() else {
             return;
         };

@@ -22,6 +22,18 @@ pub struct Snapshot {
     pub pods: Vec<PodSample>,
 }
 
+impl Snapshot {
+    /// Without the pods of the candidate: proxies stand for both sides, and before a trial there is no canary.
+    #[must_use]
+    pub fn stable_only(&self) -> Self {
+        let stable = self.pods.iter().filter(|pod| pod.role == Role::Stable);
+        Self {
+            at: self.at,
+            pods: stable.cloned().collect(),
+        }
+    }
+}
+
 /// Raw counters of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSample {

@@ -181,12 +181,7 @@ impl Asker {
                 words: task.question.arguments.words(),
             })
             .await;
-        if let Some(warning) = reply.warnings.first() {
-            return Err(format!(
-                "the answer may be incomplete and does not count; Prometheus warns: {warning}"
-            ));
-        }
-        reply.outcome.clone().map(|data| (reply.at, data))
+        reply.whole().map(|data| (reply.at, data.clone()))
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_engine::{
-    analysis::ledger::{Ledger, Role, Rules, Snapshot},
+    analysis::ledger::{Ledger, Lessons, Role, Rules, Snapshot},
     digest::POD_TEMPLATE_HASH,
     gate::Result as GateResult,
 };
@@ -31,9 +31,6 @@ use crate::{
 
 /// Time between two scrapes until looks have shown it: Prometheus's own default.
 const SCRAPE_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Looks from before a trial that are learnt from.
-const LOOKS_LEARNT: u32 = 120;
 
 /// A look at counters: whom to ask, and for what.
 struct Asking<'a> {
@@ -142,17 +139,16 @@ impl Asker {
         }
     }
 
-    /// Looks at the stable pods from before the trial, as far apart as those that will follow. What can't be learnt is not missed:
-    /// the comparison is then more careful in its first minutes.
+    /// Looks at the stable pods from before the trial. What can't be learnt is not missed: the comparison is then more careful in
+    /// its first minutes.
     async fn history<K: Gated>(
         &self,
         task: &Task<K>,
         asking: &Asking<'_>,
         watches: &[Arc<PodWatch>],
     ) -> Vec<Snapshot> {
-        let step = asking.question.interval.max(Duration::from_secs(1));
-        let to = task.trial.started_at;
-        let Ok(from) = to.checked_sub(step * LOOKS_LEARNT) else {
+        let lessons = Lessons::before(task.trial.started_at, asking.question.interval);
+        let Some(Lessons { from, to, step }) = lessons else {
             return Vec::new();
         };
         let about = About::Range { from, to, step };
@@ -164,7 +160,7 @@ impl Asker {
         sides.retain(|(role, _)| *role == Role::Stable);
         let looks = data.vectors().into_iter().filter_map(|(at, data)| {
             let snapshot = asking.counters.snapshot(&data, at, &sides).ok()?;
-            Some(stable_only(snapshot))
+            Some(snapshot.stable_only())
         });
         looks.collect()
     }
@@ -235,12 +231,7 @@ impl Asker {
                 words: asking.words,
             })
             .await;
-        if let Some(warning) = reply.warnings.first() {
-            return Err(format!(
-                "the answer may be incomplete and is not counted; Prometheus warns: {warning}"
-            ));
-        }
-        reply.outcome.clone()
+        reply.whole().cloned()
     }
 
     /// Watches on the pods of both sides.
@@ -289,12 +280,6 @@ impl Asker {
             .collect();
         Ok(labels.join(","))
     }
-}
-
-/// Proxies stand for both sides; before a trial there is no canary.
-fn stable_only(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.pods.retain(|pod| pod.role == Role::Stable);
-    snapshot
 }
 
 /// The pods that are there now, with their sides.
