@@ -34,6 +34,15 @@ pub struct Args {
     /// Base URL of the Prometheus that gates ask unless their template names another.
     #[arg(long, env = "BELAY_PROMETHEUS_URL")]
     pub prometheus_url: Option<String>,
+    /// Folder with credentials for that Prometheus, such as a mounted Secret: token, or username and password; headers (one `Name:
+    /// value` a line); ca.crt; tls.crt and tls.key. Read anew when it changes. Gates with credentials of their own don't get them.
+    #[arg(
+        long,
+        env = "BELAY_PROMETHEUS_ACCESS",
+        value_name = "DIRECTORY",
+        requires = "prometheus_url"
+    )]
+    pub prometheus_access: Option<PathBuf>,
     /// Namespace of the lease that makes one of several controllers act.
     #[arg(long, env = "POD_NAMESPACE", default_value = "belay-system")]
     pub lease_namespace: String,
@@ -90,6 +99,7 @@ impl Args {
         Ok(Settings {
             namespace: self.namespace,
             prometheus_url: self.prometheus_url,
+            prometheus_access: self.prometheus_access,
             lease: LeaseSettings {
                 namespace: self.lease_namespace,
                 name: self.lease_name,

@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use belay_api::{Release, Rollout, analysis::GateRef, rollout::plan::Templates};
 use belay_engine::{
     digest::Digest,
+    gate::GateState,
     release,
     rollout::{self, RolloutStatus, status::Phase},
 };
@@ -82,8 +83,11 @@ pub(crate) trait Gated:
     /// The two versions whose pods run side by side.
     fn versions(&self) -> Option<Versions>;
 
-    /// Time through which the events of a comparing gate are counted, as it is on record.
-    fn counted_through(&self, gate: &str) -> Option<Timestamp>;
+    /// The standings of its gates, as they are on record.
+    fn standings(&self) -> &[GateState];
+
+    /// Name of the workload whose pods are judged, if it is one.
+    fn workload(&self) -> Option<&str>;
 }
 
 /// Hashes of the pod templates of two versions.
@@ -147,10 +151,12 @@ impl Gated for Rollout {
         })
     }
 
-    fn counted_through(&self, gate: &str) -> Option<Timestamp> {
-        let mut gates = self.status.as_ref()?.gates.iter();
-        let evidence = gates.find(|state| state.name == gate)?.evidence.as_ref()?;
-        Some(evidence.counted_through)
+    fn standings(&self) -> &[GateState] {
+        self.status.as_ref().map_or(&[], |status| &status.gates)
+    }
+
+    fn workload(&self) -> Option<&str> {
+        Some(&self.spec.workload_ref.name)
     }
 }
 
@@ -198,7 +204,11 @@ impl Gated for Release {
         None
     }
 
-    fn counted_through(&self, _: &str) -> Option<Timestamp> {
+    fn standings(&self) -> &[GateState] {
+        self.status.as_ref().map_or(&[], |status| &status.gates)
+    }
+
+    fn workload(&self) -> Option<&str> {
         None
     }
 }

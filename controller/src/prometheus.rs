@@ -77,6 +77,11 @@ impl Access {
             client,
         }
     }
+
+    /// The same for the same access.
+    pub const fn id(&self) -> [u8; 32] {
+        self.id
+    }
 }
 
 impl std::fmt::Debug for Access {

@@ -31,6 +31,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// Base URL of the Prometheus that gates ask by default.
     pub prometheus_url: Option<String>,
+    /// Folder with credentials for that Prometheus; none when absent.
+    pub prometheus_access: Option<PathBuf>,
     /// The lease.
     pub lease: LeaseSettings,
     /// Address of the HTTP server; port 0 takes a free one.
@@ -76,6 +78,7 @@ impl Settings {
             kube,
             namespace: None,
             prometheus_url: None,
+            prometheus_access: None,
             lease: LeaseSettings {
                 namespace: "belay-system".to_owned(),
                 name: "belay-controller".to_owned(),

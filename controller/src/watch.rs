@@ -44,7 +44,7 @@ impl ServerVersion {
     }
 
     /// Some providers write `33+`.
-    fn parse(minor: &str) -> Self {
+    pub(crate) fn parse(minor: &str) -> Self {
         let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
         Self {
             minor: digits.parse().unwrap_or(0),

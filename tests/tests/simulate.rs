@@ -296,11 +296,7 @@ fn share_of_alarms(policy: &GatePolicy, windows: u32) -> f64 {
                 stable_pods: 9,
                 skipped: Vec::new(),
             };
-            let reading = Reading {
-                gate: policy.name.clone(),
-                at: at(look + 1),
-                result: Measured::Counted(tick),
-            };
+            let reading = Reading::new(&policy.name, at(look + 1), Measured::Counted(tick));
             let window = Window {
                 ready_from: Some(at(0)),
                 passes_from: Some(at(0)),

@@ -4,6 +4,7 @@
 //! that no query runs with an empty label by accident.
 
 pub mod arguments;
+pub mod budget;
 pub mod gate;
 pub mod http;
 pub mod job;
@@ -68,7 +69,8 @@ pub struct ClusterAnalysisTemplateSpec {
 }
 
 /// An argument that a template asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.detect) || has(self.default)").message("detect needs a default, for the case that nothing is found"))]
 #[serde(rename_all = "camelCase")]
 pub struct Parameter {
     /// Name, as it stands between the braces.
@@ -81,10 +83,23 @@ pub struct Parameter {
     #[schemars(length(max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// What to look for in the series that the gates ask for, when no value is given. The default stands until it is found. Only for
+    /// Rollouts, whose pods are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect: Option<Detect>,
     /// What it is for.
     #[schemars(length(max = 512))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+/// A name that differs from one Prometheus to the next, and can be told from its series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Detect {
+    /// The label with the pod's name: `pod`, `kubernetes_pod_name`, `exported_pod` and the like.
+    PodLabel,
+    /// The label with the pod's namespace: `namespace`, `kubernetes_namespace`, `exported_namespace` and the like.
+    NamespaceLabel,
 }
 
 /// Use of a template: which one, and with what arguments.

@@ -12,6 +12,7 @@ mod holes;
 mod pair;
 mod position;
 mod query;
+pub mod selector;
 pub mod template;
 
 pub use finding::{Code, Finding, Severity};

@@ -220,15 +220,21 @@ fn queries(gate: &GateSpec) -> Vec<Asked<'_>> {
             )
         });
     }
-    if let Some(ratio) = prometheus
-        .burn_rate
-        .as_ref()
-        .and_then(|b| b.error_ratio.as_ref())
-    {
-        queries.push(Asked {
-            given: Some("window"),
-            ..Asked::new("prometheus.burnRate.errorRatio", Role::ErrorRatio, ratio)
-        });
+    let burn = prometheus.burn_rate.as_ref();
+    let of_window = |field, role, text| Asked {
+        given: Some("window"),
+        ..Asked::new(field, role, text)
+    };
+    if let Some(ratio) = burn.and_then(|burn| burn.error_ratio.as_ref()) {
+        let field = "prometheus.burnRate.errorRatio";
+        queries.push(of_window(field, Role::ErrorRatio, ratio));
+    }
+    if let Some(total) = burn.and_then(|burn| burn.total.as_ref()) {
+        queries.push(of_window(
+            "prometheus.burnRate.total",
+            Role::Threshold,
+            total,
+        ));
     }
     queries
 }
@@ -350,6 +356,12 @@ mod tests {
             "errorRatio": r#"sum(rate(x_total{s="{{service}}",p="{{podLabel}}",code=~"5.."}[{{window}}])) / sum(rate(x_total{s="{{service}}",p="{{podLabel}}"}[{{window}}]))"#,
         }}));
         assert_eq!(burning, []);
+        let several = lint(json!({"burnRate": {
+            "objectivePercent": 99.9, "sloth": {"service": "{{service}}", "slo": "{{podLabel}}"},
+            "total": r#"increase(x_total{s="{{service}}"}[{{window}}])"#,
+        }}));
+        let total = "prometheus.burnRate.total".to_owned();
+        assert_eq!(several, [(total, Code::SeveralSeries)]);
         let slow = lint(json!({"latency": {
             "histogram": r#"sum by (le) (x_bucket{s="{{service}}"})"#, "measure": {"maxGrowth": 0.1}, "podLabel": "{{podLabel}}",
         }}));

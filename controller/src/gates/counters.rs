@@ -5,13 +5,11 @@
 //!
 //! Invariant: a pod is on the side that the cluster says, never on one that a metric claims.
 
-mod histogram;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_engine::analysis::{
     Count,
-    latency::{self, Bucket},
+    latency::{self, Bounds, Bucket, Measure, Observed},
     ledger::{PodSample, Role, Snapshot},
 };
 use jiff::Timestamp;
@@ -21,8 +19,6 @@ use crate::prometheus::{
     Data,
     data::{NativeHistogram, Sample, Series, time},
 };
-use histogram::Bounds;
-pub(crate) use histogram::Measure;
 
 /// Label that tells the kinds of counters apart.
 const CLASS: &str = "belay_class";
@@ -125,16 +121,12 @@ impl Counters {
         format!("({present}) or last_over_time(({present}){LOOK_BACK})")
     }
 
-    /// The query that tells whether what is counted was there at any time of the last hour. It is meant for the case that it is not
-    /// there now.
-    pub(crate) fn query_ever(&self) -> String {
-        let counted = match &self.counted {
+    /// What must be there for anything to be counted.
+    pub(crate) fn query_of_all(&self) -> &str {
+        match &self.counted {
             Counted::Events(pair) | Counted::Sides { canary: pair, .. } => &pair.total,
             Counted::Latency { histogram, .. } => histogram,
-        };
-        // What was there for less than a minute is found in the last minutes only, where steps are finer.
-        let over = |range: &str| format!("last_over_time((\n{counted}\n){range})");
-        format!("count({} or {})", over("[1h:1m]"), over("[2m:5s]"))
+        }
     }
 
     /// Counters of `pods` as `data` has them.
@@ -204,7 +196,12 @@ impl Counters {
                 )));
             }
         }
-        let bounds = Bounds::new(*measure, histogram, &buckets, native);
+        let bounds = Bounds::new(
+            *measure,
+            histogram,
+            &buckets,
+            native.map(|native| Observed::from(native).widest()),
+        );
         if bounds.is_empty() {
             return Err(Unusable::Wrong(
                 "the histogram has no bounds that can be compared; give the _bucket series of a classic histogram, or a native one".to_owned(),
@@ -294,7 +291,9 @@ impl<'a> Found<'a> {
     fn counts(&self, role: Role, bounds: Option<&Bounds>) -> Vec<Count> {
         match (bounds, self.native) {
             (None, _) => vec![Count::new(self.bad, self.total.unwrap_or_default())],
-            (Some(bounds), Some(native)) => bounds.count(role, &histogram::cumulative(native)),
+            (Some(bounds), Some(native)) => {
+                bounds.count(role, &Observed::from(native).cumulative())
+            }
             (Some(bounds), None) => bounds.count(role, &self.buckets),
         }
     }

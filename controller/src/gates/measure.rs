@@ -14,6 +14,7 @@ use std::{
 };
 
 use belay_engine::{
+    analysis::burn_rate::Admission,
     gate::{GateState, Reading},
     rollout::Measure,
 };
@@ -75,6 +76,10 @@ struct Task<K: Gated> {
     timing: Timing,
     /// Time through which events are on record, for gates that compare.
     counted_through: Option<Timestamp>,
+    /// Whether it lets changes through, as is on record, for gates that watch a budget.
+    admission: Admission,
+    /// Name of the workload whose pods are judged, if it is one.
+    workload: Option<String>,
     /// The versions that run side by side.
     versions: Option<Versions>,
     memory: Arc<Memory>,
@@ -179,7 +184,9 @@ where
                 question: Arc::clone(question),
                 look,
                 timing,
-                counted_through: object.counted_through(&measure.gate),
+                counted_through: counted_through(object, &measure.gate),
+                admission: admission(object, &measure.gate),
+                workload: object.workload().map(str::to_owned),
                 versions: object.versions(),
                 memory: run.memory(&measure.gate, question),
             });
@@ -218,6 +225,20 @@ where
         let runs = self.lock();
         let (_, memory) = runs.get(uid)?.memories.get(gate)?;
         memory.known()
+    }
+
+    /// What is doubtful in the gates of one object, as their series show: sentences in the order of the gates' names.
+    pub(crate) fn doubts(&self, uid: &str) -> Vec<String> {
+        let runs = self.lock();
+        let memories = runs.get(uid).into_iter().flat_map(|run| &run.memories);
+        let mut doubts: Vec<String> = memories
+            .flat_map(|(gate, (_, memory))| {
+                let doubts = memory.doubts().unwrap_or_default().iter();
+                doubts.map(move |doubt| format!("gate {gate}: {doubt}"))
+            })
+            .collect();
+        doubts.sort();
+        doubts
     }
 
     /// Drops everything about one object.
@@ -362,6 +383,22 @@ fn timing<K: Gated>(object: &K, question: &Question) -> Timing {
     let object = own.then(|| (object.namespace(), object.name_any()));
     let same = (comparison.texts(), question.arguments.given(), object);
     Timing::Round(Grid::of(comparison, &same))
+}
+
+fn standing<'a, K: Gated>(object: &'a K, gate: &str) -> Option<&'a GateState> {
+    object.standings().iter().find(|state| state.name == gate)
+}
+
+fn counted_through<K: Gated>(object: &K, gate: &str) -> Option<Timestamp> {
+    let evidence = standing(object, gate)?.evidence.as_ref()?;
+    Some(evidence.counted_through)
+}
+
+fn admission<K: Gated>(object: &K, gate: &str) -> Admission {
+    match standing(object, gate) {
+        Some(state) if state.budget_frozen => Admission::Frozen,
+        _ => Admission::Open,
+    }
 }
 
 /// Which measurement this is, for gates whose measurements cost something.

@@ -18,7 +18,6 @@ use tokio::{sync::watch, task::JoinHandle};
 use belay_engine::digest::POD_TEMPLATE_HASH;
 
 use crate::{
-    Context,
     telemetry::Metrics,
     watch::{Selection, ServerVersion, events},
 };
@@ -61,11 +60,11 @@ struct Seen {
 }
 
 impl Pods {
-    pub(crate) fn new(context: &Context) -> Self {
+    pub(crate) fn new(client: Client, server: ServerVersion, metrics: Arc<Metrics>) -> Self {
         Self {
-            client: context.client.clone(),
-            server: context.server,
-            metrics: Arc::clone(&context.metrics),
+            client,
+            server,
+            metrics,
             watches: Mutex::default(),
         }
     }

@@ -2,21 +2,23 @@
 //!
 //! Invariant: a question is the same value for the same spec, so that an unchanged gate keeps its place in the schedule.
 
-pub(crate) mod burn_rate;
 mod comparison;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use belay_api::analysis::{
-    GateRef, GateSpec, Parameter, PrometheusGate, SecretKey,
+    Detect, GateRef, GateSpec, Parameter, PrometheusGate, SecretKey,
     arguments::{self, ArgumentError},
-    http::{HttpExpectation, HttpGate, HttpMethod, Redirects, Unavailable},
+    budget::Budget,
+    http::{
+        HttpAuth, HttpExpectation, HttpGate, HttpHeader, HttpMethod, HttpTls, Redirects,
+        Unavailable,
+    },
 };
 use belay_engine::analysis::threshold::Bounds;
 
 use super::probe::{http::HttpQuestion, job::JobQuestion};
 use crate::prometheus::Words;
-use burn_rate::BurnRateQuestion;
 pub(crate) use comparison::ComparisonQuestion;
 
 /// What one gate asks, and the arguments that it is asked with.
@@ -52,6 +54,15 @@ pub(crate) struct ThresholdQuestion {
     pub(crate) query: String,
     /// The bounds of the answer.
     pub(crate) bounds: Bounds,
+}
+
+/// An error budget that is watched.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BurnRateQuestion {
+    /// The Prometheus that is asked.
+    pub(crate) server: Server,
+    /// The budget, and where its error ratios come from.
+    pub(crate) budget: Budget,
 }
 
 /// The Prometheus that a gate asks.
@@ -100,7 +111,7 @@ impl Question {
         match &self.kind {
             Kind::Http(question) => return question.check(&values, &secret),
             Kind::Job(question) => return question.check(&values, &secret),
-            Kind::BurnRate(question) => return question.ratios(&values).map(drop),
+            Kind::BurnRate(question) => return question.budget.ratios(&values).map(drop),
             Kind::Threshold(_) | Kind::Comparison(_) => {}
         }
         self.kind
@@ -144,7 +155,10 @@ impl Kind {
             return Ok(Self::Comparison(Box::new(question)));
         }
         if let Some(burn) = &prometheus.burn_rate {
-            let question = BurnRateQuestion::new(prometheus, burn)?;
+            let question = BurnRateQuestion {
+                server: Server::new(prometheus),
+                budget: Budget::new(burn)?,
+            };
             return Ok(Self::BurnRate(Box::new(question)));
         }
         ThresholdQuestion::new(prometheus).map(Self::Threshold)
@@ -184,25 +198,34 @@ impl ThresholdQuestion {
 
 impl Server {
     fn new(prometheus: &PrometheusGate) -> Self {
+        let (auth, headers, tls) = (&prometheus.auth, &prometheus.headers, &prometheus.tls);
         Self {
             address: prometheus.address.clone(),
-            access: Box::new(HttpQuestion::new(&HttpGate {
-                // Only its access is used.
-                url: "http://prometheus".to_owned(),
-                method: HttpMethod::Get,
-                query: Vec::new(),
-                headers: prometheus.headers.clone(),
-                auth: prometheus.auth.clone(),
-                body: None,
-                tls: prometheus.tls.clone(),
-                timeout: prometheus.timeout,
-                retries: None,
-                redirects: Redirects::Refuse,
-                unavailable_is: Unavailable::Error,
-                expect: HttpExpectation::default(),
-            })),
+            access: Box::new(Self::speaking(auth.clone(), headers.clone(), tls.clone())),
             timeout: prometheus.timeout.get(),
         }
+    }
+
+    /// A request of which only the access is used.
+    pub(crate) fn speaking(
+        auth: Option<HttpAuth>,
+        headers: Vec<HttpHeader>,
+        tls: Option<HttpTls>,
+    ) -> HttpQuestion {
+        HttpQuestion::new(&HttpGate {
+            url: "http://prometheus".to_owned(),
+            method: HttpMethod::Get,
+            query: Vec::new(),
+            headers,
+            auth,
+            body: None,
+            tls,
+            timeout: belay_api::Duration::from_secs(10),
+            retries: None,
+            redirects: Redirects::Refuse,
+            unavailable_is: Unavailable::Error,
+            expect: HttpExpectation::default(),
+        })
     }
 }
 
@@ -238,6 +261,19 @@ impl Arguments {
         let mut given = self.values.clone();
         given.extend(late);
         arguments::resolve(&self.parameters, &given)
+    }
+
+    /// Arguments without a value of their own that can be found out from series.
+    pub(crate) fn detected(&self) -> Vec<(&str, Detect)> {
+        let given = |name: &String| {
+            self.values.contains_key(name)
+                || self.fields.contains_key(name)
+                || self.secrets.contains_key(name)
+        };
+        let parameters = self.parameters.iter().filter(|one| !given(&one.name));
+        parameters
+            .filter_map(|one| Some((one.name.as_str(), one.detect?)))
+            .collect()
     }
 
     /// Whether a query that they fill may be quoted.

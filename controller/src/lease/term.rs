@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Term {
-    pub(super) fn begin(epoch: i32, until: Instant) -> Self {
+    pub(crate) fn begin(epoch: i32, until: Instant) -> Self {
         let term = Self {
             epoch,
             since: Timestamp::now(),

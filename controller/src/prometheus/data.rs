@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belay_engine::analysis::threshold::Answer;
+use belay_engine::analysis::{latency::Observed, threshold::Answer};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
@@ -74,6 +74,18 @@ pub struct Bucket(
     #[serde(deserialize_with = "number")] pub f64,
 );
 
+impl From<&NativeHistogram> for Observed {
+    fn from(histogram: &NativeHistogram) -> Self {
+        let buckets = histogram.buckets.iter();
+        Self {
+            count: histogram.count,
+            buckets: buckets
+                .map(|Bucket(_, lower, upper, count)| (*lower, *upper, *count))
+                .collect(),
+        }
+    }
+}
+
 impl Data {
     /// The vectors of a matrix by their times, in order.
     pub fn vectors(self) -> Vec<(Timestamp, Self)> {
@@ -117,6 +129,11 @@ impl Data {
         vectors
             .map(|(at, series)| (at, Self::Vector(series)))
             .collect()
+    }
+
+    /// Whether it is a vector without any series.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Vector(series) if series.is_empty())
     }
 
     /// As a gate with a threshold takes it: numbers without labels. A native histogram has no single number.

@@ -48,6 +48,10 @@ impl Shell {
             &self.world.templates,
             &self.world.cluster_templates,
         );
+        if let Ok(plan) = &mut resolved.plan {
+            let uid = release.uid().unwrap_or_default();
+            plan.doubts.extend(self.measurements.doubts(&uid));
+        }
         if let Some(why) = locked_out {
             resolved.plan = Err(why);
         }

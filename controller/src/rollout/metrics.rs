@@ -58,7 +58,7 @@ impl Readings {
         let result = match result {
             GateResult::Pass { .. } => "pass",
             GateResult::Fail { .. } => "fail",
-            GateResult::Continue { .. } => "continue",
+            GateResult::Continue { .. } | GateResult::Frozen { .. } => "continue",
             GateResult::Counted(_) => "counted",
             GateResult::Unchanged => "unchanged",
             GateResult::NoBaseline => "no_baseline",

@@ -47,6 +47,7 @@ impl Shell {
             let known = |gate: &str| self.measurements.known(&uid, gate);
             let doubts = outlook::doubts(plan, &on_record, known);
             plan.doubts.extend(doubts);
+            plan.doubts.extend(self.measurements.doubts(&uid));
         }
         let mut rollout = self.deferred.carry_on(&rollout);
         let observed = self.gather(&rollout).await?;

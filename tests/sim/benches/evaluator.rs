@@ -108,11 +108,7 @@ impl Gate {
     /// A look, and what follows from it.
     fn look(&mut self, snapshot: &Snapshot) {
         let observation = self.ledger.observe(snapshot);
-        let reading = Reading {
-            gate: self.policy.name.clone(),
-            at: snapshot.at,
-            result: observation.into(),
-        };
+        let reading = Reading::new(&self.policy.name, snapshot.at, observation.into());
         self.state = fold(&self.policy, &self.state, &[reading], window()).state;
     }
 }
@@ -161,11 +157,7 @@ fn weighing(series: usize) -> Value {
     let rate = per_second(|turn| {
         let mut tick = first.clone();
         (tick.from, tick.to) = (at(turn * 15), at((turn + 1) * 15));
-        let reading = Reading {
-            gate: policy.name.clone(),
-            at: tick.to,
-            result: Observation::Tick(tick).into(),
-        };
+        let reading = Reading::new(&policy.name, tick.to, Observation::Tick(tick).into());
         state = fold(&policy, black_box(&state), &[reading], window()).state;
     });
     json!({"series": series, "ticks per second": rate.round()})

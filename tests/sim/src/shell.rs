@@ -244,11 +244,7 @@ impl Shell {
                 self.ledgers.stay(gate);
             }
             world.tell(|_| format!("measured: {gate}: {result:?}"));
-            let reading = Reading {
-                gate: gate.clone(),
-                at: now,
-                result,
-            };
+            let reading = Reading::new(gate, now, result);
             self.readings.push(Bound {
                 candidate: key.clone(),
                 reading,

@@ -38,7 +38,7 @@ async fn what_gives_no_answer_holds_the_change_and_says_what_to_write() {
             "no-such-label",
             at_most_one(&format!("sum(rate({}[1m]))", requests(r#",status="500""#))),
             Verdict::NoData,
-            "the query gave no series; check its metric names and labels",
+            "none with `status=\"500\"`, now or in the last hour; the label or its value is most likely misspelt",
         ),
         (
             "several-series",
@@ -50,7 +50,7 @@ async fn what_gives_no_answer_holds_the_change_and_says_what_to_write() {
             "never-existed",
             compare(&failed, &requests(r#",route="/pay""#), &json!({})),
             Verdict::NoData,
-            "a metric or label in it is most likely misspelt, or never existed",
+            "none with `route=\"/pay\"`, now or in the last hour; the label or its value is most likely misspelt, or never existed",
         ),
         (
             "no-pod-label",

@@ -98,6 +98,7 @@ mod tests {
         Parameter {
             name: name.into(),
             default: default.map(Into::into),
+            detect: None,
             description: None,
         }
     }

@@ -165,11 +165,7 @@ pub(super) fn judge(
     waited = waited.max(began);
     for look in looks.iter().filter(|look| look.at() >= waited) {
         let at = look.at();
-        let reading = Reading {
-            gate: policy.name.clone(),
-            at,
-            result: look.result(),
-        };
+        let reading = Reading::new(&policy.name, at, look.result());
         let window = Window {
             ready_from: Some(began),
             passes_from: Some(began),

@@ -206,7 +206,7 @@ impl Admission {
         let value = format!("{:.1} % of the budget left", remaining * 100.0);
         match self {
             Self::Open => Result::Pass { value },
-            Self::Frozen => Result::Continue {
+            Self::Frozen => Result::Frozen {
                 why: format!(
                     "{value}; changes go forward again at {:.1} %",
                     (least + HYSTERESIS) * 100.0

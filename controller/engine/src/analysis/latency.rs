@@ -11,10 +11,12 @@
 //! Invariant: for buckets that only ever grow, so do the counts given here; they may be differenced like any counter. Between
 //! two bounds the requests are taken to lie evenly, as `histogram_quantile` does.
 
+mod bounds;
 mod native;
 
 use super::Count;
 
+pub use bounds::{Bounds, Measure, Observed};
 pub use native::{Native, Span};
 
 /// One cumulative bucket of a classic histogram.

@@ -42,7 +42,7 @@ pub(super) fn count(rules: &Policy, state: &mut GateState, reading: &Reading, wi
             Verdict::Continue
         }
         Result::NoData { why } => unknown(state, reading.at, why, Verdict::NoData),
-        Result::Pass { .. } | Result::Fail { .. } => {
+        Result::Pass { .. } | Result::Fail { .. } | Result::Frozen { .. } => {
             let why = "a single number was given for a gate that compares";
             unknown(state, reading.at, why, Verdict::Error)
         }

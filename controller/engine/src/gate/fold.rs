@@ -58,6 +58,8 @@ impl GateState {
             value: None,
             message: None,
             evidence: None,
+            found: None,
+            budget_frozen: false,
             dry_run: policy.mode == Mode::DryRun,
         }
     }
@@ -110,6 +112,9 @@ pub fn fold(
             .is_none_or(|seen| reading.at > seen);
         let about_it = window.ready_from.is_some_and(|from| reading.at >= from);
         if newer && about_it && reading.at <= window.now {
+            if reading.found.is_some() {
+                folded.state.found.clone_from(&reading.found);
+            }
             match comparison {
                 Some(rules) => compare::count(rules, &mut folded.state, reading, window),
                 None => count(policy, &mut folded.state, reading, window.passes_from),
@@ -157,6 +162,7 @@ fn count(
     let verdict = match &reading.result {
         Result::Pass { value } => {
             known(state, Some(value), None);
+            state.budget_frozen = false;
             if passes_from.is_some_and(|from| reading.at >= from) {
                 state.passes = state.passes.saturating_add(1);
             }
@@ -173,6 +179,11 @@ fn count(
         }
         Result::Continue { why } => {
             known(state, None, Some(why));
+            Verdict::Continue
+        }
+        Result::Frozen { why } => {
+            known(state, None, Some(why));
+            state.budget_frozen = true;
             Verdict::Continue
         }
         Result::NoData { why } => unknown(state, reading.at, why, Verdict::NoData),

@@ -24,6 +24,11 @@ pub enum Result {
         /// What is missing.
         why: String,
     },
+    /// Too little of the error budget is left: the change is held until it has recovered by more than what froze it.
+    Frozen {
+        /// How much is left and how much is needed.
+        why: String,
+    },
     /// Events that were counted since the last look, for a gate that compares.
     Counted(Tick),
     /// For a gate that compares: there was no scrape since the last look, so nothing has changed.
@@ -51,6 +56,20 @@ pub struct Reading {
     pub at: Timestamp,
     /// What it says.
     pub result: Result,
+    /// What was found out about the series that it asks for, in one sentence, where that is not written in the gate itself.
+    pub found: Option<String>,
+}
+
+impl Reading {
+    /// A measurement of `gate` about which nothing had to be found out.
+    pub fn new(gate: &str, at: Timestamp, result: Result) -> Self {
+        Self {
+            gate: gate.to_owned(),
+            at,
+            result,
+            found: None,
+        }
+    }
 }
 
 impl From<Observation> for Result {

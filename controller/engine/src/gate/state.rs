@@ -50,6 +50,12 @@ pub struct GateState {
     /// What a gate that compares has counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// What was found out about the series that it asks for, such as the label that has the pod's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// Set while a gate holds changes because too little of the error budget is left. It must recover by more than what set this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub budget_frozen: bool,
     /// Set on a gate whose verdict is shown and not acted on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,

@@ -5,8 +5,14 @@
 mod access;
 mod burn_rate;
 mod comparison;
+mod empty;
 mod http;
 mod job;
+mod labels;
+mod mounted;
+mod scrapes;
+#[cfg(test)]
+mod tests;
 mod threshold;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,6 +22,8 @@ use jiff::Timestamp;
 use kube::Client;
 
 use access::Accesses;
+use labels::Labels;
+use mounted::Mounted;
 
 use super::{
     Task,
@@ -40,6 +48,8 @@ pub(super) struct Asker {
     default_server: Option<String>,
     reach: Reach,
     accesses: Accesses,
+    mounted: Mounted,
+    labels: Labels,
     secrets: Secrets,
     client: Client,
     prober: Prober,
@@ -53,10 +63,16 @@ impl Asker {
     pub(super) fn new(context: &Arc<Context>, identities: Arc<Identities>) -> Result<Self> {
         Ok(Self {
             prometheus: Prometheus::new(context.metrics.prometheus.clone()),
-            pods: Pods::new(context),
+            pods: Pods::new(
+                context.client.clone(),
+                context.server,
+                Arc::clone(&context.metrics),
+            ),
             default_server: context.settings.prometheus_url.clone(),
             reach: context.settings.reach,
             accesses: Accesses::default(),
+            mounted: Mounted::new(context.settings.prometheus_access.clone()),
+            labels: Labels::default(),
             secrets: Secrets::new(context.client.clone()),
             client: context.client.clone(),
             prober: Prober::new(context.settings.reach)?,
@@ -77,9 +93,8 @@ impl Asker {
             measured.unwrap_or_else(|why| (Timestamp::now(), GateResult::Error { why }));
         tracing::debug!(object = %task.object, gate = task.gate, step = task.step, ?result, "measured");
         Reading {
-            gate: task.gate.clone(),
-            at,
-            result,
+            found: task.memory.found(),
+            ..Reading::new(&task.gate, at, result)
         }
     }
 

@@ -4,8 +4,11 @@
 //! counters are in Prometheus, and what they added up to is on record.
 
 use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::{
+        self, Arc, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use belay_engine::analysis::{
@@ -26,6 +29,14 @@ pub(super) struct Memory {
     /// State of a burn rate.
     pub(super) budget: Mutex<Budget>,
     known: OnceLock<Known>,
+    /// What is doubtful in its ranges.
+    doubts: OnceLock<Vec<String>>,
+    /// How often it was tried to find that out.
+    tries: AtomicU32,
+    /// What was found out about the series.
+    found: sync::Mutex<Option<String>>,
+    /// Why there are no series, and when that was found out.
+    empty: sync::Mutex<Option<(Instant, String)>>,
 }
 
 /// State of a burn rate.
@@ -35,7 +46,7 @@ pub(super) struct Budget {
     pub(super) ordinary: Option<f64>,
     /// Share of the budget that is left, and when it was asked.
     pub(super) remaining: Option<(Timestamp, f64)>,
-    /// Whether it lets changes through; none before it was asked.
+    /// Whether it lets changes through; what is on record until it was judged once.
     pub(super) admission: Option<Admission>,
 }
 
@@ -83,6 +94,40 @@ impl Memory {
     pub(super) fn known(&self) -> Option<Known> {
         self.known.get().copied()
     }
+
+    /// Keeps what is doubtful in its ranges, which may be nothing.
+    pub(super) fn doubt(&self, doubts: Vec<String>) {
+        let _ = self.doubts.set(doubts);
+    }
+
+    /// What is doubtful in its ranges, once that was found out.
+    pub(super) fn doubts(&self) -> Option<&[String]> {
+        self.doubts.get().map(Vec::as_slice)
+    }
+
+    /// How often it was tried before to find out what is doubtful; counts one more.
+    pub(super) fn tried_scrapes(&self) -> u32 {
+        self.tries.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Keeps what was found out about the series.
+    pub(super) fn find(&self, found: String) {
+        *lock(&self.found) = Some(found);
+    }
+
+    /// What was found out about the series.
+    pub(super) fn found(&self) -> Option<String> {
+        lock(&self.found).clone()
+    }
+
+    /// Why there are no series, and when that was found out.
+    pub(super) fn empty(&self) -> sync::MutexGuard<'_, Option<(Instant, String)>> {
+        lock(&self.empty)
+    }
+}
+
+fn lock<T>(mutex: &sync::Mutex<T>) -> sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// State of a comparison.

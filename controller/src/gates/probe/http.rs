@@ -121,6 +121,14 @@ impl HttpQuestion {
         self.gate.tls.as_ref().and_then(|tls| tls.ca.as_ref())
     }
 
+    /// Whether it is sent without any credentials, headers and certificates of its own.
+    pub(crate) fn is_plain(&self) -> bool {
+        let HttpGate {
+            auth, headers, tls, ..
+        } = &self.gate;
+        auth.is_none() && headers.is_empty() && tls.is_none()
+    }
+
     /// The headers of this question and a client for it, for who sends requests of his own.
     pub(crate) fn access(
         &self,

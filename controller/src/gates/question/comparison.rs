@@ -8,8 +8,10 @@ use belay_api::analysis::{
     prometheus::{self as api, Compare, CounterQueries, Latency, Tolerance},
 };
 
+use belay_engine::analysis::latency::Measure;
+
 use super::Server;
-use crate::gates::counters::{Counted, Counters, Measure, Pair};
+use crate::gates::counters::{Counted, Counters, Pair};
 
 /// Counters that are compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,23 +112,22 @@ impl ComparisonQuestion {
         }
     }
 
+    /// The queries, with their holes.
+    pub(crate) fn queries(&self) -> Vec<&str> {
+        match &self.counters.counted {
+            Counted::Events(pair) => vec![&pair.bad, &pair.total],
+            Counted::Sides { canary, baseline } => {
+                vec![&canary.bad, &canary.total, &baseline.bad, &baseline.total]
+            }
+            Counted::Latency { histogram, .. } => vec![histogram],
+        }
+    }
+
     /// Every text that may have holes.
     pub(crate) fn texts(&self) -> Vec<&str> {
-        let Counters { pod_label, counted } = &self.counters;
-        let mut texts = vec![pod_label.as_str()];
+        let mut texts = vec![self.counters.pod_label.as_str()];
         texts.extend(self.service.as_deref());
-        match counted {
-            Counted::Events(pair) => texts.extend([pair.bad.as_str(), &pair.total]),
-            Counted::Sides { canary, baseline } => {
-                texts.extend([
-                    canary.bad.as_str(),
-                    &canary.total,
-                    &baseline.bad,
-                    &baseline.total,
-                ]);
-            }
-            Counted::Latency { histogram, .. } => texts.push(histogram),
-        }
+        texts.extend(self.queries());
         texts
     }
 

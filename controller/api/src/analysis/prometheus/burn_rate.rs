@@ -28,6 +28,13 @@ pub struct BurnRate {
     /// The recording rules of Pyrra.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pyrra: Option<PyrraObjective>,
+    /// Query for the number of all events over a window, with `{{window}}` where it belongs, for example
+    /// `sum(increase(http_requests_total{service="{{service}}"}[{{window}}]))`. With it, a window with few events fails only when the
+    /// limit is surely exceeded, so that a single error at night is no burn. For `pyrra` its generic rules are asked when this is
+    /// absent.
+    #[schemars(length(min = 1, max = 4096))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<String>,
     /// Share of the whole period's budget that one rollout may spend, in percent.
     #[schemars(range(min = 0, max = 100))]
     #[serde(default = "defaults::max_budget_percent")]

@@ -119,7 +119,7 @@ fn an_admission_never_fails_a_change() {
     let overdrawn = OBJECTIVE.remaining(0.004).unwrap();
     assert!((overdrawn + 3.0).abs() < 1e-9);
     let judged = Admission::Open.next(overdrawn, 0.0).judge(overdrawn, 0.0);
-    assert!(matches!(judged, Result::Continue { .. }), "{judged:?}");
+    assert!(matches!(judged, Result::Frozen { .. }), "{judged:?}");
 }
 
 #[test]

@@ -55,11 +55,7 @@ fn window() -> Window {
 }
 
 fn reading(second: i64, result: Result) -> Reading {
-    Reading {
-        gate: "errors".into(),
-        at: at(second),
-        result,
-    }
+    Reading::new("errors", at(second), result)
 }
 
 /// The events of the 15 seconds before.

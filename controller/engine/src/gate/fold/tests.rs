@@ -27,11 +27,7 @@ fn policy(success_count: u32, failure_limit: u32) -> GatePolicy {
 }
 
 fn reading(second: i64, result: Result) -> Reading {
-    Reading {
-        gate: "errors".into(),
-        at: at(second),
-        result,
-    }
+    Reading::new("errors", at(second), result)
 }
 
 fn pass(second: i64) -> Reading {
@@ -57,15 +53,18 @@ fn no_data(second: i64) -> Reading {
     )
 }
 
-fn folded(policy: &GatePolicy, readings: &[Reading]) -> GateState {
-    let window = Window {
+fn whole() -> Window {
+    Window {
         ready_from: Some(at(0)),
         passes_from: Some(at(0)),
         now: at(1_000),
         comparing: 0,
         stable: Stable::Expected,
-    };
-    fold(policy, &GateState::unmeasured(policy), readings, window).state
+    }
+}
+
+fn folded(policy: &GatePolicy, readings: &[Reading]) -> GateState {
+    fold(policy, &GateState::unmeasured(policy), readings, whole()).state
 }
 
 #[test]
@@ -232,4 +231,43 @@ fn a_costly_measurement_is_taken_again_only_while_another_one_counts() {
     .collect();
     // Then each that counts has a number of its own, and the last one stays.
     assert_eq!(rounds, [0, 1, 2, 2, 2, 1]);
+}
+
+#[test]
+fn a_frozen_budget_stays_so_over_errors_and_steps_and_until_it_is_told_otherwise() {
+    let policy = policy(1, 0);
+    let frozen = |second| {
+        let why = "12 % of the budget left".into();
+        reading(second, Result::Frozen { why })
+    };
+    let state = folded(&policy, &[pass(1), frozen(2)]);
+    assert_eq!(
+        (state.verdict, state.budget_frozen),
+        (Verdict::Continue, true)
+    );
+    // Kept where a restart finds it, whatever happens in between.
+    let text = serde_json::to_string(&state.for_new_step()).unwrap();
+    let kept: GateState = serde_json::from_str(&text).unwrap();
+    let later = |readings: &[Reading]| fold(&policy, &kept, readings, whole()).state;
+    assert!(kept.budget_frozen && later(&[no_data(3)]).budget_frozen);
+    assert!(!later(&[no_data(3), pass(4)]).budget_frozen);
+}
+
+#[test]
+fn what_was_found_out_about_the_series_stays_until_something_else_is() {
+    let policy = policy(1, 0);
+    let found = |second, found: Option<&str>| Reading {
+        found: found.map(str::to_owned),
+        ..pass(second)
+    };
+    let state = folded(
+        &policy,
+        &[found(1, Some("podLabel is kubernetes_pod_name")), pass(2)],
+    );
+    assert_eq!(
+        state.found.as_deref(),
+        Some("podLabel is kubernetes_pod_name")
+    );
+    let other = folded(&policy, &[found(1, Some("a")), found(2, Some("b"))]);
+    assert_eq!(other.found.as_deref(), Some("b"));
 }

@@ -66,7 +66,9 @@ fn worth_writing(known: &GateState, folded: &Folded) -> bool {
         || known.unknown_since != state.unknown_since
         || known.dry_run != state.dry_run
         // What a version is held for is told when it begins and when it ends; its numbers may wait.
-        || known.message.is_some() != state.message.is_some();
+        || known.message.is_some() != state.message.is_some()
+        // A restart must not forget how much is needed again.
+        || known.budget_frozen != state.budget_frozen;
     news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
 }
 

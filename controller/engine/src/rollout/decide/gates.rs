@@ -154,6 +154,8 @@ fn worth_writing(known: &GateState, folded: &Folded) -> bool {
         || known.failures != state.failures
         || known.unknown_since != state.unknown_since
         || known.dry_run != state.dry_run
+        // A restart must not forget how much is needed again.
+        || known.budget_frozen != state.budget_frozen
         // From here on a restart knows from when to count.
         || known.evidence.is_some() != state.evidence.is_some()
         // What a change is held for is told when it begins and when it ends; its numbers may wait.

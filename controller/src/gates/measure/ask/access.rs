@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use reqwest::Url;
@@ -22,23 +23,68 @@ use crate::{
         },
         question::Server,
     },
-    prometheus::Access,
+    prometheus::{About, Access, Question, Reply, Words},
 };
 
 /// Ways of access that are kept at the same time.
 const KEPT: usize = 256;
+
+/// A Prometheus, and how a gate speaks to it.
+#[derive(Clone, Debug)]
+pub(super) struct Whom {
+    server: String,
+    access: Arc<Access>,
+    timeout: Duration,
+    words: Words,
+}
+
+impl Whom {
+    /// Its base URL, perhaps with credentials.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The same for the same access.
+    pub(super) fn access_id(&self) -> [u8; 32] {
+        self.access.id()
+    }
+
+    /// Whether what it says of a query may be shown.
+    pub(super) const fn words(&self) -> Words {
+        self.words
+    }
+}
 
 /// Ways of access that were used lately, by what they are made of.
 #[derive(Default)]
 pub(super) struct Accesses(Mutex<HashMap<[u8; 32], Arc<Access>>>);
 
 impl Asker {
-    /// The address of `server` and the access to it.
-    pub(super) async fn server<K: Gated>(
+    /// Asks `whom`, or joins somebody who asks the same.
+    pub(super) async fn put(&self, whom: &Whom, query: String, about: About) -> Arc<Reply> {
+        let Whom {
+            server,
+            access,
+            timeout,
+            words,
+        } = whom.clone();
+        let question = Question {
+            server,
+            access,
+            query,
+            about,
+            timeout,
+            words,
+        };
+        self.prometheus.ask(question).await
+    }
+
+    /// The Prometheus that `server` means, and the access to it.
+    pub(super) async fn whom<K: Gated>(
         &self,
         task: &Task<K>,
         server: &Server,
-    ) -> Result<(String, Arc<Access>), String> {
+    ) -> Result<Whom, String> {
         let (address, reach) = match (&server.address, &self.default_server) {
             (Some(address), _) => (address, self.reach),
             (None, Some(default)) => (default, Reach::Anywhere),
@@ -49,9 +95,29 @@ impl Asker {
         if let Ok(url) = Url::parse(address) {
             reach.check(&url).map_err(|refused| refused.to_string())?;
         }
+        Ok(Whom {
+            server: address.clone(),
+            access: self.access(task, server, reach).await?,
+            timeout: server.timeout,
+            words: task.question.arguments.words(),
+        })
+    }
+
+    /// The access that the gate itself describes; else, to the controller's own Prometheus, the one that is mounted.
+    async fn access<K: Gated>(
+        &self,
+        task: &Task<K>,
+        server: &Server,
+        reach: Reach,
+    ) -> Result<Arc<Access>, String> {
+        if server.address.is_none()
+            && server.access.is_plain()
+            && let Some(ready) = self.mounted.get().await?
+        {
+            return self.accesses.get(reach, &ready.question, &ready.known);
+        }
         let known = self.known(task, &server.access).await?;
-        let access = self.accesses.get(reach, &server.access, &known)?;
-        Ok((address.clone(), access))
+        self.accesses.get(reach, &server.access, &known)
     }
 }
 

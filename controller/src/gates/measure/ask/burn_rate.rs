@@ -4,33 +4,33 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use belay_api::analysis::budget::{Budget as Watched, CLASS, Ratios, name, name_of_all};
 use belay_engine::{
-    analysis::burn_rate::{Admission, Objective, Ratio},
+    analysis::burn_rate::{Objective, Ratio},
     gate::Result as GateResult,
 };
+use belay_promql::Role;
 use jiff::Timestamp;
 
-use super::{Asker, Measured};
+use super::{Asker, Measured, access::Whom};
 use crate::{
     gates::{
         Gated,
         measure::{Task, memory::Budget},
-        question::burn_rate::{BurnRateQuestion, CLASS, Ratios, name},
+        question::BurnRateQuestion,
     },
-    prometheus::{About, Data, Question, data::Sample},
+    prometheus::{About, Data, data::Sample},
 };
 
 /// How long the answer about the whole period holds where it is not recorded: the query is costly, and its answer moves slowly.
 const PERIOD_AGE: Duration = Duration::from_mins(5);
 
-/// Into how many parts the time of a trial is divided to learn what was said before a restart.
-const PARTS_LEARNT: u32 = 12;
-
-/// Shortest of these parts.
-const SHORTEST_PART: Duration = Duration::from_secs(15);
-
-/// Window before the rollout that shows the ordinary share of bad events.
-const ORDINARY: Duration = Duration::from_hours(1);
+/// Whom to ask, and for what.
+struct Asking<'a> {
+    whom: Whom,
+    watched: &'a Watched,
+    ratios: Ratios,
+}
 
 impl Asker {
     pub(super) async fn burn_rate<K: Gated>(
@@ -39,148 +39,130 @@ impl Asker {
         question: &BurnRateQuestion,
         due_at: Timestamp,
     ) -> Result<Measured, String> {
-        let ratios = question.ratios(&self.values(task).await?)?;
+        let whom = self.whom(task, &question.server).await?;
+        let watched = &question.budget;
+        let values = self.values_for(task, &whom, &watched.texts()).await?;
+        let ratios = watched.ratios(&values)?;
+        let asking = Asking {
+            whom,
+            watched,
+            ratios,
+        };
+        let Asking { whom, ratios, .. } = &asking;
         let now = Timestamp::now();
         let elapsed =
             Duration::try_from(now.duration_since(task.trial.started_at)).unwrap_or_default();
         let elapsed = Duration::from_secs(elapsed.as_secs());
-        let pairs = question.pairs();
+        let pairs = watched.pairs();
         let query = ratios.query(&pairs, elapsed)?;
         let about = About::Now { not_before: due_at };
-        let (at, data) = self.ratio_of(task, question, query, about).await?;
+        let (at, data) = self.answer(whom, query, about).await?;
+        // The shortest of them, in which a range that is too short shows first.
+        let short = ratios.over(watched.windows().short)?;
+        if data.is_empty() {
+            let why = self.why_empty(whom, &short, about, &task.memory).await;
+            return Ok((at, GateResult::NoData { why }));
+        }
+        self.doubt_ranges(whom, &short, Role::ErrorRatio, &task.memory)
+            .await;
         let shares = by_window(&data)?;
-        let ratio = |window: &str| Ratio {
-            bad_share: shares.get(window).copied(),
-            total: None,
+        let ratio = |window: Duration| Ratio {
+            bad_share: shares.get(&name(window)).copied(),
+            total: shares.get(&name_of_all(window)).copied(),
         };
         let measured: Vec<_> = pairs
             .into_iter()
-            .map(|pair| (pair, ratio(&name(pair.long)), ratio(&name(pair.short))))
+            .map(|pair| (pair, ratio(pair.long), ratio(pair.short)))
             .collect();
-        let burning = question.objective.judge(&measured);
+        let burning = watched.objective.judge(&measured);
         if !matches!(burning, GateResult::Pass { .. }) {
             return Ok((at, burning));
         }
-        let mut budget = task.memory.budget.lock().await;
-        if let Some(bad_share) = shares.get("rollout") {
-            let ordinary = self.ordinary(task, question, &ratios, &mut budget).await?;
-            let spent = question.objective.spent(*bad_share, ordinary, elapsed);
-            let judged = Objective::judge_spent(spent, question.most_spent);
-            if matches!(judged, GateResult::Fail { .. }) {
-                return Ok((at, judged));
-            }
-        }
-        let Some(least) = question.least_remaining else {
-            return Ok((at, burning));
-        };
-        let Some(remaining) = self.remaining(task, question, &ratios, &mut budget).await? else {
-            let why = "there is no error ratio over the whole period, so it is not known how much of the budget is left";
-            return Ok((
-                at,
-                GateResult::NoData {
-                    why: why.to_owned(),
-                },
-            ));
-        };
-        let before = match budget.admission {
-            Some(admission) => admission,
-            None => {
-                self.admission_before(task, question, &ratios, least)
-                    .await?
-            }
-        };
-        let admission = before.next(remaining, least);
-        budget.admission = Some(admission);
-        Ok((at, admission.judge(remaining, least)))
+        let rollout = shares.get("rollout").map(|share| (*share, elapsed));
+        let spending = self.spending(task, &asking, rollout).await?;
+        Ok((at, spending.unwrap_or(burning)))
     }
 
-    /// What a gate that knows nothing of before would have said at the end of the trial's time so far. Else a restart would let a
-    /// change through that waits for the budget to recover.
-    async fn admission_before<K: Gated>(
+    /// What is to say about the budget as a whole, of which this rollout has spent a share of bad events over some time; nothing if
+    /// that is all right.
+    async fn spending<K: Gated>(
         &self,
         task: &Task<K>,
-        question: &BurnRateQuestion,
-        ratios: &Ratios,
-        least: f64,
-    ) -> Result<Admission, String> {
-        let (from, to) = (task.trial.started_at, Timestamp::now());
-        let elapsed = Duration::try_from(to.duration_since(from)).unwrap_or_default();
-        let step = (elapsed / PARTS_LEARNT).max(SHORTEST_PART);
-        let about = About::Range { from, to, step };
-        let query = ratios.whole_period()?;
-        let (_, data) = self.ratio_of(task, question, query, about).await?;
-        let mut admission = Admission::default();
-        for (_, data) in data.vectors() {
-            let share = only(&data)?;
-            if let Some(remaining) = share.and_then(|share| question.objective.remaining(share)) {
-                admission = admission.next(remaining, least);
+        asking: &Asking<'_>,
+        rollout: Option<(f64, Duration)>,
+    ) -> Result<Option<GateResult>, String> {
+        let mut budget = task.memory.budget.lock().await;
+        let watched = asking.watched;
+        if let Some((bad_share, elapsed)) = rollout {
+            let ordinary = self.ordinary(task, asking, &mut budget).await?;
+            let spent = watched.objective.spent(bad_share, ordinary, elapsed);
+            let judged = Objective::judge_spent(spent, watched.most_spent);
+            if matches!(judged, GateResult::Fail { .. }) {
+                return Ok(Some(judged));
             }
         }
-        Ok(admission)
+        let Some(least) = watched.least_remaining else {
+            return Ok(None);
+        };
+        let Some(remaining) = self.remaining(asking, &mut budget).await? else {
+            let why = "there is no error ratio over the whole period, so it is not known how much of the budget is left";
+            return Ok(Some(GateResult::NoData {
+                why: why.to_owned(),
+            }));
+        };
+        let before = *budget.admission.get_or_insert(task.admission);
+        let admission = before.next(remaining, least);
+        budget.admission = Some(admission);
+        Ok(Some(admission.judge(remaining, least)))
     }
 
     /// The share of bad events in the hour before the trial; none counts as no bad events.
     async fn ordinary<K: Gated>(
         &self,
         task: &Task<K>,
-        question: &BurnRateQuestion,
-        ratios: &Ratios,
+        asking: &Asking<'_>,
         budget: &mut Budget,
     ) -> Result<f64, String> {
         if let Some(ordinary) = budget.ordinary {
             return Ok(ordinary);
         }
         let about = About::Time(task.trial.started_at);
-        let (_, data) = self
-            .ratio_of(task, question, ratios.over(ORDINARY)?, about)
-            .await?;
+        let query = asking.ratios.over(asking.watched.windows().long)?;
+        let (_, data) = self.answer(&asking.whom, query, about).await?;
         let ordinary = only(&data)?.unwrap_or_default();
         budget.ordinary = Some(ordinary);
         Ok(ordinary)
     }
 
     /// The share of the budget that is left, as it was at most a few minutes ago where it is costly to know.
-    async fn remaining<K: Gated>(
+    async fn remaining(
         &self,
-        task: &Task<K>,
-        question: &BurnRateQuestion,
-        ratios: &Ratios,
+        asking: &Asking<'_>,
         budget: &mut Budget,
     ) -> Result<Option<f64>, String> {
         let now = Timestamp::now();
         if let Some((at, remaining)) = budget.remaining
-            && !question.is_recorded()
+            && !asking.watched.is_recorded()
             && Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < PERIOD_AGE)
         {
             return Ok(Some(remaining));
         }
         let about = About::Now { not_before: now };
-        let query = ratios.whole_period()?;
-        let (at, data) = self.ratio_of(task, question, query, about).await?;
-        let remaining = only(&data)?.and_then(|share| question.objective.remaining(share));
+        let query = asking.ratios.whole_period()?;
+        let (at, data) = self.answer(&asking.whom, query, about).await?;
+        let objective = asking.watched.objective;
+        let remaining = only(&data)?.and_then(|share| objective.remaining(share));
         budget.remaining = remaining.map(|remaining| (at, remaining));
         Ok(remaining)
     }
 
-    async fn ratio_of<K: Gated>(
+    async fn answer(
         &self,
-        task: &Task<K>,
-        question: &BurnRateQuestion,
+        whom: &Whom,
         query: String,
         about: About,
     ) -> Result<(Timestamp, Data), String> {
-        let (server, access) = self.server(task, &question.server).await?;
-        let reply = self
-            .prometheus
-            .ask(Question {
-                server,
-                access,
-                query,
-                about,
-                timeout: question.server.timeout,
-                words: task.question.arguments.words(),
-            })
-            .await;
+        let reply = self.put(whom, query, about).await;
         reply.whole().map(|data| (reply.at, data.clone()))
     }
 }

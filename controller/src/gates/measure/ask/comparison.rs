@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 
-use super::{Asker, Measured};
+use super::{Asker, Measured, access::Whom};
 use crate::{
     client::bounded,
     gates::{
@@ -21,12 +21,12 @@ use crate::{
         counters::{Counters, Sided, Unusable},
         measure::{
             Task,
-            memory::{Comparison, Known},
+            memory::{Comparison, Known, Memory},
         },
         pods::PodWatch,
         question::ComparisonQuestion,
     },
-    prometheus::{About, Access, Data, Question, Words},
+    prometheus::{About, Data},
 };
 
 /// Time between two scrapes until looks have shown it: Prometheus's own default.
@@ -35,11 +35,10 @@ const SCRAPE_INTERVAL: Duration = Duration::from_mins(1);
 /// A look at counters: whom to ask, and for what.
 struct Asking<'a> {
     question: &'a ComparisonQuestion,
-    server: String,
-    access: Arc<Access>,
-    words: Words,
+    whom: Whom,
     counters: Counters,
     versions: &'a Versions,
+    memory: &'a Memory,
 }
 
 impl Asker {
@@ -48,19 +47,18 @@ impl Asker {
         task: &Task<K>,
         question: &ComparisonQuestion,
     ) -> Result<Measured, String> {
-        let values = self.values(task).await?;
         let versions = task
             .versions
             .as_ref()
             .ok_or("there are no two versions to compare at present")?;
-        let (server, access) = self.server(task, &question.server).await?;
+        let whom = self.whom(task, &question.server).await?;
+        let values = self.values_for(task, &whom, &question.queries()).await?;
         let asking = Asking {
             question,
-            server,
-            access,
-            words: task.question.arguments.words(),
+            whom,
             counters: question.counters(&values)?,
             versions,
+            memory: &task.memory,
         };
         let mut memory = task.memory.comparison.lock().await;
         if memory.pods.is_empty() {
@@ -184,23 +182,14 @@ impl Asker {
         }
     }
 
-    /// There are no counters: whether there ever were any is what tells a wrong name from a pod that is not scraped.
+    /// There are no counters.
     async fn empty(&self, asking: &Asking<'_>, about: Timestamp) -> GateResult {
-        let query = asking.counters.query_ever();
-        let why = match self.ask_at(asking, query, about).await {
-            Ok(Data::Vector(series)) if series.is_empty() => {
-                "the query for all events gave no series, and there was none in the last hour: a metric or label in it is most likely misspelt, or never existed"
-            }
-            Ok(_) => {
-                "the query for all events gives no series any more, though there were some in the last hour; check that these pods are still scraped"
-            }
-            Err(_) => {
-                "the query for all events gave no series; check its metric names and labels, and that these pods are scraped"
-            }
-        };
-        GateResult::NoData {
-            why: why.to_owned(),
-        }
+        let query = asking.counters.query_of_all();
+        let about = About::Time(about);
+        let why = self
+            .why_empty(&asking.whom, query, about, asking.memory)
+            .await;
+        GateResult::NoData { why }
     }
 
     /// The whole answer to `query` at `about`. One that may be incomplete is no answer: what is missing in it would be taken for
@@ -220,17 +209,7 @@ impl Asker {
         query: String,
         about: About,
     ) -> Result<Data, String> {
-        let reply = self
-            .prometheus
-            .ask(Question {
-                server: asking.server.clone(),
-                access: Arc::clone(&asking.access),
-                query,
-                about,
-                timeout: asking.question.server.timeout,
-                words: asking.words,
-            })
-            .await;
+        let reply = self.put(&asking.whom, query, about).await;
         reply.whole().cloned()
     }
 

@@ -2,12 +2,13 @@
 
 use belay_api::analysis::arguments;
 use belay_engine::{analysis::threshold, gate::Result as GateResult};
+use belay_promql::Role;
 use jiff::Timestamp;
 
 use super::{Asker, Measured};
 use crate::{
     gates::{Gated, measure::Task, question::ThresholdQuestion},
-    prometheus::{About, Question},
+    prometheus::About,
 };
 
 impl Asker {
@@ -17,26 +18,27 @@ impl Asker {
         question: &ThresholdQuestion,
         due_at: Timestamp,
     ) -> Result<Measured, String> {
-        let values = self.values(task).await?;
-        let (server, access) = self.server(task, &question.server).await?;
-        let reply = self
-            .prometheus
-            .ask(Question {
-                server,
-                access,
-                query: arguments::fill(&question.query, &values)
-                    .map_err(|error| error.to_string())?,
-                timeout: question.server.timeout,
-                words: task.question.arguments.words(),
-                about: About::Now { not_before: due_at },
-            })
-            .await;
+        let whom = self.whom(task, &question.server).await?;
+        let values = self.values_for(task, &whom, &[&question.query]).await?;
+        let query = arguments::fill(&question.query, &values).map_err(|error| error.to_string())?;
+        let about = About::Now { not_before: due_at };
+        let reply = self.put(&whom, query.clone(), about).await;
+        let memory = &task.memory;
         let result = match &reply.outcome {
-            Ok(answer) => with_warnings(
-                threshold::judge(&answer.numbers(), question.bounds),
-                &reply.warnings,
-            ),
+            Ok(answer) if answer.is_empty() => {
+                let why = self.why_empty(&whom, &query, about, memory).await;
+                GateResult::NoData { why }
+            }
+            Ok(answer) => {
+                self.doubt_ranges(&whom, &query, Role::Threshold, memory)
+                    .await;
+                threshold::judge(&answer.numbers(), question.bounds)
+            }
             Err(why) => GateResult::Error { why: why.clone() },
+        };
+        let result = match reply.outcome {
+            Ok(_) => with_warnings(result, &reply.warnings),
+            Err(_) => result,
         };
         Ok((reply.at, result))
     }
@@ -55,6 +57,7 @@ fn with_warnings(result: GateResult, warnings: &[String]) -> GateResult {
             why: add(why),
         },
         GateResult::Continue { why } => GateResult::Continue { why: add(why) },
+        GateResult::Frozen { why } => GateResult::Frozen { why: add(why) },
         counted @ (GateResult::Counted(_) | GateResult::Unchanged | GateResult::NoBaseline) => {
             counted
         }

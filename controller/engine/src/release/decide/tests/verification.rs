@@ -232,11 +232,7 @@ fn gated(then: Then) -> World {
 
 fn read(world: &mut World, result: Result) {
     world.pass_time(10);
-    world.readings.push(Reading {
-        gate: "slo".into(),
-        at: world.now,
-        result,
-    });
+    world.readings.push(Reading::new("slo", world.now, result));
 }
 
 #[test]

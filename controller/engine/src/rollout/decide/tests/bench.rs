@@ -162,11 +162,9 @@ impl Bench {
     }
 
     pub(super) fn measure(&mut self, gate: &str, result: Result) -> &mut Self {
-        self.seen.readings.push(Reading {
-            gate: gate.to_owned(),
-            at: self.now,
-            result,
-        });
+        self.seen
+            .readings
+            .push(Reading::new(gate, self.now, result));
         self
     }
 

@@ -1,17 +1,24 @@
-//! What a gate asks that watches the burn rate of an error budget.
+//! What a gate that watches an error budget asks: queries for the shares of bad events, made from its spec.
+//!
+//! Invariant: whoever asks at present and whoever asks a history ask the same.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use belay_api::analysis::{BurnRate, PrometheusGate, arguments, prometheus as api};
 use belay_engine::analysis::burn_rate::{Objective, Pair};
 
-use super::Server;
+use super::{
+    arguments,
+    prometheus::{BurnRate, PyrraObjective, SlothObjective},
+};
 
 /// The hole that Belay itself fills.
-const WINDOW: &str = "window";
+pub const WINDOW: &str = "window";
+
+/// What is put behind a window's name where the number of all its events is meant.
+const ALL: &str = " total";
 
 /// Label that tells the windows apart.
-pub(crate) const CLASS: &str = "belay_window";
+pub const CLASS: &str = "belay_window";
 
 /// Windows that page: what burns more slowly is not this change's doing, and would not show within a rollout.
 const PAIRS: usize = 2;
@@ -27,18 +34,18 @@ const SHORTEST: Duration = Duration::from_mins(1);
 
 const DAY: u64 = 24 * 3600;
 
-/// An objective, and where its error ratio comes from.
+/// An objective, what may be spent of its budget, and where its error ratio comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BurnRateQuestion {
-    /// The Prometheus that is asked.
-    pub(crate) server: Server,
+pub struct Budget {
     /// What is promised.
-    pub(crate) objective: Objective,
+    pub objective: Objective,
     /// Share of the period's budget that a rollout may spend.
-    pub(crate) most_spent: f64,
+    pub most_spent: f64,
     /// Share of the budget that must be left for a change to go forward.
-    pub(crate) least_remaining: Option<f64>,
+    pub least_remaining: Option<f64>,
     source: Source,
+    /// Query for the number of all events, with a hole for the window.
+    total: Option<String>,
 }
 
 /// Where error ratios come from; texts with their holes.
@@ -53,40 +60,42 @@ enum Source {
 }
 
 /// The error ratios of one objective, with all holes filled but the window.
-pub(crate) struct Ratios {
+#[derive(Clone, Debug)]
+pub struct Ratios {
     source: Source,
+    total: Option<String>,
     values: BTreeMap<String, String>,
     period: Duration,
 }
 
-impl BurnRateQuestion {
-    pub(super) fn new(prometheus: &PrometheusGate, burn: &BurnRate) -> Result<Self, String> {
+impl Budget {
+    /// What `burn` says. An error is one sentence that says what to write.
+    pub fn new(burn: &BurnRate) -> Result<Self, String> {
         let source = match burn {
             BurnRate {
                 error_ratio: Some(query),
                 ..
             } => Source::Query(query.clone()),
             BurnRate {
-                sloth: Some(api::SlothObjective { service, slo }),
+                sloth: Some(SlothObjective { service, slo }),
                 ..
             } => Source::Sloth {
                 service: service.clone(),
                 slo: slo.clone(),
             },
             BurnRate {
-                pyrra: Some(api::PyrraObjective { slo }),
+                pyrra: Some(PyrraObjective { slo }),
                 ..
             } => Source::Pyrra { slo: slo.clone() },
             _ => return Err("burnRate has no source: give errorRatio, sloth or pyrra".to_owned()),
         };
-        if let Source::Query(query) = &source
-            && !query.replace(' ', "").contains("{{window}}")
-        {
-            let why = "errorRatio has no {{window}}: put it where the range belongs, for example rate(requests_total[{{window}}])";
-            return Err(why.to_owned());
+        if let Source::Query(query) = &source {
+            has_window("errorRatio", query)?;
+        }
+        if let Some(total) = &burn.total {
+            has_window("total", total)?;
         }
         Ok(Self {
-            server: Server::new(prometheus),
             objective: Objective {
                 good_share: burn.objective_percent / 100.0,
                 period: Duration::from_secs(u64::from(burn.period_days) * DAY),
@@ -94,11 +103,21 @@ impl BurnRateQuestion {
             most_spent: burn.max_budget_percent_per_rollout / 100.0,
             least_remaining: burn.min_remaining_percent.map(|percent| percent / 100.0),
             source,
+            total: burn.total.clone(),
         })
     }
 
+    /// The texts of its own queries that may have holes.
+    pub fn texts(&self) -> Vec<&str> {
+        let ratio = match &self.source {
+            Source::Query(query) => Some(query.as_str()),
+            Source::Sloth { .. } | Source::Pyrra { .. } => None,
+        };
+        ratio.into_iter().chain(self.total.as_deref()).collect()
+    }
+
     /// The pairs of windows that are watched.
-    pub(crate) fn pairs(&self) -> Vec<Pair> {
+    pub fn pairs(&self) -> Vec<Pair> {
         let pairs = self.objective.pairs().into_iter().take(PAIRS);
         match &self.source {
             Source::Query(_) | Source::Sloth { .. } => pairs.collect(),
@@ -108,29 +127,40 @@ impl BurnRateQuestion {
         }
     }
 
+    /// The windows of the first pair: the long one before a rollout shows its ordinary share of bad events.
+    pub fn windows(&self) -> Pair {
+        let [first, ..] = self.objective.pairs();
+        self.pairs().into_iter().next().unwrap_or(first)
+    }
+
     /// Whether shares are recorded, so that asking for that of the whole period costs next to nothing.
-    pub(crate) fn is_recorded(&self) -> bool {
+    pub fn is_recorded(&self) -> bool {
         !matches!(self.source, Source::Query(_))
     }
 
     /// The error ratios with `values` in their holes.
-    pub(crate) fn ratios(&self, values: &BTreeMap<String, String>) -> Result<Ratios, String> {
+    pub fn ratios(&self, values: &BTreeMap<String, String>) -> Result<Ratios, String> {
         let ratios = Ratios {
             source: self.source.clone(),
+            total: self.total.clone(),
             values: values.clone(),
             period: self.objective.period,
         };
-        ratios.over(SHORTEST).map(|_| ratios)
+        ratios.over(SHORTEST)?;
+        ratios.total(SHORTEST).map(|_| ratios)
     }
 }
 
 impl Ratios {
-    /// The query for the windows of `pairs`, and for the time since the rollout began. Each answer carries its window's name.
-    pub(crate) fn query(&self, pairs: &[Pair], since_start: Duration) -> Result<String, String> {
-        let windows = pairs.iter().flat_map(|pair| [pair.long, pair.short]);
-        let mut parts: Vec<String> = windows
-            .map(|window| Ok(labelled(&self.over(window)?, &name(window))))
-            .collect::<Result<_, String>>()?;
+    /// The query for the windows of `pairs` (for all events as well, where they can be had), and for the time since the rollout
+    /// began. Each answer carries its window's name.
+    pub fn query(&self, pairs: &[Pair], since_start: Duration) -> Result<String, String> {
+        let mut parts = Vec::new();
+        for window in pairs.iter().flat_map(|pair| [pair.long, pair.short]) {
+            parts.push(labelled(&self.over(window)?, &name(window)));
+            let total = self.total(window)?;
+            parts.extend(total.map(|total| labelled(&total, &name_of_all(window))));
+        }
         parts.push(labelled(
             &self.average(since_start.max(SHORTEST))?,
             "rollout",
@@ -139,7 +169,7 @@ impl Ratios {
     }
 
     /// The query for the share of bad events over the objective's whole period.
-    pub(crate) fn whole_period(&self) -> Result<String, String> {
+    pub fn whole_period(&self) -> Result<String, String> {
         match &self.source {
             Source::Pyrra { slo } => Ok(format!(
                 "1 - pyrra_availability{{slo=\"{}\"}}",
@@ -150,7 +180,7 @@ impl Ratios {
     }
 
     /// The query for the share of bad events over `window`.
-    pub(crate) fn over(&self, window: Duration) -> Result<String, String> {
+    pub fn over(&self, window: Duration) -> Result<String, String> {
         let name = name(window);
         match &self.source {
             Source::Query(query) => self.fill(query, Some(&name)),
@@ -163,6 +193,20 @@ impl Ratios {
                 "{{__name__=~\".+:burnrate{name}\",slo=\"{}\"}}",
                 self.fill(slo, None)?
             )),
+        }
+    }
+
+    /// The query for the number of all events in `window`, if there is one. Sloth has no rules for it.
+    pub fn total(&self, window: Duration) -> Result<Option<String>, String> {
+        let name = name(window);
+        match (&self.total, &self.source) {
+            (Some(total), _) => self.fill(total, Some(&name)).map(Some),
+            (None, Source::Pyrra { slo }) => Ok(Some(format!(
+                "sum(avg_over_time(pyrra_requests:rate5m{{slo=\"{}\"}}[{name}])) * {}",
+                self.fill(slo, None)?,
+                window.as_secs()
+            ))),
+            (None, Source::Query(_) | Source::Sloth { .. }) => Ok(None),
         }
     }
 
@@ -194,6 +238,20 @@ fn labelled(query: &str, window: &str) -> String {
     format!("label_replace((\n{query}\n), \"{CLASS}\", \"{window}\", \"\", \"\")")
 }
 
+fn has_window(field: &str, query: &str) -> Result<(), String> {
+    if query.replace(' ', "").contains("{{window}}") {
+        return Ok(());
+    }
+    Err(format!(
+        "{field} has no {{{{window}}}}: put it where the range belongs, for example rate(requests_total[{{{{window}}}}])"
+    ))
+}
+
+/// The name under which the number of all events of a window is answered.
+pub fn name_of_all(window: Duration) -> String {
+    format!("{}{ALL}", name(window))
+}
+
 /// The windows that Pyrra has in the place of `pair`, with the burn rate that spends the same share of the budget in them.
 fn pyrra_pair(pair: Pair, period: Duration) -> Pair {
     let long = stretched(pair.long, period);
@@ -211,7 +269,7 @@ fn stretched(window: Duration, period: Duration) -> Duration {
 }
 
 /// A window as Prometheus writes it, and as rules are therefore named by it: `1h4m`, and `4w` for 28 days.
-pub(crate) fn name(window: Duration) -> String {
+pub fn name(window: Duration) -> String {
     const WEEK: u64 = 7 * DAY;
     let mut rest = window.as_secs();
     let mut name = String::new();
@@ -247,14 +305,13 @@ mod tests {
 
     use super::*;
 
-    fn question(burn: Value) -> Result<BurnRateQuestion, String> {
+    fn question(burn: Value) -> Result<Budget, String> {
         let mut burn = burn;
         burn["objectivePercent"] = json!(99.9);
-        let prometheus: PrometheusGate = serde_json::from_value(json!({"burnRate": burn})).unwrap();
-        BurnRateQuestion::new(&prometheus, prometheus.burn_rate.as_ref().unwrap())
+        Budget::new(&serde_json::from_value(burn).unwrap())
     }
 
-    fn ratios(question: &BurnRateQuestion) -> Ratios {
+    fn ratios(question: &Budget) -> Ratios {
         let values = BTreeMap::from([("s".to_owned(), "shop".to_owned())]);
         question.ratios(&values).unwrap()
     }
@@ -353,6 +410,27 @@ mod tests {
                 "{query}"
             );
         }
+    }
+
+    #[test]
+    fn all_events_are_asked_for_with_each_window_where_they_can_be_had() {
+        let own = query(json!({
+            "errorRatio": "r[{{window}}]", "total": "sum(increase(a{s=\"{{s}}\"}[{{window}}]))",
+        }));
+        for part in [
+            "sum(increase(a{s=\"shop\"}[6h]))",
+            "\"6h total\"",
+            "\"30m total\"",
+        ] {
+            assert!(own.contains(part), "{part} is not in {own}");
+        }
+        let pyrra = query(json!({"pyrra": {"slo": "{{s}}-errors"}}));
+        let of_pyrra = "sum(avg_over_time(pyrra_requests:rate5m{slo=\"shop-errors\"}[5m])) * 300";
+        assert!(pyrra.contains(of_pyrra), "{pyrra}");
+        let sloth = query(json!({"sloth": {"service": "{{s}}", "slo": "availability"}}));
+        assert!(!sloth.contains("total"), "{sloth}");
+        let why = question(json!({"errorRatio": "r[{{window}}]", "total": "sum(a)"})).unwrap_err();
+        assert!(why.starts_with("total has no {{window}}"), "{why}");
     }
 
     #[test]
