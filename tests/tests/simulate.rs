@@ -91,6 +91,59 @@ spec:
       threshold: {max: 0.5}
 "#;
 
+/// Gates of every other kind, on the service with rollouts.
+const KINDS: &str = r#"
+apiVersion: belay.dev/v1alpha1
+kind: Rollout
+metadata: {name: checkout, namespace: shop}
+spec:
+  workloadRef: {name: web}
+  strategy: {canary: {steps: [{weight: 20, hold: 15m}]}}
+  verification:
+    gates: [{template: kinds}]
+---
+apiVersion: belay.dev/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: kinds, namespace: shop}
+spec:
+  gates:
+  - name: native
+    interval: 15s
+    prometheus:
+      latency:
+        histogram: http_request_seconds{service="web"}
+        measure: {slowerThan: 2}
+        minAbsolute: 0
+  - name: budget
+    interval: 15s
+    prometheus:
+      burnRate:
+        objectivePercent: 99
+        maxBudgetPercentPerRollout: 0.1
+        errorRatio: |
+          sum(rate(http_requests_total{service="web",code=~"5.."}[{{window}}]))
+            / sum(rate(http_requests_total{service="web"}[{{window}}]))
+        total: sum(increase(http_requests_total{service="web"}[{{window}}]))
+        minRemainingPercent: 0
+  - name: sides
+    interval: 15s
+    prometheus:
+      compare:
+        bad: http_requests_total{service="web",pod=~"web-bb5-.+",code=~"5.."}
+        total: http_requests_total{service="web",pod=~"web-bb5-.+"}
+        minAbsolute: 0
+        baseline:
+          query:
+            bad: http_requests_total{service="web",pod!~"web-bb5-.+",code=~"5.."}
+            total: http_requests_total{service="web",pod!~"web-bb5-.+"}
+  - name: smoke
+    job:
+      serviceAccountName: tester
+      spec: {template: {spec: {containers: [{name: test, image: test}]}}}
+  - name: ping
+    http: {url: "http://web.shop"}
+"#;
+
 static WORLD: OnceCell<World> = OnceCell::const_new();
 
 struct World {
@@ -121,7 +174,12 @@ async fn world() -> &'static World {
             let pasts = [with_rollouts(), clumped(hours(24), SEED)];
             prometheus.bring(&pasts, EPOCH).await.expect("a past");
             let folder = TempDir::new().expect("a folder");
-            for (name, text) in [("rollout.yaml", ROLLOUT), ("naive.yaml", NAIVE)] {
+            let files = [
+                ("rollout.yaml", ROLLOUT),
+                ("naive.yaml", NAIVE),
+                ("kinds.yaml", KINDS),
+            ];
+            for (name, text) in files {
                 std::fs::write(folder.path().join(name), text).expect("a file");
             }
             World {
@@ -252,6 +310,59 @@ async fn planted_bad_versions_are_found_and_good_ones_go_through() {
     assert!(found(3) >= Some(0.95) && found(3) >= found(0), "{gate:#}");
     let harmed = gate["faults"][3]["harmed"]["p50"].as_f64();
     assert!(harmed.is_some_and(|harmed| harmed > 0.0), "{gate:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_native_histograms_and_other_baselines_are_replayed_and_probes_say_why_not() {
+    let world = world().await;
+    let words = [&FOURTEEN_HOURS[..], &["--output", "json"]].concat();
+    let ended = world.simulate("kinds.yaml", "kinds", &words).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = ended.json();
+    let list = |field: &str| report[field].as_array().cloned().unwrap_or_default();
+    let verdicts = |version: &str| -> Vec<(String, String)> {
+        let past = list("past");
+        let one = past.iter().find(|one| one["version"] == version);
+        let verdicts = one.and_then(|one| one["verdicts"].as_array().cloned());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let verdicts = verdicts.unwrap_or_default().into_iter();
+        verdicts
+            .map(|one| (text(&one["gate"]), text(&one["verdict"])))
+            .collect()
+    };
+    let pairs =
+        |all: [(&str, &str); 3]| all.map(|(gate, verdict)| (gate.to_owned(), verdict.to_owned()));
+    // Half of what bb5 serves fails, slowly; bb4 is as good as what it replaced, and of no side of the third gate.
+    assert_eq!(
+        verdicts("bb5"),
+        pairs([
+            ("kinds/native", "Fail"),
+            ("kinds/budget", "Fail"),
+            ("kinds/sides", "Fail")
+        ]),
+        "{:#}",
+        report["past"]
+    );
+    let good = verdicts("bb4");
+    assert_eq!(
+        good[..2],
+        pairs([("kinds/native", "Pass"), ("kinds/budget", "Pass"), ("", "")])[..2]
+    );
+    // Where nothing changes some units of the other baseline play the canary.
+    let gates = list("gates");
+    let sides = &gates[2];
+    assert_eq!(
+        sides["falseAlarms"]["of"], report["windows"]["number"],
+        "{sides:#}"
+    );
+    assert!(sides["passed"]["share"].as_f64() >= Some(0.9), "{sides:#}");
+    let usual = gates[0]["usualShare"].as_f64();
+    assert!(usual > Some(0.001) && usual < Some(0.02), "{:#}", gates[0]);
+    let why: Vec<String> = list("leftOut").iter().map(ToString::to_string).collect();
+    assert!(
+        why.len() == 2 && why[0].contains("a Job") && why[1].contains("an HTTP request"),
+        "{why:?}"
+    );
 }
 
 const A_DAY: [&str; 6] = [

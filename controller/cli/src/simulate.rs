@@ -8,6 +8,7 @@
 
 mod args;
 mod ask;
+mod budget;
 mod counters;
 mod error;
 mod examine;
@@ -172,9 +173,10 @@ async fn past_rollouts(
     Ok(widest(gates).map(past::of_pods).unwrap_or_default())
 }
 
-/// The pods of the gate that sees most of them.
+/// The pods of the gate that sees most of them. What proxies count is of no pods.
 fn widest(gates: &[Gate]) -> Option<&Pods> {
-    let pods = gates.iter().filter_map(Gate::pods);
+    let apart = gates.iter().filter(|gate| !gate.has_sides());
+    let pods = apart.filter_map(Gate::pods);
     pods.max_by_key(|pods| pods.pods.len())
 }
 

@@ -92,25 +92,32 @@ impl Prometheus {
         let mut start = 0;
         while start < end {
             let now = start..start + BATCH_SECONDS;
-            let mut points = Vec::new();
+            let (mut counters, mut histograms) = (Vec::new(), Vec::new());
             for (past, pod, samples) in &series {
                 for sample in samples.iter().filter(|sample| now.contains(&sample.second)) {
-                    points.extend(both(past, pod, *sample, epoch));
+                    counters.extend(both(past, pod, *sample, epoch));
+                    histograms.push(native(past, pod, *sample, epoch));
                 }
             }
-            if !points.is_empty() {
-                self.send(points).await?;
+            if !counters.is_empty() {
+                self.send(counters, histograms).await?;
             }
             start += BATCH_SECONDS;
         }
         Ok(())
     }
 
-    async fn send(&self, points: Vec<Value>) -> Result<(), Error> {
-        let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{
-            "name": "http_requests",
-            "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": points},
-        }]}]}]});
+    async fn send(&self, counters: Vec<Value>, histograms: Vec<Value>) -> Result<(), Error> {
+        let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+            {
+                "name": "http_requests",
+                "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": counters},
+            },
+            {
+                "name": "http_request_seconds",
+                "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": histograms},
+            },
+        ]}]}]});
         let answer = self
             .http
             .post(format!("{}/api/v1/otlp/v1/metrics", self.url))
@@ -133,7 +140,6 @@ fn both(past: &Past, pod: &str, sample: Sample, epoch: u64) -> [Value; 2] {
     let at = (epoch + u64::from(sample.second)) * 1_000_000_000;
     let (good, bad) = sample.counters.unwrap_or_default();
     [("200", good), ("500", bad)].map(|(code, value)| {
-        let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
         json!({
             "timeUnixNano": at.to_string(),
             "asDouble": value,
@@ -142,5 +148,27 @@ fn both(past: &Past, pod: &str, sample: Sample, epoch: u64) -> [Value; 2] {
                 text("pod", pod), text("code", code), text("service", &past.service), text("namespace", "shop"),
             ],
         })
+    })
+}
+
+fn text(key: &str, value: &str) -> Value {
+    json!({"key": key, "value": {"stringValue": value}})
+}
+
+/// A native histogram of the same requests: those that succeeded took up to a second, those that failed up to eight.
+fn native(past: &Past, pod: &str, sample: Sample, epoch: u64) -> Value {
+    let at = (epoch + u64::from(sample.second)) * 1_000_000_000;
+    let (good, bad) = sample.counters.unwrap_or_default();
+    let whole = |number: f64| format!("{number:.0}");
+    json!({
+        "timeUnixNano": at.to_string(),
+        "flags": u8::from(sample.counters.is_none()),
+        "count": whole(good + bad),
+        "sum": good + 8.0 * bad,
+        "scale": 0,
+        "zeroCount": "0",
+        // Bucket 0 is above one and up to two.
+        "positive": {"offset": -1, "bucketCounts": [whole(good), "0", "0", whole(bad)]},
+        "attributes": [text("pod", pod), text("service", &past.service), text("namespace", "shop")],
     })
 }

@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
+use belay_api::analysis::budget::{Budget, Ratios};
 use belay_promql::ScrapeInterval;
 use jiff::Timestamp;
 
 use super::{
     args::SourceArgs,
+    budget::Burning,
     counters::{self, Counters},
     error::SimulateError,
     gate::{Data, Gate},
     history::{Grid, Series, saved::Saved, server::Server},
     input::{Asked, Subject},
-    pods::Pods,
+    pods::{BASELINE, Pods},
     progress::Progress,
     question::{CounterKind, Counting, Question},
 };
 
 const HOUR_MILLISECONDS: i64 = 60 * 60 * 1000;
+/// The whole period is looked at as often as in the controller.
+const PERIOD_STEP_MILLISECONDS: i64 = 5 * 60 * 1000;
 const TEN_MINUTES_MILLISECONDS: i64 = 10 * 60 * 1000;
 
 /// Where the history comes from.
@@ -122,16 +126,21 @@ impl Source {
                 (data, warnings)
             }
             Question::Counters(counters) => {
-                let answered = self.counters(&counters, grid, progress).await;
-                let (list, warnings) = match answered {
-                    Err(SimulateError::Native) => {
-                        return Ok(Err(SimulateError::Native.to_string()));
-                    }
-                    other => other?,
+                let (list, warnings) = self.counters(&counters, grid, progress).await?;
+                let sides = matches!(counters.kind, CounterKind::Sides { .. });
+                let pods = if sides {
+                    Pods::units(grid, list)
+                } else {
+                    Pods::new(grid, list, subject.workload.as_deref())
                 };
-                let pods = Pods::new(grid, list, subject.workload.as_deref());
                 let rules = counters.rules;
-                (Data::Pods { pods, rules }, warnings)
+                (Data::Pods { pods, rules, sides }, warnings)
+            }
+            Question::Budget(budget, ratios) => {
+                match self.budget(budget, &ratios, grid, progress).await? {
+                    Ok((burning, warnings)) => (Data::Budget(burning), warnings),
+                    Err(why) => return Ok(Err(why)),
+                }
             }
         };
         let policy = asked.policy();
@@ -155,17 +164,93 @@ impl Source {
         let by = |labels: &str, query: &str| format!("sum by ({labels}) (\n{}\n)", query.trim());
         match &asked.kind {
             CounterKind::Pair { bad, total } => {
-                let (bad, mut warnings) = self.range(&by(label, bad), grid, progress).await?;
-                let (total, more) = self.range(&by(label, total), grid, progress).await?;
+                self.pairs([&by(label, bad), &by(label, total)], label, grid, progress)
+                    .await
+            }
+            CounterKind::Sides { canary, baseline } => {
+                let [own, other] =
+                    [canary, baseline].map(|of| [by(label, &of.bad), by(label, &of.total)]);
+                let own = own.each_ref().map(String::as_str);
+                let other = other.each_ref().map(String::as_str);
+                let (mut units, mut warnings) = self.pairs(own, label, grid, progress).await?;
+                let (others, more) = self.pairs(other, label, grid, progress).await?;
+                let named = |(unit, counters)| (format!("{BASELINE}{unit}"), counters);
+                units.extend(others.into_iter().map(named));
                 warnings.extend(more);
-                Ok((counters::pairs(bad, total, label), warnings))
+                Ok((units, warnings))
             }
             CounterKind::Histogram { buckets, measure } => {
                 let query = by(&format!("{label}, le"), buckets);
                 let (series, warnings) = self.range(&query, grid, progress).await?;
-                Ok((counters::histograms(series, label, *measure)?, warnings))
+                Ok((
+                    counters::histograms(series, label, buckets, *measure)?,
+                    warnings,
+                ))
             }
         }
+    }
+
+    async fn pairs(
+        &self,
+        [bad, total]: [&str; 2],
+        label: &str,
+        grid: Grid,
+        progress: &Progress,
+    ) -> Result<(Vec<(String, Counters)>, Vec<String>), SimulateError> {
+        let (bad, mut warnings) = self.range(bad, grid, progress).await?;
+        let (total, more) = self.range(total, grid, progress).await?;
+        warnings.extend(more);
+        Ok((counters::pairs(bad, total, label), warnings))
+    }
+
+    /// A budget with its history, or why it can't be replayed.
+    async fn budget(
+        &self,
+        budget: Budget,
+        ratios: &Ratios,
+        grid: Grid,
+        progress: &Progress,
+    ) -> Result<Result<(Burning, Vec<String>), String>, SimulateError> {
+        let mut warnings = Vec::new();
+        let mut windows = Vec::new();
+        let lengths = budget
+            .pairs()
+            .into_iter()
+            .flat_map(|pair| [pair.long, pair.short]);
+        for length in lengths {
+            let query = ratios.over(length).map_err(SimulateError::Other)?;
+            let (mut series, said) = self.range(&query, grid, progress).await?;
+            warnings.extend(said);
+            if series.len() > 1 {
+                return Ok(Err(format!(
+                    "its error ratio gives {} series where one is meant; aggregate both of its parts, for example with sum(…)",
+                    series.len()
+                )));
+            }
+            let total = match ratios.total(length).map_err(SimulateError::Other)? {
+                Some(total) => self.perhaps(&total, grid, progress).await?.pop(),
+                None => None,
+            };
+            windows.push((length, series.pop(), total));
+        }
+        let period = match budget.least_remaining {
+            Some(_) => {
+                let step = grid.step().max(PERIOD_STEP_MILLISECONDS);
+                let coarse = Grid::new(grid.start() - step, grid.end(), step).unwrap_or(grid);
+                let query = ratios.whole_period().map_err(SimulateError::Other)?;
+                let (mut series, said) = self.range(&query, coarse, progress).await?;
+                warnings.extend(said);
+                Some((coarse, series.pop()))
+            }
+            None => None,
+        };
+        let burning = Burning {
+            grid,
+            budget,
+            windows,
+            period,
+        };
+        Ok(Ok((burning, warnings)))
     }
 
     /// Replicas of each ReplicaSet of the workload, where kube-state-metrics tells them.

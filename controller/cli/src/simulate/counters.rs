@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use belay_engine::analysis::{
     Count,
-    evidence::MAX_SERIES,
-    latency::{self, Bucket},
+    latency::{self, Bounds, Bucket, Measure},
     ledger::Role,
 };
 
-use super::{error::SimulateError, history::Series};
+use super::{
+    error::SimulateError,
+    history::{Series, answer::WIDEST},
+};
 
 /// A pod's counters.
 #[derive(Clone, Debug)]
@@ -26,24 +28,6 @@ pub(super) enum Counters {
         buckets: Vec<(f64, Series)>,
         bounds: Arc<Bounds>,
     },
-}
-
-/// Beyond which bounds events count, one series each.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bounds {
-    canary: Vec<f64>,
-    stable: Vec<f64>,
-}
-
-/// What of a histogram is compared.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Measure {
-    /// Events beyond this bound.
-    SlowerThan(f64),
-    /// Events beyond each bound.
-    EveryBucket,
-    /// Events of the canary beyond bounds that are longer by this share.
-    MaxGrowth(f64),
 }
 
 impl Counters {
@@ -67,14 +51,11 @@ impl Counters {
                         })
                     })
                     .collect();
-                Some(match role {
-                    Role::Stable => latency::exceedances(&buckets, &bounds.stable),
-                    Role::Canary => {
-                        let shifted: Vec<f64> =
-                            bounds.canary.iter().map(|bound| bound / slower).collect();
-                        latency::exceedances(&buckets, &shifted)
-                    }
-                })
+                let times = match role {
+                    Role::Stable => 1.0,
+                    Role::Canary => slower,
+                };
+                Some(bounds.count_slower(role, &buckets, times))
             }
         }
     }
@@ -99,7 +80,7 @@ impl Counters {
     pub(super) fn width(&self) -> usize {
         match self {
             Self::Pair { .. } => 1,
-            Self::Buckets { bounds, .. } => bounds.stable.len(),
+            Self::Buckets { bounds, .. } => bounds.len(),
         }
     }
 }
@@ -124,67 +105,46 @@ pub(super) fn pairs(
         .collect()
 }
 
-/// Each pod's histogram.
+/// Each pod's histogram, which `selector` selects.
 pub(super) fn histograms(
     series: Vec<Series>,
     pod_label: &str,
+    selector: &str,
     measure: Measure,
 ) -> Result<Vec<(String, Counters)>, SimulateError> {
     let mut pods: BTreeMap<String, Vec<(f64, Series)>> = BTreeMap::new();
+    let mut widest: Option<f64> = None;
     for one in series {
         // A label that is no number has no place among buckets.
         if let Ok(bound) = one.label("le").parse::<f64>() {
             let pod = one.label(pod_label).to_owned();
             pods.entry(pod).or_default().push((bound, one));
+        } else if one.label("le") == WIDEST {
+            let seen = one.present().filter_map(|index| one.get(index));
+            widest = Some(seen.fold(widest.unwrap_or_default(), f64::max));
         }
     }
-    let mut known: Vec<f64> = pods.values().flatten().map(|(bound, _)| *bound).collect();
-    known.retain(|bound| bound.is_finite());
-    known.sort_by(f64::total_cmp);
-    known.dedup_by(|one, other| one.total_cmp(other).is_eq());
-    let bounds = Arc::new(measure.bounds(&known)?);
+    let known = pods.values().flatten().map(|(bound, _)| Bucket {
+        bound: *bound,
+        cumulative: 0.0,
+    });
+    let mut known: Vec<Bucket> = known.collect();
+    known.sort_by(|one, other| one.bound.total_cmp(&other.bound));
+    known.dedup_by(|one, other| one.bound.total_cmp(&other.bound).is_eq());
+    if let (Measure::SlowerThan(bound), None) = (measure, widest) {
+        let finite = latency::bounds(&known, usize::MAX);
+        if finite.last().is_some_and(|last| bound > *last) {
+            return Err(SimulateError::History(format!(
+                "the histogram's last bucket ends before {bound}, so nothing is known of what is slower; its bounds are {finite:?}"
+            )));
+        }
+    }
+    let bounds = Arc::new(Bounds::new(measure, selector, &known, widest));
     let of = |(pod, buckets)| {
         let bounds = Arc::clone(&bounds);
         (pod, Counters::Buckets { buckets, bounds })
     };
     Ok(pods.into_iter().map(of).collect())
-}
-
-impl Measure {
-    fn bounds(self, known: &[f64]) -> Result<Bounds, SimulateError> {
-        let all: Vec<Bucket> = known
-            .iter()
-            .map(|bound| Bucket {
-                bound: *bound,
-                cumulative: 0.0,
-            })
-            .collect();
-        let (canary, stable) = match self {
-            Self::SlowerThan(bound) => {
-                let beyond = known.last().is_some_and(|last| bound > *last);
-                if beyond {
-                    return Err(SimulateError::History(format!(
-                        "the histogram's last bucket ends before {bound}, so nothing is known of what is slower; its bounds are {known:?}"
-                    )));
-                }
-                (vec![bound], vec![bound])
-            }
-            Self::EveryBucket => {
-                let bounds = latency::bounds(&all, MAX_SERIES);
-                (bounds.clone(), bounds)
-            }
-            Self::MaxGrowth(growth) => {
-                let fitting = latency::comparable(known, growth);
-                let fitting: Vec<Bucket> = all
-                    .into_iter()
-                    .filter(|bucket| fitting.contains(&bucket.bound))
-                    .collect();
-                let bounds = latency::bounds(&fitting, MAX_SERIES);
-                (latency::stretched(&bounds, growth), bounds)
-            }
-        };
-        Ok(Bounds { canary, stable })
-    }
 }
 
 #[cfg(test)]
@@ -209,7 +169,7 @@ mod tests {
             ("0.10", 20.0),
         ];
         let series = buckets.map(|(le, value)| bucket(le, value)).to_vec();
-        let pods = histograms(series, "pod", measure).unwrap();
+        let pods = histograms(series, "pod", "seconds", measure).unwrap();
         let counts = pods[0].1.at(0, role, slower).unwrap();
         assert!(counts.iter().all(|count| count.total() > 99.9));
         counts.iter().map(|count| count.bad()).collect()
@@ -244,7 +204,12 @@ mod tests {
 
     #[test]
     fn beyond_the_last_bucket_nothing_is_known() {
-        let why = histograms(vec![bucket("0.1", 1.0)], "pod", Measure::SlowerThan(0.5));
+        let why = histograms(
+            vec![bucket("0.1", 1.0)],
+            "pod",
+            "s",
+            Measure::SlowerThan(0.5),
+        );
         assert!(why.unwrap_err().to_string().contains("0.5"));
     }
 }

@@ -20,7 +20,7 @@ use super::{
     interval::{Share, percentile},
     replay::{self, Course},
     report::{FaultReport, FixedFound, FixedReport, GateReport, Middle, Suggestion},
-    text::percent,
+    text::{percent, span},
     trial::{self, Outcome, Setup, TOLERANCES},
     windows::Windows,
 };
@@ -68,7 +68,7 @@ pub(super) fn gate(gate: &Gate, grid: Grid, windows: &Windows, setup: &Setup) ->
         .collect();
     let outcomes = trial::run(gate, &usual, &windows.quiet, setup);
     let effective = windows.effective();
-    let of = outcomes.len();
+    let of = outcomes.iter().filter(|one| one.looked).count();
     let share = |hit: &dyn Fn(&Outcome) -> bool| {
         Share::new(
             outcomes.iter().filter(|one| hit(one)).count(),
@@ -133,7 +133,7 @@ pub(super) fn gate(gate: &Gate, grid: Grid, windows: &Windows, setup: &Setup) ->
         },
         suggestion: suggestion(gate, &outcomes, effective),
         course: course(gate, grid),
-        warnings: warnings(gate, &sums, spread, effective),
+        warnings: warnings(gate, &outcomes, &sums, spread, effective),
     };
     Examined {
         report,
@@ -181,6 +181,14 @@ fn method(gate: &Gate) -> String {
                 .flatten()
                 .collect();
             format!("one number, {}", bounds.join(", "))
+        }
+        (Method::Readings, Data::Budget(burning)) => {
+            let objective = burning.budget.objective;
+            format!(
+                "error budget of {} over {}",
+                percent(objective.good_share),
+                span(objective.period.as_secs_f64())
+            )
         }
         (Method::Readings, Data::Pods { .. }) => "counted events".to_owned(),
     }
@@ -292,19 +300,30 @@ fn course(gate: &Gate, grid: Grid) -> Vec<Option<f64>> {
     match &gate.data {
         Data::Pods { pods, .. } => pods.shares(COURSE),
         Data::Numbers { series, .. } => {
-            let mut parts = vec![Vec::new(); COURSE];
-            for index in 0..grid.points() {
-                let value = series.first().and_then(|one| one.get(index));
-                if let Some(part) = parts.get_mut(index * COURSE / grid.points()) {
-                    part.extend(value.filter(|value| value.is_finite()));
-                }
-            }
-            parts.iter().map(|part| percentile(part, 0.5)).collect()
+            middles(grid, |index| series.first().and_then(|one| one.get(index)))
         }
+        Data::Budget(burning) => middles(grid, |index| burning.share(index)),
     }
 }
 
-fn warnings(gate: &Gate, sums: &[Count], spread: Spread, effective: f64) -> Vec<String> {
+/// The middle value of each part of the history.
+fn middles(grid: Grid, value: impl Fn(usize) -> Option<f64>) -> Vec<Option<f64>> {
+    let mut parts = vec![Vec::new(); COURSE];
+    for index in 0..grid.points() {
+        if let Some(part) = parts.get_mut(index * COURSE / grid.points()) {
+            part.extend(value(index).filter(|value| value.is_finite()));
+        }
+    }
+    parts.iter().map(|part| percentile(part, 0.5)).collect()
+}
+
+fn warnings(
+    gate: &Gate,
+    outcomes: &[Outcome],
+    sums: &[Count],
+    spread: Spread,
+    effective: f64,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Method::Compare(rules) = &gate.policy.method
         && let Dispersion::Fixed(told) = rules.dispersion
@@ -320,6 +339,11 @@ fn warnings(gate: &Gate, sums: &[Count], spread: Spread, effective: f64) -> Vec<
     if gate.series() == 0 {
         warnings.push(
             "no series at all: check metric names and labels, and that the counters keep the label pod"
+                .to_owned(),
+        );
+    } else if gate.has_sides() && outcomes.iter().all(|one| !one.looked) {
+        warnings.push(
+            "its baseline is counted by one unit alone, so nothing can play the canary while nothing changes: only past rollouts say anything"
                 .to_owned(),
         );
     } else if gate.pods().is_some_and(|pods| pods.pods.len() == 1) {

@@ -58,6 +58,11 @@ impl Asked {
         arguments::fill(text, &self.values).map_err(|source| self.wrong(source))
     }
 
+    /// The values of its arguments.
+    pub(super) const fn values(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
     fn wrong(&self, source: ArgumentError) -> SimulateError {
         SimulateError::Argument {
             gate: self.name.clone(),

@@ -16,6 +16,9 @@ use super::{counters::Counters, history::Grid};
 /// Pods that were there before the history begins have run for a day, for all one knows.
 const BEFORE: SignedDuration = SignedDuration::from_hours(24);
 
+/// What stands before the name of a unit of the baseline, where both sides differ by their series.
+pub(super) const BASELINE: &str = "baseline ";
+
 /// Length of the random end of a pod's name.
 const RANDOM_LENGTH: usize = 5;
 
@@ -114,6 +117,16 @@ impl Pods {
             .collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         Self { grid, pods }
+    }
+
+    /// Something that counts and is no pod of the workload, such as a proxy. Nothing is known of its age: it has always been there.
+    pub(super) fn units(grid: Grid, counters: Vec<(String, Counters)>) -> Self {
+        let mut units = Self::new(grid, counters, None);
+        for unit in &mut units.pods {
+            unit.revision.clear();
+            unit.starts = vec![(0, Timestamp::UNIX_EPOCH)];
+        }
+        units
     }
 
     /// Number of series that each pod has.

@@ -1,20 +1,19 @@
 //! What a gate asks, as a question that a history has an answer to.
 
-use belay_api::analysis::prometheus::{Baseline, LatencyMeasure, PrometheusGate, Tolerance};
+use belay_api::analysis::{
+    budget::{Budget, Ratios},
+    prometheus::{Baseline, CounterQueries, LatencyMeasure, PrometheusGate, Tolerance},
+};
 use belay_engine::{
-    analysis::{ledger::Rules, threshold::Bounds},
+    analysis::{latency::Measure, ledger::Rules, threshold::Bounds},
     gate::{GatePolicy, Mode},
 };
 use belay_promql::{Role, ScrapeInterval, Settings, lint};
 
-use super::{counters::Measure, error::SimulateError, input::Asked};
+use super::{error::SimulateError, input::Asked};
 
 /// A sample this old counts as stale. The points of a history are never older than one step; pods without a sample are known as such.
 const STALE_AFTER: std::time::Duration = std::time::Duration::from_mins(5);
-
-/// Why such a gate can't be replayed.
-const OWN_COUNTERS: &str =
-    "its baseline has counters of its own, so no stable pod can play the canary";
 
 /// What a gate asks, with its holes filled.
 #[derive(Clone, Debug)]
@@ -23,6 +22,8 @@ pub(super) enum Question {
     Number { query: String, bounds: Bounds },
     /// Raw counters of pods.
     Counters(Counting),
+    /// Shares of bad events of a whole service.
+    Budget(Budget, Ratios),
 }
 
 /// Raw counters of pods.
@@ -39,6 +40,11 @@ pub(super) struct Counting {
 pub(super) enum CounterKind {
     /// Events that count, and all events.
     Pair { bad: String, total: String },
+    /// The same for both sides, which differ by their series and not by their pods.
+    Sides {
+        canary: CounterQueries,
+        baseline: CounterQueries,
+    },
     /// Events by how long they took.
     Histogram { buckets: String, measure: Measure },
 }
@@ -66,9 +72,11 @@ impl Asked {
     /// What it asks.
     pub(super) fn question(&self) -> Result<Asking, SimulateError> {
         let Some(prometheus) = &self.spec.prometheus else {
-            return left_out(
-                "it asks no Prometheus, and nobody knows what it would have been answered then",
-            );
+            return left_out(if self.spec.job.is_some() {
+                "it runs a Job, and nobody knows what that would have met then"
+            } else {
+                "it sends an HTTP request, and nobody knows what it would have been answered then"
+            });
         };
         if let (Some(query), Some(threshold)) = (&prometheus.query, &prometheus.threshold) {
             return Ok(Ok(Question::Number {
@@ -84,24 +92,35 @@ impl Asked {
 
     fn counted(&self, prometheus: &PrometheusGate) -> Result<Asking, SimulateError> {
         if let Some(compare) = &prometheus.compare {
-            if own_counters(compare.baseline.as_ref()) {
-                return left_out(OWN_COUNTERS);
-            }
-            let kind = CounterKind::Pair {
-                bad: self.fill(&compare.bad)?,
-                total: self.fill(&compare.total)?,
+            let (bad, total) = (self.fill(&compare.bad)?, self.fill(&compare.total)?);
+            let kind = match own_counters(compare.baseline.as_ref()) {
+                None => CounterKind::Pair { bad, total },
+                Some(of) => CounterKind::Sides {
+                    canary: CounterQueries { bad, total },
+                    baseline: CounterQueries {
+                        bad: self.fill(&of.bad)?,
+                        total: self.fill(&of.total)?,
+                    },
+                },
             };
             return Ok(Ok(Question::Counters(
                 self.counting(kind, &compare.tolerance)?,
             )));
         }
+        if let Some(burn) = &prometheus.burn_rate {
+            let question = Budget::new(burn).and_then(|budget| {
+                let ratios = budget.ratios(self.values())?;
+                Ok(Question::Budget(budget, ratios))
+            });
+            return question
+                .map(Ok)
+                .map_err(|why| SimulateError::Other(format!("gate {}: {why}", self.name)));
+        }
         let Some(latency) = &prometheus.latency else {
-            return left_out(
-                "it looks at the budget of a whole service, which a few pods that play the canary don't change",
-            );
+            return left_out("it asks nothing");
         };
-        if own_counters(latency.baseline.as_ref()) {
-            return left_out(OWN_COUNTERS);
+        if own_counters(latency.baseline.as_ref()).is_some() {
+            return left_out("a latency can't be compared with counters of another query");
         }
         let LatencyMeasure {
             slower_than,
@@ -141,6 +160,10 @@ impl Asked {
         };
         let (queries, pod_label) = match question {
             Question::Number { query, .. } => (vec![(Role::Threshold, query)], None),
+            Question::Budget(budget, ratios) => {
+                let ratio = ratios.over(budget.windows().short).into_iter();
+                (ratio.map(|query| (Role::ErrorRatio, query)).collect(), None)
+            }
             Question::Counters(Counting {
                 kind, pod_label, ..
             }) => {
@@ -148,6 +171,12 @@ impl Asked {
                     CounterKind::Pair { bad, total } => {
                         vec![(Role::Bad, bad), (Role::Total, total)]
                     }
+                    CounterKind::Sides { canary, baseline } => vec![
+                        (Role::Bad, canary.bad),
+                        (Role::Total, canary.total),
+                        (Role::Bad, baseline.bad),
+                        (Role::Total, baseline.total),
+                    ],
                     CounterKind::Histogram { buckets, .. } => vec![(Role::Histogram, buckets)],
                 };
                 (queries, Some(pod_label))
@@ -166,8 +195,8 @@ impl Asked {
     }
 }
 
-fn own_counters(baseline: Option<&Baseline>) -> bool {
-    baseline.is_some_and(|baseline| baseline.query.is_some())
+fn own_counters(baseline: Option<&Baseline>) -> Option<&CounterQueries> {
+    baseline?.query.as_ref()
 }
 
 #[expect(

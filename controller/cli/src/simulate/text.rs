@@ -9,8 +9,8 @@ use super::{
     report::{PastReport, Report},
 };
 use crate::output::{Entry, Style, Tone, table};
-pub(super) use words::percent;
-use words::{counted, span, time, with_interval};
+use words::{counted, time, with_interval};
+pub(super) use words::{percent, span};
 
 /// The report's lines.
 pub(super) fn lines(report: &Report, style: Style) -> Vec<String> {

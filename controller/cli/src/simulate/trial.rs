@@ -47,6 +47,8 @@ impl Setup {
 /// What happened in one window.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
+    /// Whether anything could be looked at.
+    pub(super) looked: bool,
     /// When the gate failed although nothing had changed.
     pub(super) alarm: Option<Timestamp>,
     /// Its evidence over time.
@@ -145,6 +147,7 @@ fn outcome(gate: &Gate, usual: &[f64], window: &Quiet, setup: &Setup) -> Outcome
         .collect();
     let rule = |rule: &Fixed| rule.failed_at(looks.iter()).is_some();
     Outcome {
+        looked: !(gate.has_sides() && looks.is_empty()),
         alarm: plain.failed_at,
         course: plain.course,
         passed: plain.passed_at.is_some(),
@@ -188,6 +191,7 @@ fn began(gate: &Gate, window: &Quiet) -> Timestamp {
     match &gate.data {
         super::gate::Data::Pods { pods, .. } => pods.grid.time(window.start),
         super::gate::Data::Numbers { grid, .. } => grid.time(window.start),
+        super::gate::Data::Budget(burning) => burning.grid.time(window.start),
     }
 }
 
@@ -222,6 +226,7 @@ mod tests {
     use belay_engine::{
         analysis::{
             evidence::{Dispersion, Policy},
+            latency::Measure,
             ledger::Rules,
         },
         gate::{Mode, Then, UnknownPolicy},
@@ -229,7 +234,7 @@ mod tests {
 
     use super::{
         super::{
-            counters::{Measure, histograms},
+            counters::histograms,
             gate::Data,
             history::{Collector, Grid, Labels},
             pods::Pods,
@@ -251,7 +256,8 @@ mod tests {
                 collector.add(Labels::from(labels), values);
             }
         }
-        let counters = histograms(collector.finish(), "pod", Measure::SlowerThan(0.1)).unwrap();
+        let counters =
+            histograms(collector.finish(), "pod", "s", Measure::SlowerThan(0.1)).unwrap();
         let unknown = UnknownPolicy {
             then: Then::Hold,
             consecutive_limit: 4,
@@ -279,6 +285,7 @@ mod tests {
                     warmup: Duration::ZERO,
                     stale_after: Duration::from_mins(1),
                 },
+                sides: false,
             },
         }
     }

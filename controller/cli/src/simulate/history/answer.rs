@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use belay_engine::analysis::latency::Observed;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -36,9 +37,25 @@ struct One<'a> {
     metric: Labels,
     #[serde(borrow, default)]
     values: Vec<(f64, Cow<'a, str>)>,
-    #[serde(default)]
-    histograms: Vec<serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    histograms: Vec<(f64, Histogram<'a>)>,
 }
+
+/// A native histogram.
+#[derive(Deserialize)]
+struct Histogram<'a> {
+    #[serde(borrow)]
+    count: Cow<'a, str>,
+    /// Its buckets that are not empty.
+    #[serde(borrow, default)]
+    buckets: Vec<NativeBucket<'a>>,
+}
+
+/// Which ends belong to it, lower end, upper end, and requests.
+type NativeBucket<'a> = (u8, Cow<'a, str>, Cow<'a, str>, Cow<'a, str>);
+
+/// Value of the label `le` of the series that has no bucket, but how wide the widest bucket of a native histogram is.
+pub(in crate::simulate) const WIDEST: &str = "widest";
 
 /// Enough of any answer to say what is wrong with it.
 #[derive(Deserialize)]
@@ -59,8 +76,8 @@ struct Kind<'a> {
 /// What is wrong with an answer.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum Unusable {
-    /// It has histograms in place of numbers.
-    #[error("the query gives native histograms where numbers are meant")]
+    /// A native histogram whose numbers can't be read.
+    #[error("a native histogram in the answer can't be read")]
     Native,
     /// Anything else, in one sentence.
     #[error("{0}")]
@@ -83,10 +100,7 @@ pub(super) fn take(body: Body<'_>, collector: &mut Collector) -> Result<Vec<Stri
         .data
         .ok_or_else(|| Unusable::Other("the answer has no data".to_owned()))?;
     for one in data.result {
-        if one.values.is_empty() {
-            if !one.histograms.is_empty() {
-                return Err(Unusable::Native);
-            }
+        if one.values.is_empty() && one.histograms.is_empty() {
             let why =
                 "the answer has series without values: it is no history, take /api/v1/query_range";
             return Err(Unusable::Other(why.to_owned()));
@@ -95,9 +109,47 @@ pub(super) fn take(body: Body<'_>, collector: &mut Collector) -> Result<Vec<Stri
             let value: f64 = value.parse().ok()?;
             Some((milliseconds(*seconds), value))
         });
-        collector.add(one.metric, values);
+        if !one.values.is_empty() {
+            collector.add(one.metric.clone(), values);
+        }
+        for (seconds, histogram) in &one.histograms {
+            let observed = histogram.observed().ok_or(Unusable::Native)?;
+            add_buckets(collector, &one.metric, milliseconds(*seconds), &observed);
+        }
     }
     Ok(body.warnings.iter().map(|text| shortened(text)).collect())
+}
+
+impl Histogram<'_> {
+    fn observed(&self) -> Option<Observed> {
+        let buckets = self.buckets.iter().map(|(_, lower, upper, count)| {
+            Some((
+                lower.parse().ok()?,
+                upper.parse().ok()?,
+                count.parse().ok()?,
+            ))
+        });
+        Some(Observed {
+            count: self.count.parse().ok()?,
+            buckets: buckets.collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// A native histogram as the buckets of a classic one. Those that it does not have at this time have no value then.
+fn add_buckets(collector: &mut Collector, labels: &Labels, at: i64, observed: &Observed) {
+    let mut add = |le: String, value: f64| {
+        let mut labels = labels.clone();
+        labels.insert("le".to_owned(), le);
+        collector.add(labels, std::iter::once((at, value)));
+    };
+    let mut buckets = observed.cumulative();
+    // One bucket's end is the next one's begin.
+    buckets.dedup_by(|next, before| next.bound.total_cmp(&before.bound).is_eq());
+    for bucket in buckets {
+        add(bucket.bound.to_string(), bucket.cumulative);
+    }
+    add(WIDEST.to_owned(), observed.widest());
 }
 
 /// What is wrong with an answer that has no numbers over time.
@@ -120,7 +172,9 @@ fn gist(body: &[u8]) -> String {
 pub(super) fn extent(body: &Body<'_>) -> Option<(i64, i64, Option<i64>)> {
     let mut extent: Option<(i64, i64, Option<i64>)> = None;
     for one in &body.data.as_ref()?.result {
-        let times: Vec<i64> = one.values.iter().map(|(at, _)| milliseconds(*at)).collect();
+        let numbers = one.values.iter().map(|(at, _)| milliseconds(*at));
+        let histograms = one.histograms.iter().map(|(at, _)| milliseconds(*at));
+        let times: Vec<i64> = numbers.chain(histograms).collect();
         let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {
             continue;
         };
@@ -181,6 +235,29 @@ mod tests {
     }
 
     #[test]
+    fn native_histograms_become_buckets_at_their_own_bounds() {
+        let answer = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"pod":"a"},"histograms":[
+            [10,{"count":"3","sum":"1","buckets":[[0,"0.5","1","3"]]}],
+            [20,{"count":"7","sum":"9","buckets":[[0,"0.5","1","3"],[0,"1","2","1"],[0,"4","8","3"]]}]]}]}}"#;
+        let mut collector = Collector::new(Grid::new(0, 60_000, 10_000).unwrap());
+        read(answer.as_bytes(), &mut collector).unwrap();
+        let series = collector.finish();
+        let at = |le: &str, index: usize| {
+            let mut found = series.iter().filter(|one| one.label("le") == le);
+            found.next().and_then(|one| one.get(index))
+        };
+        assert_eq!(
+            [at("0.5", 1), at("1", 1), at("2", 1), at("inf", 1)],
+            [Some(0.0), Some(3.0), None, Some(3.0)]
+        );
+        assert_eq!(
+            [at("1", 2), at("2", 2), at("4", 2), at("8", 2)],
+            [Some(3.0), Some(4.0), Some(4.0), Some(7.0)]
+        );
+        assert_eq!(at(WIDEST, 2), Some(2.0));
+    }
+
+    #[test]
     fn the_extent_of_saved_answers_is_known() {
         let body: Body<'_> = serde_json::from_str(ANSWER).unwrap();
         assert_eq!(extent(&body), Some((10_000, 40_000, Some(10_000))));
@@ -201,7 +278,7 @@ mod tests {
                 "query_range",
             ),
             (
-                r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"histograms":[[1,{}]]}]}}"#,
+                r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"histograms":[[1,{"count":"many"}]]}]}}"#,
                 "native",
             ),
         ] {

@@ -38,7 +38,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// Seconds as people say them.
-pub(super) fn span(seconds: f64) -> String {
+pub(in crate::simulate) fn span(seconds: f64) -> String {
     if seconds < 60.0 {
         return format!("{}s", short(seconds));
     }
