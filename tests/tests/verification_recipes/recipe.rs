@@ -51,13 +51,18 @@ pub(crate) fn recipes() -> Vec<Recipe> {
         ("podLabel", "kubernetes_pod_name"),
         ("namespaceLabel", "kubernetes_namespace"),
     ];
-    add(
-        "labels of another scrape configuration",
-        "request-success-rate",
-        &old,
-        &[],
-        vendors::OLD_LABELS,
-    );
+    for (title, args) in [
+        ("labels of another scrape configuration, named", &old[..]),
+        ("labels of another scrape configuration, found", &pods),
+    ] {
+        add(
+            title,
+            "request-success-rate",
+            args,
+            &[],
+            vendors::OLD_LABELS,
+        );
+    }
     for (title, play) in vendors::HISTOGRAMS {
         add(title, "request-duration", &pods, &[], play);
         add(title, "request-duration-threshold", &timed, &[HASH], play);

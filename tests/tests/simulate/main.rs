@@ -8,6 +8,8 @@
     reason = "a helper that fails is a test that fails, and a seed is printed"
 )]
 
+mod pasts;
+
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use belay_api::AnalysisTemplate;
@@ -20,9 +22,10 @@ use belay_engine::{
 };
 use belay_tests::{
     installed::plugin_program,
-    past::{Arrivals, Past, Pod, Prometheus, hours, minutes},
+    past::{Arrivals, Prometheus, hours, minutes},
 };
 use jiff::Timestamp;
+use pasts::{clumped, with_rollouts};
 use quick_xml::{Reader, events::Event};
 use rand::{SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, Poisson};
@@ -42,107 +45,13 @@ const SEED: u64 = 20_261_123;
 /// Building programs may come first, on a busy machine.
 const SOON: Duration = Duration::from_mins(5);
 
-const ROLLOUT: &str = r#"
-apiVersion: belay.dev/v1alpha1
-kind: Rollout
-metadata: {name: checkout, namespace: shop}
-spec:
-  workloadRef: {name: web}
-  strategy: {canary: {steps: [{weight: 20, hold: 15m}]}}
-  verification:
-    gates: [{template: errors, args: {service: web}}]
----
-apiVersion: belay.dev/v1alpha1
-kind: AnalysisTemplate
-metadata: {name: errors, namespace: shop}
-spec:
-  args: [{name: service}]
-  gates:
-  - name: compared
-    interval: 15s
-    prometheus:
-      compare:
-        bad: http_requests_total{service="{{service}}",code=~"5.."}
-        total: http_requests_total{service="{{service}}"}
-        minAbsolute: 0
-"#;
+const ROLLOUT: &str = include_str!("rollout.yaml");
 
 /// A gate that is told that errors stand alone, on a service where they come four at a time.
-const NAIVE: &str = r#"
-apiVersion: belay.dev/v1alpha1
-kind: AnalysisTemplate
-metadata: {name: naive}
-spec:
-  gates:
-  - name: clumps
-    interval: 15s
-    prometheus:
-      compare:
-        bad: http_requests_total{service="clumped",code=~"5.."}
-        total: http_requests_total{service="clumped"}
-        minAbsolute: 0
-        dispersion: 1
-  - name: fixed
-    interval: 15s
-    prometheus:
-      query: |
-        sum(rate(http_requests_total{service="clumped",code=~"5.."}[1m]))
-          / sum(rate(http_requests_total{service="clumped"}[1m]))
-      threshold: {max: 0.5}
-"#;
+const NAIVE: &str = include_str!("naive.yaml");
 
 /// Gates of every other kind, on the service with rollouts.
-const KINDS: &str = r#"
-apiVersion: belay.dev/v1alpha1
-kind: Rollout
-metadata: {name: checkout, namespace: shop}
-spec:
-  workloadRef: {name: web}
-  strategy: {canary: {steps: [{weight: 20, hold: 15m}]}}
-  verification:
-    gates: [{template: kinds}]
----
-apiVersion: belay.dev/v1alpha1
-kind: AnalysisTemplate
-metadata: {name: kinds, namespace: shop}
-spec:
-  gates:
-  - name: native
-    interval: 15s
-    prometheus:
-      latency:
-        histogram: http_request_seconds{service="web"}
-        measure: {slowerThan: 2}
-        minAbsolute: 0
-  - name: budget
-    interval: 15s
-    prometheus:
-      burnRate:
-        objectivePercent: 99
-        maxBudgetPercentPerRollout: 0.1
-        errorRatio: |
-          sum(rate(http_requests_total{service="web",code=~"5.."}[{{window}}]))
-            / sum(rate(http_requests_total{service="web"}[{{window}}]))
-        total: sum(increase(http_requests_total{service="web"}[{{window}}]))
-        minRemainingPercent: 0
-  - name: sides
-    interval: 15s
-    prometheus:
-      compare:
-        bad: http_requests_total{service="web",pod=~"web-bb5-.+",code=~"5.."}
-        total: http_requests_total{service="web",pod=~"web-bb5-.+"}
-        minAbsolute: 0
-        baseline:
-          query:
-            bad: http_requests_total{service="web",pod!~"web-bb5-.+",code=~"5.."}
-            total: http_requests_total{service="web",pod!~"web-bb5-.+"}
-  - name: smoke
-    job:
-      serviceAccountName: tester
-      spec: {template: {spec: {containers: [{name: test, image: test}]}}}
-  - name: ping
-    http: {url: "http://web.shop"}
-"#;
+const KINDS: &str = include_str!("kinds.yaml");
 
 static WORLD: OnceCell<World> = OnceCell::const_new();
 
@@ -217,57 +126,6 @@ impl World {
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
-    }
-}
-
-fn pods(revision: &str, number: u32, from: u32, until: u32, arrivals: Arrivals) -> Vec<Pod> {
-    (0..number)
-        .map(|place| Pod {
-            name: format!("web-{revision}-aaaa{place}"),
-            from,
-            until,
-            arrivals,
-        })
-        .collect()
-}
-
-/// Fourteen hours of ten pods, with two good versions that replace the old one and two bad ones that people took back after twenty minutes.
-fn with_rollouts() -> Past {
-    let usual = Arrivals {
-        requests: 20.0,
-        errors: 0.002,
-        clump: 1.0,
-    };
-    let bad = |errors| Arrivals { errors, ..usual };
-    let trial = minutes(20);
-    let (first, second) = (hours(3), hours(8));
-    let mut all = pods("bb1", 10, 0, first + trial, usual);
-    all.extend(pods("bb2", 2, first, second + trial, usual));
-    all.extend(pods("bb2", 10, first + trial, second + trial, usual).split_off(2));
-    all.extend(pods("bb3", 2, hours(5), hours(5) + trial, bad(0.02)));
-    all.extend(pods("bb4", 2, second, hours(14), usual));
-    all.extend(pods("bb4", 10, second + trial, hours(14), usual).split_off(2));
-    all.extend(pods("bb5", 2, hours(11), hours(11) + trial, bad(0.5)));
-    Past {
-        service: "web".to_owned(),
-        scrape_seconds: 15,
-        pods: all,
-        seed: SEED,
-    }
-}
-
-/// Ten pods on which errors come four at a time.
-fn clumped(seconds: u32, seed: u64) -> Past {
-    let arrivals = Arrivals {
-        requests: 20.0,
-        errors: 0.004,
-        clump: 4.0,
-    };
-    Past {
-        service: "clumped".to_owned(),
-        scrape_seconds: 15,
-        pods: pods("cc1", 10, 0, seconds, arrivals),
-        seed,
     }
 }
 
