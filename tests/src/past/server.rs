@@ -59,6 +59,9 @@ impl Prometheus {
                 "--log.level=warn",
             ])
             .stdin(Stdio::null())
+            // Held in a static it outlives the tests' process: whoever reads their output must not wait for it.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .map_err(Error::io("start Prometheus"))?;
