@@ -19,3 +19,4 @@ pub mod quarantine;
 pub mod release;
 pub mod rollout;
 pub mod shares;
+pub mod traffic;

@@ -16,7 +16,7 @@ pub mod reason;
 pub mod status;
 
 pub use decide::decide;
-pub use effect::{Decision, Effect, Event, EventKind, Guard, Measure};
+pub use effect::{Decision, Effect, Event, EventKind, Guard, Measure, Side};
 pub use observed::Observed;
 pub use plan::Plan;
 pub use status::RolloutStatus;

@@ -85,6 +85,12 @@ impl Shell {
                 resource_version,
             } => self.let_go(rollout, resume, &resource_version).await,
             Effect::Finish => self.remove_finalizer(rollout).await,
+            Effect::EnsureService { .. }
+            | Effect::RemoveService { .. }
+            | Effect::PinService { .. }
+            | Effect::UnpinService { .. }
+            | Effect::SetRoute { .. }
+            | Effect::SendRouteHome { .. } => Err(Error::Stale("traffic is not led yet")),
         }
     }
 

@@ -63,6 +63,7 @@ impl Shell {
             actions: self.world.acts.on(&namespace, &name),
             group: self.world.groups.of(rollout, &status),
             hold: self.hold.get(),
+            traffic: belay_engine::traffic::Seen::default(),
             acting_since: self.context.term.since(),
         })
     }

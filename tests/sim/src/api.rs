@@ -103,6 +103,12 @@ impl World {
                     .retain(|_, set| set.shown.owner == Owner::Deployment);
                 Ok(())
             }
+            Effect::EnsureService { .. }
+            | Effect::RemoveService { .. }
+            | Effect::PinService { .. }
+            | Effect::UnpinService { .. }
+            | Effect::SetRoute { .. }
+            | Effect::SendRouteHome { .. } => Ok(()),
         }
     }
 

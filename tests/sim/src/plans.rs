@@ -31,6 +31,7 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
         gates,
         bake: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..40) }),
         progress_deadline: Duration::from_secs(rng.u64(60..120)),
+        routing: None,
         doubts: Vec::new(),
     }
 }
@@ -44,6 +45,7 @@ fn step(rng: &mut Rng, smoke: &GatePolicy) -> Step {
     let own_gate = rng.u8(0..6) == 0;
     Step {
         share,
+        split: None,
         hold: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..30) }),
         approval: if rng.u8(0..8) == 0 {
             Approval::Required

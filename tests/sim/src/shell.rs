@@ -165,6 +165,7 @@ impl Shell {
             actions: self.view.actions.values().cloned().collect(),
             group: world.group.clone(),
             hold: world.hold,
+            traffic: belay_engine::traffic::Seen::default(),
             acting_since: self.acting_since,
         }
     }

@@ -85,6 +85,7 @@ impl RolloutSpec {
                 .map(|after| after.bake.get())
                 .unwrap_or_default(),
             progress_deadline: self.progress_deadline.get(),
+            routing: None,
             doubts: Vec::new(),
         })
     }
@@ -108,6 +109,7 @@ fn plan_step(
     };
     Ok(PlanStep {
         share,
+        split: None,
         hold: step.hold.get(),
         approval: if step.approval {
             Approval::Required

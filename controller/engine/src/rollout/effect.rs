@@ -4,7 +4,11 @@
 use jiff::Timestamp;
 
 use super::RolloutStatus;
-use crate::{action::Receipt, digest::Digest};
+use crate::{
+    action::Receipt,
+    digest::Digest,
+    traffic::{RouteId, Split},
+};
 
 /// The outcome of `decide`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +107,64 @@ pub enum Effect {
     },
     /// Take Belay's finalizer off the Rollout.
     Finish,
+    /// Make the Service of one side, `<service>-stable` or `<service>-canary`, or change what it selects: the user's Service's
+    /// selector with this `pod-template-hash`. Being so already is success; another owner's Service is refused.
+    EnsureService {
+        /// Name of the user's Service.
+        service: String,
+        /// Which side.
+        side: Side,
+        /// `pod-template-hash` to select.
+        hash: String,
+    },
+    /// Delete the Service of one side, provided it is the Rollout's. Being gone is success.
+    RemoveService {
+        /// Name of the user's Service.
+        service: String,
+        /// Which side.
+        side: Side,
+    },
+    /// Make the user's Service select only this version, by its `pod-template-hash`, that one key and nothing else.
+    PinService {
+        /// Name of the user's Service.
+        service: String,
+        /// `pod-template-hash` to select.
+        hash: String,
+    },
+    /// Take that key out of the user's Service's selector again, and own nothing of it.
+    UnpinService {
+        /// Name of the user's Service.
+        service: String,
+    },
+    /// Make a route divide what it would send to the user's Service, provided it still has this resource version.
+    SetRoute {
+        /// Which route.
+        id: RouteId,
+        /// Name of the user's Service.
+        service: String,
+        /// How to divide.
+        split: Split,
+        /// Precondition.
+        resource_version: String,
+    },
+    /// Make a route lead to the user's Service again, and own nothing of it, provided it still has this resource version.
+    SendRouteHome {
+        /// Which route.
+        id: RouteId,
+        /// Name of the user's Service.
+        service: String,
+        /// Precondition.
+        resource_version: String,
+    },
+}
+
+/// Which of Belay's two Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// `<service>-stable`.
+    Stable,
+    /// `<service>-canary`.
+    Canary,
 }
 
 /// How strict the precondition of a `Resume` is.

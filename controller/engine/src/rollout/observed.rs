@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{action::Request, digest::Digest, gate::Reading};
+use crate::{action::Request, digest::Digest, gate::Reading, traffic::Seen};
 
 /// Everything that a decision about a Rollout looks at, beside its plan and status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,8 @@ pub struct Observed {
     pub group: Group,
     /// How the hold is kept.
     pub hold: Hold,
+    /// Routes and Services that the plan or the status names.
+    pub traffic: Seen,
     /// Since when this process acts under its present lease. Verdicts from before do not count for a step forward.
     pub acting_since: Timestamp,
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::gate::GatePolicy;
+use crate::{
+    gate::GatePolicy,
+    traffic::{RouteId, Split},
+};
 
 /// The strategy of one Rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,15 +18,30 @@ pub struct Plan {
     pub bake: Duration,
     /// How long pods may take to become ready before the candidate is rejected.
     pub progress_deadline: Duration,
+    /// Who leads the requests; without it the share of requests is the share of pods.
+    pub routing: Option<Routing>,
     /// What is doubtful in the gates, a sentence each. It is shown in the condition `GatesDoubtful`, and changes nothing.
     pub doubts: Vec<String>,
+}
+
+/// The routes of a Rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Routing {
+    /// Name of the user's Service, to which the routes lead when nothing is on trial.
+    pub service: String,
+    /// The routes. Without any, the user's Service itself is switched: all of it to one version or to the other.
+    pub routes: Vec<RouteId>,
+    /// How long connections have to end between the routers' word that a version gets no more requests and the removal of its pods.
+    pub drain: Duration,
 }
 
 /// One step: a share, and what must be true before the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
-    /// How many pods run the candidate.
+    /// How many pods run the candidate; with a router at least as many as its part of the requests needs.
     pub share: Share,
+    /// How the routes divide the requests; without a router nothing.
+    pub split: Option<Split>,
     /// How long the step lasts at least, counted from the readiness of its pods.
     pub hold: Duration,
     /// Whether a person must approve before the step ends.
@@ -35,7 +53,7 @@ pub struct Step {
 /// How many pods a step gives the candidate, beside the untouched stable ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Share {
-    /// Share of all requests in percent, 1 to 50, given by the number of pods behind the workload's own Service.
+    /// Share of all requests in percent: 1 to 50 given by the number of pods behind the workload's own Service, with a router 1 to 100.
     WeightPercent(u8),
     /// This many pods.
     Replicas(i32),

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::Receipt, condition::Condition, digest::Digest, gate::GateState, quarantine::Entry,
+    action::Receipt, condition::Condition, digest::Digest, gate::GateState, quarantine::Entry, traffic::Traffic,
 };
 
 /// Where a Rollout stands.
@@ -221,6 +221,9 @@ pub struct RolloutStatus {
     /// Share of the pods that run the candidate, in percent, as it really is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_percent: Option<i32>,
+    /// The routes, while they are led.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// Pods that the candidate is to have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate_replicas: Option<i32>,

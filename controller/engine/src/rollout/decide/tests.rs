@@ -59,6 +59,7 @@ fn gate(name: &str) -> GatePolicy {
 fn step(share: Share, hold_seconds: u64) -> Step {
     Step {
         share,
+        split: None,
         hold: Duration::from_secs(hold_seconds),
         approval: Approval::NotRequired,
         gates: Vec::new(),
@@ -74,6 +75,7 @@ fn plan() -> Plan {
         gates: vec![gate("errors")],
         bake: Duration::from_mins(2),
         progress_deadline: Duration::from_mins(10),
+        routing: None,
         doubts: Vec::new(),
     }
 }

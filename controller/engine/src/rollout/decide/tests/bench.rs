@@ -52,6 +52,7 @@ impl Bench {
                 readings: Vec::new(),
                 actions: Vec::new(),
                 group: Group::Alone,
+                traffic: crate::traffic::Seen::default(),
                 hold: Hold::Admission,
                 acting_since: start,
             },

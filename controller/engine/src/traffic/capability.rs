@@ -1,0 +1,42 @@
+//! What each router can do. Checked where plans are made, so that a plan that exists can be carried out.
+
+use super::{Part, RouterKind, Split};
+
+impl RouterKind {
+    /// The kind as it stands in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::VirtualService => "VirtualService",
+            Self::TraefikService => "TraefikService",
+        }
+    }
+
+    /// Whether requests can be told apart by this part of them.
+    pub const fn matches(self, part: Part) -> bool {
+        match (self, part) {
+            (Self::HttpRoute | Self::VirtualService, Part::Header | Part::Query)
+            | (Self::GrpcRoute, Part::Header)
+            | (Self::VirtualService, Part::Cookie) => true,
+            (Self::HttpRoute, Part::Cookie)
+            | (Self::GrpcRoute, Part::Cookie | Part::Query)
+            | (Self::TraefikService, _) => false,
+        }
+    }
+
+    /// Why this router can't do what `split` asks for.
+    pub fn lacks(self, split: &Split) -> Option<String> {
+        let kind = self.as_str();
+        let mut conditions = split.cohorts.iter().flat_map(|cohort| &cohort.all);
+        let unfit = conditions.find(|condition| !self.matches(condition.part));
+        unfit.map(|condition| {
+            let part = match condition.part {
+                Part::Header => "a header",
+                Part::Cookie => "a cookie",
+                Part::Query => "a query parameter",
+            };
+            format!("{kind} can't tell requests apart by {part}")
+        })
+    }
+}
