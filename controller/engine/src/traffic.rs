@@ -12,9 +12,10 @@
 
 pub mod capability;
 pub mod memory;
+pub mod plan;
 pub mod seen;
 pub mod split;
 
 pub use memory::{Aim, Traffic};
-pub use seen::{Acknowledgement, RouteSeen, RouteState, Seen, ServicesSeen, UserService};
+pub use seen::{Acknowledgement, Backend, RouteSeen, RouteState, Seen, ServicesSeen, UserService};
 pub use split::{Condition, Match, Part, RouteId, RouterKind, Split, Text};

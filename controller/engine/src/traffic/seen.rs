@@ -56,10 +56,19 @@ pub enum Acknowledgement {
 pub struct ServicesSeen {
     /// The user's own.
     pub user: UserService,
-    /// The hash that `<service>-stable` selects, if that Service exists and is the Rollout's.
-    pub stable: Option<String>,
-    /// The hash that `<service>-canary` selects, if that Service exists and is the Rollout's.
-    pub canary: Option<String>,
+    /// `<service>-stable`, if it exists and is the Rollout's.
+    pub stable: Option<Backend>,
+    /// `<service>-canary`, if it exists and is the Rollout's.
+    pub canary: Option<Backend>,
+}
+
+/// One Service of Belay's pair.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Backend {
+    /// The `pod-template-hash` that it selects.
+    pub hash: String,
+    /// Its ready endpoints, by its `EndpointSlice`s: what a router can reach. Pods get ready a moment before they are among them.
+    pub ready_endpoints: i32,
 }
 
 /// The user's own Service.
