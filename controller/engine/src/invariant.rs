@@ -7,6 +7,7 @@
 mod effects;
 mod forward;
 mod memory;
+mod traffic;
 
 use jiff::Timestamp;
 
@@ -65,6 +66,11 @@ pub const OF_A_DECISION: &[(&str, Predicate)] = &[
     ("one_receipt_an_act", memory::one_receipt_an_act),
     ("quarantine_is_kept", memory::quarantine_is_kept),
     ("failures_are_kept", memory::failures_are_kept),
+    ("no_empty_destination", traffic::no_empty_destination),
+    ("weights_sum_to_hundred", traffic::weights_sum_to_hundred),
+    ("weight_never_exceeds_step", traffic::weight_never_exceeds_step),
+    ("pods_go_after_the_routes", traffic::pods_go_after_the_routes),
+    ("canary_begins_unreached", traffic::canary_begins_unreached),
 ];
 
 /// The invariants that a decision breaks.

@@ -25,6 +25,16 @@ pub fn candidate_pods(share: Share, replicas: i32) -> i32 {
     i32::try_from(pods.clamp(1, stable)).unwrap_or(replicas)
 }
 
+/// Candidate pods that a share of the requests takes when a router gives it: as many of `replicas` as the share, rounded up, and at
+/// least one.
+pub fn routed_pods(percent: u8, replicas: i32) -> i32 {
+    if replicas <= 0 {
+        return 0;
+    }
+    let pods = ceil_div(i64::from(replicas) * i64::from(percent.min(100)), 100);
+    i32::try_from(pods.max(1)).unwrap_or(replicas)
+}
+
 /// Share of all pods, in whole percent rounded down, that `candidate` pods have beside `stable` ones.
 pub fn weight_percent(candidate: i32, stable: i32) -> i32 {
     let (candidate, stable) = (i64::from(candidate.max(0)), i64::from(stable.max(0)));

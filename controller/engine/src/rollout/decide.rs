@@ -30,6 +30,7 @@ mod rekey;
 mod rollback;
 mod step;
 mod toward;
+mod traffic;
 mod zero;
 
 use jiff::Timestamp;
@@ -130,6 +131,7 @@ fn by_phase(pass: &mut Pass<'_>, deployment: &super::observed::Deployment) {
 /// The workload is gone, and with it whatever was on trial; what was verified stays on record for its return.
 fn missing(pass: &mut Pass<'_>) {
     actions::take_up(pass, None);
+    traffic::retreat(pass, None);
     clear::remove_all(pass);
     if pass.next.phase != Phase::Pending {
         pass.enter(Phase::Pending);
@@ -145,6 +147,7 @@ fn missing(pass: &mut Pass<'_>) {
 fn refused(pass: &mut Pass<'_>, why: &str) {
     actions::take_up(pass, None);
     if pass.next.phase == Phase::RollingBack {
+        traffic::retreat(pass, None);
         clear::remove_all(pass);
     }
     pass.stall(reason::WORKLOAD_REFUSED, why.to_owned());

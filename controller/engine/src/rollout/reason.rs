@@ -14,6 +14,8 @@ pub const CLEARING: &str = "Clearing";
 pub const STABLE_STRENGTH: &str = "StableStrength";
 /// Waits: the workload is scaled to zero and its new content was not verified.
 pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+/// Waits: routes and Services are on their way, or a router must acknowledge them.
+pub const TRAFFIC: &str = "Traffic";
 /// Waits: pods are not ready.
 pub const PODS: &str = "Pods";
 /// Waits: a person paused the Rollout.

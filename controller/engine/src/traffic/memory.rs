@@ -21,11 +21,9 @@ pub struct Traffic {
     pub drain_seconds: u32,
     /// Where the requests are to go.
     pub aim: Aim,
-    /// Share of the candidate in percent.
-    pub canary_percent: u8,
     /// Since when they are to go there.
     pub aimed_at: Timestamp,
-    /// When every router had acknowledged it.
+    /// When every router had acknowledged that. Not kept while both versions get requests: the step knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached_at: Option<Timestamp>,
 }
@@ -38,11 +36,14 @@ impl Traffic {
 }
 
 /// Where the requests are to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Aim {
     /// To the stable version alone, by the user's Service, which is pinned to it.
     Stable,
-    /// To both, as the present step says.
+    /// To both, as the present step says, be it that the candidate gets nothing yet.
+    #[default]
     Shared,
     /// To the candidate, while the workload's stable pods are replaced behind its back.
     Candidate,

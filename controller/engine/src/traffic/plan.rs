@@ -35,12 +35,12 @@ pub enum Goal {
 }
 
 impl Goal {
-    const fn aim(&self) -> (Aim, u8) {
+    const fn aim(&self) -> Aim {
         match self {
-            Self::Stable | Self::Prepared => (Aim::Stable, 0),
-            Self::Shared(split) => (Aim::Shared, split.canary_percent),
-            Self::Candidate => (Aim::Candidate, 100),
-            Self::Workload => (Aim::Workload, 0),
+            Self::Stable => Aim::Stable,
+            Self::Prepared | Self::Shared(_) => Aim::Shared,
+            Self::Candidate => Aim::Candidate,
+            Self::Workload => Aim::Workload,
         }
     }
 
@@ -52,6 +52,21 @@ impl Goal {
             Self::Stable | Self::Prepared | Self::Workload => None,
         }
     }
+}
+
+/// What a look is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order<'a> {
+    /// Where the requests are to go.
+    pub goal: &'a Goal,
+    /// The versions.
+    pub hashes: Hashes<'a>,
+    /// Ready endpoints that the candidate needs before its share is raised.
+    pub canary_pods: i32,
+    /// Whether this share was reached before: a route that somebody rewrote is mended then without much ado.
+    pub reached_before: bool,
+    /// How long a router that leads away from a version is waited for at most.
+    pub patience: Duration,
 }
 
 /// The versions' `pod-template-hash`es.
@@ -99,21 +114,12 @@ pub struct Journey<'a> {
 }
 
 impl<'a> Journey<'a> {
-    /// Leads the requests toward `goal`. A share is raised only onto `canary_pods` ready endpoints. Away from a version a router that
-    /// does not answer is waited for until `patience` is over.
-    pub fn toward(
-        self,
-        goal: &Goal,
-        hashes: Hashes<'_>,
-        canary_pods: i32,
-        patience: Duration,
-    ) -> Leg {
-        let goal = self.possible(goal, hashes);
+    /// The writes of this pass toward what is ordered.
+    pub fn toward(self, order: Order<'_>) -> Leg {
+        let goal = self.possible(order.goal, order.hashes);
         let mut memory = self.memory.clone();
-        let (aim, canary_percent) = goal.aim();
-        if (memory.aim, memory.canary_percent) != (aim, canary_percent) {
-            memory.aim = aim;
-            memory.canary_percent = canary_percent;
+        if memory.aim != goal.aim() {
+            memory.aim = goal.aim();
             memory.aimed_at = self.now;
             memory.reached_at = None;
         }
@@ -121,34 +127,30 @@ impl<'a> Journey<'a> {
             memory: &memory,
             ..self
         };
-        let effects = journey.stage(&goal, hashes, canary_pods);
-        let missing = journey.missing(&goal, canary_pods, &effects);
+        let effects = journey.stage(&goal, order);
+        let obstacle = journey.obstacle(&goal, order);
+        let pending = journey.pending(&effects);
         let leg = Leg {
             effects,
             standing: Standing::Reached,
-            memory: None,
+            memory: Some(memory.clone()),
             wake_at: None,
         };
-        if let Goal::Shared(_) = goal {
-            return journey.sharing(leg, missing);
+        if memory.aim == Aim::Shared {
+            let pending = pending.filter(|_| !order.reached_before);
+            return match obstacle.or(pending) {
+                // Nobody gives up here: the caller has a deadline for it.
+                Some(why) => Leg {
+                    standing: Standing::Moving(why),
+                    ..leg
+                },
+                None => leg,
+            };
         }
-        let mut leg = journey.leaving(leg, missing, patience);
+        let mut leg = journey.leaving(leg, obstacle.or(pending), order.patience);
         if goal == Goal::Workload && leg.standing == Standing::Reached {
             journey.tidy(&mut leg);
         }
-        leg
-    }
-
-    /// On the way to a share nobody gives up here: the caller has a deadline for it.
-    fn sharing(self, mut leg: Leg, missing: Option<String>) -> Leg {
-        let mut memory = self.memory.clone();
-        match missing {
-            Some(why) => leg.standing = Standing::Moving(why),
-            None => {
-                memory.reached_at.get_or_insert(self.now);
-            }
-        }
-        leg.memory = Some(memory);
         leg
     }
 
@@ -192,7 +194,8 @@ impl<'a> Journey<'a> {
     }
 
     /// The writes that may be made now.
-    fn stage(&self, goal: &Goal, hashes: Hashes<'_>, canary_pods: i32) -> Vec<Effect> {
+    fn stage(&self, goal: &Goal, order: Order<'_>) -> Vec<Effect> {
+        let (hashes, canary_pods) = (order.hashes, order.canary_pods);
         // The pair must not be turned to other pods while requests come by it.
         if self.leads_elsewhere(hashes.canary) && self.uses_pair(goal) {
             return match self.pin(hashes.stable) {
@@ -320,20 +323,22 @@ impl<'a> Journey<'a> {
             .collect()
     }
 
-    /// What keeps the goal from being reached, if anything.
-    fn missing(&self, goal: &Goal, canary_pods: i32, effects: &[Effect]) -> Option<String> {
+    /// What the user must mend, or pods must become, before the goal can be reached.
+    fn obstacle(&self, goal: &Goal, order: Order<'_>) -> Option<String> {
+        if !self.uses_pair(goal) {
+            return None;
+        }
         let service = &self.memory.service;
-        let user = &self.seen.services.user;
-        if let (UserService::Refused(why), Goal::Shared(_) | Goal::Prepared) = (user, goal) {
-            return Some(why.clone());
+        match &self.seen.services.user {
+            UserService::Refused(why) => return Some(why.clone()),
+            UserService::Missing => {
+                return Some(format!(
+                    "Service {service} does not exist; create it, or correct spec.traffic.service"
+                ));
+            }
+            UserService::Open | UserService::Pinned(_) => {}
         }
-        if let (UserService::Missing, Goal::Shared(_) | Goal::Prepared) = (user, goal) {
-            return Some(format!(
-                "Service {service} does not exist; create it, or correct spec.traffic.service"
-            ));
-        }
-        let wanted = goal.split();
-        for route in self.routes().filter(|_| wanted.is_some()) {
+        for route in self.routes() {
             let (kind, name) = (route.id.kind.as_str(), &route.id.name);
             match &route.state {
                 RouteState::Missing => {
@@ -341,19 +346,35 @@ impl<'a> Journey<'a> {
                         "{kind} {name} does not exist; create it, or correct spec.traffic.routes"
                     ));
                 }
-                RouteState::Refused(why) => return Some(format!("{kind} {name} can't be led: {why}")),
-                _ => {}
+                RouteState::Refused(why) => {
+                    return Some(format!("{kind} {name} can't be led: {why}"));
+                }
+                RouteState::Home | RouteState::Split(_) | RouteState::Mixed => {}
             }
         }
+        self.unready(goal, order.canary_pods)
+            .filter(|_| !self.in_place(goal, goal.split().as_ref()))
+    }
+
+    /// What is under way.
+    fn pending(&self, effects: &[Effect]) -> Option<String> {
         if !effects.is_empty() {
             return Some("routes and Services are being written".to_owned());
         }
-        if let Some(why) = self.unready(goal, canary_pods)
-            && !self.in_place(goal, wanted.as_ref())
-        {
-            return Some(why);
+        let unread = self
+            .memory
+            .routes
+            .iter()
+            .find(|led| !self.seen.routes.iter().any(|route| route.id == **led));
+        match unread {
+            Some(led) => Some(format!("{} {} is not read yet", led.kind.as_str(), led.name)),
+            None => self.unacknowledged(),
         }
-        self.unacknowledged()
+    }
+
+    /// Whether every router does what its route says.
+    pub fn acknowledged(&self) -> bool {
+        self.unacknowledged().is_none()
     }
 
     /// A route whose router does not do yet what its object says.
@@ -454,6 +475,15 @@ impl<'a> Journey<'a> {
             RouteState::Home | RouteState::Missing | RouteState::Refused(_) => 0,
         });
         shares.max().unwrap_or(0)
+    }
+
+    /// Whether requests are divided like this now.
+    pub fn divides_like(&self, split: &Split) -> bool {
+        let goal = Goal::Shared(split.clone());
+        match goal.split() {
+            Some(wanted) => self.in_place(&goal, Some(&wanted)),
+            None => self.routes().all(|route| is_at(route, None)),
+        }
     }
 
     /// Whether the candidate has its share already, so that fewer ready pods don't keep it from having it.

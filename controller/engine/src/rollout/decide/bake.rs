@@ -13,7 +13,9 @@ use super::{
     pass::{Pass, Why},
     promote, rollback,
     toward::{self, Course},
+    traffic,
 };
+use crate::traffic::plan::Standing;
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     let Some(candidate) = pass.next.candidate.clone() else {
@@ -44,6 +46,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     }
     match blocked(pass) {
         Some(why) => pass.wait(why.reason, why.message),
+        None if pass.next.traffic.is_some() => traffic::wait(pass, &Standing::Reached),
         None => finish(pass, &candidate),
     }
 }

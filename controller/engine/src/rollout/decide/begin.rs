@@ -9,7 +9,7 @@ use super::{
     clear,
     lookup::version_of,
     pass::Pass,
-    promote,
+    promote, traffic,
 };
 
 /// Begins with the paused template that is asked for: step by step, or at once if it was verified before.
@@ -34,6 +34,11 @@ pub(super) fn candidate(pass: &mut Pass<'_>, deployment: &Deployment) {
     if !(only_stable && no_strays) {
         return clear::wait(pass);
     }
+    if pass.next.traffic.is_some() {
+        // Of the candidate before: first nothing of it is left.
+        let standing = traffic::retreat(pass, Some(deployment));
+        return traffic::wait(pass, &standing);
+    }
     if pass.stable_desired() != deployment.replicas {
         let message = "The stable version must be at full strength before a candidate begins.";
         return pass.wait(reason::STABLE_STRENGTH, message.to_owned());
@@ -48,6 +53,9 @@ pub(super) fn candidate(pass: &mut Pass<'_>, deployment: &Deployment) {
     pass.normal(reason::ROLLOUT_STARTED, message);
     enter(pass, version, Track::Steps);
     pass.next.step = Some(first_step(pass));
+    if let Some(routing) = pass.plan().and_then(|plan| plan.routing.as_ref()) {
+        traffic::begin(pass, routing);
+    }
 }
 
 /// Begins with a template that somebody let go past the hold: it rolls natively, so all that is left is to watch it.

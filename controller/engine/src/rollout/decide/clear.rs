@@ -17,6 +17,7 @@ use super::{
     clock::after,
     lookup::active,
     pass::Pass,
+    traffic,
 };
 use crate::digest::Digest;
 
@@ -59,7 +60,7 @@ pub(super) fn remove(
     for set in &going {
         let needed = set.desired.min(spare);
         spare -= needed;
-        if !set.terminating {
+        if !set.terminating && traffic::may_lose(pass, set) {
             shrink(pass, set, needed);
         }
     }
@@ -73,7 +74,9 @@ fn missing_stable(pass: &Pass<'_>, deployment: &Deployment) -> i32 {
 }
 
 fn shrink(pass: &mut Pass<'_>, set: &ReplicaSet, needed: i32) {
-    if needed == 0 {
+    // Where routers lead, the Services must not take in pods that are about to go: first they go, then their ReplicaSet.
+    let empties = pass.next.traffic.is_some() && active(set);
+    if needed == 0 && !empties {
         pass.effect(Effect::RemoveCandidate {
             name: set.name.clone(),
             uid: set.uid.clone(),

@@ -12,22 +12,29 @@ use super::{
     clock::after,
     lookup::active,
     pass::Pass,
+    traffic,
 };
+use crate::traffic::plan::Standing;
 
 pub(super) fn go(pass: &mut Pass<'_>) {
     if pass.next.phase != Phase::Terminating {
         pass.enter(Phase::Terminating);
     }
     actions::take_up(pass, None);
+    let deployment = match &pass.seen.workload {
+        Workload::Deployment(deployment) => Some(deployment),
+        Workload::Missing | Workload::Refused(_) => None,
+    };
+    let standing = traffic::retreat(pass, deployment);
     let done = match &pass.seen.workload {
         Workload::Deployment(deployment) => {
-            let restored = restored(pass, deployment);
+            let restored = restored(pass, deployment, &standing);
             let cleared = cleared(pass, deployment);
             restored && cleared
         }
         Workload::Missing | Workload::Refused(_) => clear::remove_all(pass),
     };
-    if done {
+    if done && pass.next.traffic.is_none() {
         if let Workload::Deployment(deployment) = &pass.seen.workload {
             let_go(pass, deployment);
         }
@@ -38,7 +45,7 @@ pub(super) fn go(pass: &mut Pass<'_>) {
 }
 
 /// A rollback after promotion that was under way is seen to its decisive write; the rest follows natively.
-fn restored(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+fn restored(pass: &mut Pass<'_>, deployment: &Deployment, standing: &Standing) -> bool {
     let digest = &deployment.template.digest;
     let bypassed = pass
         .next
@@ -49,6 +56,7 @@ fn restored(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
         && pass.quarantined(digest)
         && pass.seen.native_of(digest).is_some_and(active);
     match pass.stable_set() {
+        Some(_) if rejected_runs && !bypassed && *standing != Standing::Reached => false,
         Some(set) if rejected_runs && !bypassed => {
             pass.effect(Effect::RestoreTemplate {
                 hash: set.hash.clone(),

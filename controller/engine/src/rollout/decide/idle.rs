@@ -10,11 +10,12 @@ use super::{
     adopt, begin, clear,
     lookup::{active, version_of},
     pass::Pass,
-    rollback, zero,
+    rollback, traffic, zero,
 };
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     pass.drop_candidate();
+    traffic::retreat(pass, Some(deployment));
     let Some(set) = pass.stable_set() else {
         return adopt::go(pass, deployment);
     };
@@ -67,6 +68,10 @@ fn stable(pass: &mut Pass<'_>, deployment: &Deployment) {
             pass.wait(reason::HOLDING, message.to_owned());
         }
         _ => pass.enter(Phase::Healthy),
+    }
+    if pass.next.traffic.is_some() {
+        let standing = traffic::retreat(pass, Some(deployment));
+        traffic::wait(pass, &standing);
     }
     if let Err(why) = &pass.plan {
         let why = why.clone();

@@ -14,8 +14,12 @@ use super::{
     gates, idle,
     lookup::{active, is_of},
     pass::Pass,
+    traffic,
 };
-use crate::quarantine::{self, Entry};
+use crate::{
+    quarantine::{self, Entry},
+    traffic::plan::Standing,
+};
 
 /// Begins a rollback from `from`. `promoted`: the workload may run it natively already.
 pub(super) fn begin(
@@ -100,10 +104,12 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     };
     if pass.stable_set().is_none() && deployment.paused {
         // Nothing to go back to: what runs is looked at anew.
+        traffic::retreat(pass, Some(deployment));
         clear::remove_all(pass);
         return finish(pass, deployment, &rollback);
     }
-    let natively = natively(pass, deployment, &rollback);
+    let standing = traffic::retreat(pass, Some(deployment));
+    let natively = natively(pass, deployment, &rollback, &standing);
     let manner = if rollback.promoted {
         Manner::Gently {
             until: after(rollback.at, clear::progress_deadline(pass)),
@@ -161,19 +167,25 @@ enum Natively {
     Elsewhere,
 }
 
-fn natively(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -> Natively {
+fn natively(
+    pass: &mut Pass<'_>,
+    deployment: &Deployment,
+    rollback: &Rollback,
+    standing: &Standing,
+) -> Natively {
+    let led = *standing == Standing::Reached;
     if pass.asks_for_stable(deployment) {
-        if deployment.paused {
+        if deployment.paused && (led || pass.others_active().is_empty()) {
             pass.resume(deployment, Guard::Template);
         }
         return on_the_way_until(idle::settled(pass, deployment));
     }
     if deployment.paused {
-        return held(pass, deployment, rollback);
+        return held(pass, deployment, rollback, led);
     }
     if pass.asks_for(deployment, &rollback.from) {
         if rollback.promoted {
-            restore_stable(pass, deployment);
+            restore_stable(pass, deployment, led);
             return Natively::OnTheWay;
         }
         // Un-paused by somebody while its canary is being removed: respected, and looked at anew.
@@ -191,7 +203,12 @@ fn natively(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -
 }
 
 /// The workload is paused with a template that is not the stable one, which stays as it is if that can be.
-fn held(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -> Natively {
+fn held(
+    pass: &mut Pass<'_>,
+    deployment: &Deployment,
+    rollback: &Rollback,
+    led: bool,
+) -> Natively {
     let stable = pass.stable_desired();
     if clear::take_back_others(pass, deployment) {
         // At zero the Deployment controller may choose another ReplicaSet: then what runs is looked at anew.
@@ -202,7 +219,7 @@ fn held(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback) -> Na
         return Natively::Back;
     }
     if stable == 0 {
-        restore_stable(pass, deployment);
+        restore_stable(pass, deployment, led);
     }
     Natively::OnTheWay
 }
@@ -215,8 +232,12 @@ const fn on_the_way_until(back: bool) -> Natively {
     }
 }
 
-fn restore_stable(pass: &mut Pass<'_>, deployment: &Deployment) {
+/// Writes the stable template back, once no route leads to what goes then: `led`.
+fn restore_stable(pass: &mut Pass<'_>, deployment: &Deployment, led: bool) {
     if let Some(set) = pass.stable_set() {
+        if !led {
+            return;
+        }
         pass.effect(Effect::RestoreTemplate {
             hash: set.hash.clone(),
             digest: set.template.digest.clone(),

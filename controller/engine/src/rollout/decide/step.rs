@@ -1,5 +1,7 @@
 //! One step of a canary: its pods become ready, it holds, its gates pass, somebody approves; then the next one begins.
 
+use jiff::Timestamp;
+
 use super::{
     super::{
         observed::Deployment,
@@ -12,9 +14,9 @@ use super::{
     gates,
     pass::{Pass, Why},
     pods::{self, Pods},
-    progress, rollback,
+    progress, rollback, traffic,
 };
-use crate::shares;
+use crate::{shares, traffic::plan::Standing};
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
     let Some(plan) = pass.plan() else { return };
@@ -26,16 +28,25 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     };
     let index = state.index as usize;
 
-    let replicas = shares::candidate_pods(step.share, deployment.replicas);
+    let lead = traffic::lead(pass, plan, &state, deployment, candidate);
+    let replicas = traffic::pods(step, deployment.replicas).max(lead.keeps);
     pass.next.candidate_replicas = Some(replicas);
-    pass.next.weight_percent = Some(shares::weight_percent(replicas, deployment.replicas));
+    note_weight(pass, step, &lead.standing, replicas, deployment.replicas);
+    if !lead.may_have_pods {
+        note_readiness(pass, candidate, &state, false);
+        return wait_for_traffic(pass, plan, candidate, &state, &lead.standing);
+    }
     let pods = pods::ensure(pass, deployment, candidate, replicas);
     if pods == Pods::Native {
         return begin::bypassed(pass, deployment);
     }
-    note_readiness(pass, candidate, &state, &pods);
+    let led = !matches!(lead.standing, Standing::Moving(_));
+    note_readiness(pass, candidate, &state, pods == Pods::Ready && led);
     if let Pods::Missing(problem) = pods {
         return wait_for_pods(pass, plan, candidate, &state, replicas, problem);
+    }
+    if !led {
+        return wait_for_traffic(pass, plan, candidate, &state, &lead.standing);
     }
     match blocked(pass, step) {
         Some(why) => pass.wait(why.reason, why.message),
@@ -51,8 +62,27 @@ fn shortened(pass: &mut Pass<'_>, plan: &Plan) {
     }
 }
 
+/// The share that the candidate really has: by its pods, or, once every router has acknowledged it, by the routes.
+fn note_weight(
+    pass: &mut Pass<'_>,
+    step: &Step,
+    standing: &Standing,
+    replicas: i32,
+    stable: i32,
+) {
+    match &step.split {
+        None => pass.next.weight_percent = Some(shares::weight_percent(replicas, stable)),
+        Some(split) if *standing == Standing::Reached && traffic::gives(pass, split) => {
+            pass.next.weight_percent = Some(i32::from(split.canary_percent));
+        }
+        Some(_) => {
+            pass.next.weight_percent.get_or_insert(0);
+        }
+    }
+}
+
 /// Records since when pods are ready or missing, which holds, gates and the deadline count from.
-fn note_readiness(pass: &mut Pass<'_>, candidate: &Candidate, state: &StepState, pods: &Pods) {
+fn note_readiness(pass: &mut Pass<'_>, candidate: &Candidate, state: &StepState, ready: bool) {
     let now = pass.now;
     let some_ready = pass.seen.candidates().any(|set| {
         !set.terminating && set.template.digest == candidate.version.digest && set.available > 0
@@ -63,7 +93,7 @@ fn note_readiness(pass: &mut Pass<'_>, candidate: &Candidate, state: &StepState,
         candidate.first_ready_at.get_or_insert(now);
     }
     if let Some(step) = &mut pass.next.step {
-        if *pods == Pods::Ready {
+        if ready {
             step.ready_at.get_or_insert(now);
             step.unready_since = None;
         } else if state.ready_at.is_some() {
@@ -81,11 +111,7 @@ fn wait_for_pods(
     replicas: i32,
     problem: Option<String>,
 ) {
-    let step = pass.next.step.as_ref();
-    let since = step
-        .and_then(|step| step.unready_since)
-        .unwrap_or(state.entered_at);
-    let deadline = after(since, plan.progress_deadline);
+    let deadline = deadline(pass, plan, state);
     let problem = problem.map(|why| format!(" ({why})")).unwrap_or_default();
     let version = &candidate.version.version;
     if pass.now >= deadline {
@@ -107,6 +133,46 @@ fn wait_for_pods(
         show(deadline),
     );
     pass.wait(reason::PODS, message);
+}
+
+/// When the candidate is rejected for want of ready pods, or of the requests that they are to get.
+fn deadline(pass: &Pass<'_>, plan: &Plan, state: &StepState) -> Timestamp {
+    let step = pass.next.step.as_ref();
+    let since = step
+        .and_then(|step| step.unready_since)
+        .unwrap_or(state.entered_at);
+    after(since, plan.progress_deadline)
+}
+
+/// The progress deadline runs for the routers, too.
+fn wait_for_traffic(
+    pass: &mut Pass<'_>,
+    plan: &Plan,
+    candidate: &Candidate,
+    state: &StepState,
+    standing: &Standing,
+) {
+    let deadline = deadline(pass, plan, state);
+    if pass.now < deadline {
+        pass.wake(deadline);
+        return traffic::wait(pass, standing);
+    }
+    let why = match standing {
+        Standing::Moving(why) => why.as_str(),
+        Standing::Draining(_) | Standing::Reached => "connections did not end",
+    };
+    let message = format!(
+        "{} did not get its share of the requests within {} s: {why}.",
+        candidate.version.version,
+        plan.progress_deadline.as_secs(),
+    );
+    rollback::begin(
+        pass,
+        &candidate.version,
+        RollbackReason::DeadlineExceeded,
+        message,
+        false,
+    );
 }
 
 /// What keeps the step with ready pods from being passed.

@@ -16,8 +16,9 @@ use super::{
     idle,
     lookup::{active, is_of},
     pass::Pass,
-    rollback,
+    promote, rollback, traffic,
 };
+use crate::traffic::plan::Standing;
 
 /// What becomes of a promotion in this pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,14 @@ pub(super) enum Course {
 }
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) -> Course {
+    let alone = promote::settled(pass, deployment, candidate, Course::Held);
+    let standing = traffic::promote(pass, deployment, candidate, alone);
     if pass.asks_for(deployment, &candidate.version) {
-        hand_over(pass, deployment, candidate);
+        if deployment.paused && standing != Standing::Reached {
+            traffic::wait(pass, &standing);
+        } else {
+            hand_over(pass, deployment, candidate);
+        }
         return Course::On;
     }
     if candidate.replaces.as_ref() == Some(&deployment.template.digest) {

@@ -1,0 +1,218 @@
+//! What the writes to routes, Services and pods of one decision may do together.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Case;
+use crate::{
+    rollout::{
+        Effect,
+        observed::{Owner, ReplicaSet, Workload},
+        status::Phase,
+    },
+    shares,
+    traffic::{RouteId, RouteState, Split, Traffic, UserService},
+};
+
+/// How long a router that does not answer may keep pods, while there is no plan that says it.
+const WITHOUT_PLAN: Duration = Duration::from_mins(10);
+
+/// A share is raised only onto enough ready pods, which the Service leads to. After its first raising half of them are enough to
+/// mend a route that somebody rewrote.
+pub(super) fn no_empty_destination(case: Case<'_>) -> Result<(), String> {
+    for effect in &case.decision.effects {
+        let Effect::SetRoute { id, split, .. } = effect else {
+            continue;
+        };
+        if !raises(case, id, split) {
+            continue;
+        }
+        let canary = case.observed.traffic.services.canary.as_ref();
+        let set = canary.and_then(|canary| set_with(case, &canary.hash));
+        let (Some(canary), Some(set)) = (canary, set) else {
+            return Err(format!("{effect:?} onto no pods"));
+        };
+        let needed = needed(case, split);
+        if set.available.min(canary.ready_endpoints) < needed {
+            return Err(format!(
+                "{effect:?} onto {} ready pods and {} endpoints instead of {needed}",
+                set.available, canary.ready_endpoints
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn raises(case: Case<'_>, id: &RouteId, split: &Split) -> bool {
+    let routes = &case.observed.traffic.routes;
+    let seen = routes.iter().find(|route| route.id == *id);
+    match seen.map(|route| &route.state) {
+        Some(RouteState::Split(before)) => split.canary_percent > before.canary_percent,
+        _ => split.reaches_candidate(),
+    }
+}
+
+fn needed(case: Case<'_>, split: &Split) -> i32 {
+    let Workload::Deployment(deployment) = &case.observed.workload else {
+        return 0;
+    };
+    let step = |status: &crate::rollout::RolloutStatus| {
+        status
+            .step
+            .as_ref()
+            .map(|step| (step.index, step.ready_at.is_some()))
+    };
+    let (before, after) = (step(case.before), step(&case.decision.status));
+    let carried = matches!((before, after), (Some((b, true)), Some((a, _))) if a == b)
+        || after.is_some_and(|(index, _)| earlier_step_gave(case, index, split))
+        || case.decision.status.phase == Phase::Promoting;
+    let replicas = deployment.replicas;
+    if carried {
+        let stable = case.decision.status.stable.as_ref();
+        let stable = stable.and_then(|stable| set_with(case, &stable.hash));
+        let running = replicas.min(stable.map_or(0, |set| set.available).max(1));
+        (shares::routed_pods(split.canary_percent, running) + 1) / 2
+    } else {
+        shares::routed_pods(split.canary_percent, replicas)
+    }
+}
+
+fn earlier_step_gave(case: Case<'_>, index: u32, split: &Split) -> bool {
+    let earlier = index.checked_sub(1).map(|index| index as usize);
+    let step = case
+        .plan
+        .ok()
+        .zip(earlier)
+        .and_then(|(plan, index)| plan.steps.get(index));
+    step.is_some_and(|step| step.split.as_ref() == Some(split))
+}
+
+/// The parts of every split make a hundred.
+pub(super) fn weights_sum_to_hundred(case: Case<'_>) -> Result<(), String> {
+    let splits = case.decision.effects.iter().filter_map(|effect| match effect {
+        Effect::SetRoute { split, .. } => Some(split),
+        _ => None,
+    });
+    for split in splits {
+        if split.canary_percent > 100 || split.mirror_percent.is_some_and(|percent| percent > 100) {
+            return Err(format!("{split:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// No route gives the candidate more than its step says, and none gives it anything when nothing is on trial.
+pub(super) fn weight_never_exceeds_step(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    for effect in &case.decision.effects {
+        let Effect::SetRoute { split, .. } = effect else {
+            continue;
+        };
+        let most = match status.phase {
+            Phase::Progressing => {
+                let index = status.step.as_ref().map(|step| step.index as usize);
+                let steps = case.plan.ok().map(|plan| &plan.steps);
+                steps
+                    .zip(index)
+                    .and_then(|(steps, index)| steps.get(..=index))
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|step| step.split.as_ref())
+                    .map(|split| split.canary_percent)
+                    .max()
+            }
+            // All of it goes to the candidate before stable goes.
+            Phase::Promoting | Phase::Baking => Some(100),
+            _ => None,
+        };
+        if most.is_none_or(|most| split.canary_percent > most) {
+            return Err(format!("{effect:?} in {:?}", status.phase));
+        }
+    }
+    Ok(())
+}
+
+/// Pods that requests come to are not taken away, and no decision leads requests away and takes the pods, too.
+pub(super) fn pods_go_after_the_routes(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    let Some(memory) = status.traffic.as_ref().or(case.before.traffic.as_ref()) else {
+        return Ok(());
+    };
+    let Some(canary) = &case.observed.traffic.services.canary else {
+        return Ok(());
+    };
+    if patience_is_over(case, memory) {
+        return Ok(());
+    }
+    let led = |route: &&crate::traffic::RouteSeen| memory.routes.contains(&route.id);
+    let routes = &case.observed.traffic.routes;
+    let led_there = routes.iter().filter(led).any(|route| {
+        matches!(&route.state, RouteState::Split(split) if split.reaches_candidate())
+            || route.state == RouteState::Mixed
+    });
+    let leading = case.decision.effects.iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::SetRoute { .. } | Effect::SendRouteHome { .. }
+        )
+    });
+    for effect in &case.decision.effects {
+        let name = match effect {
+            Effect::RemoveCandidate { name, .. } => name,
+            Effect::ScaleCandidate {
+                name, replicas: 0, ..
+            } => name,
+            _ => continue,
+        };
+        let set = case.observed.sets.iter().find(|set| set.name == *name);
+        let served = set.is_some_and(|set| set.hash == canary.hash && set.total > 0);
+        if served && (led_there || leading) {
+            return Err(format!("{effect:?} while requests come to its pods"));
+        }
+    }
+    Ok(())
+}
+
+fn patience_is_over(case: Case<'_>, memory: &Traffic) -> bool {
+    let limit = case
+        .plan
+        .map_or(WITHOUT_PLAN, |plan| plan.progress_deadline.min(WITHOUT_PLAN));
+    let until = SignedDuration::try_from(limit)
+        .ok()
+        .and_then(|limit| memory.aimed_at.checked_add(limit).ok())
+        .unwrap_or(Timestamp::MAX);
+    case.now >= until
+}
+
+/// Where routes are led, a canary begins only when the user's Service would not send it anything.
+pub(super) fn canary_begins_unreached(case: Case<'_>) -> Result<(), String> {
+    let status = &case.decision.status;
+    let routed = status.traffic.is_some()
+        && case.plan.is_ok_and(|plan| plan.routing.is_some())
+        && status.phase == Phase::Progressing;
+    let split = status.step.as_ref().zip(case.plan.ok()).is_some_and(|(step, plan)| {
+        plan.steps
+            .get(step.index as usize)
+            .is_some_and(|step| step.split.is_some())
+    });
+    for effect in &case.decision.effects {
+        if let Effect::CreateCandidate { .. } = effect
+            && routed
+            && split
+            && !matches!(
+                case.observed.traffic.services.user,
+                UserService::Pinned(_)
+            )
+        {
+            return Err(format!("{effect:?} behind a Service that is open"));
+        }
+    }
+    Ok(())
+}
+
+fn set_with<'a>(case: Case<'a>, hash: &str) -> Option<&'a ReplicaSet> {
+    let sets = case.observed.sets.iter();
+    sets.filter(|set| set.hash == hash && !set.terminating)
+        .max_by_key(|set| (set.owner == Owner::Rollout, set.desired))
+}

@@ -1,0 +1,322 @@
+//! Who leads the requests while something is on trial, and when pods may go for all that.
+//!
+//! Every phase says where the requests are to go; the planner makes the writes of one stage, and remembers in the status what the next
+//! decision needs. Without `spec.traffic` nothing here does anything.
+//!
+//! Invariant: pods that requests come to by Belay's doing are not taken away, and the workload does not roll away from them, before
+//! every router has acknowledged that they are left and connections had time to end, or the progress deadline is over.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        observed::{Deployment, Owner, ReplicaSet},
+        plan::{Plan, Routing, Step},
+        reason,
+        status::{Candidate, StepState},
+    },
+    clear,
+    lookup::is_of,
+    pass::Pass,
+};
+use crate::{
+    shares,
+    traffic::{
+        Aim, Split, Traffic, UserService,
+        plan::{Goal, Hashes, Journey, Order, Standing},
+    },
+};
+
+/// Begins to lead what the plan names. It stays the same until it is home, whatever becomes of the spec.
+pub(super) fn begin(pass: &mut Pass<'_>, routing: &Routing) {
+    pass.next.traffic = Some(Traffic {
+        service: routing.service.clone(),
+        routes: routing.routes.clone(),
+        drain_seconds: u32::try_from(routing.drain.as_secs()).unwrap_or(u32::MAX),
+        aim: Aim::Shared,
+        aimed_at: pass.now,
+        reached_at: None,
+    });
+}
+
+/// Candidate pods of a step: what it says, and with a router at least what its part of the requests needs.
+pub(super) fn pods(step: &Step, replicas: i32) -> i32 {
+    let Some(split) = &step.split else {
+        return shares::candidate_pods(step.share, replicas);
+    };
+    let needed = shares::routed_pods(split.canary_percent, replicas);
+    match step.share {
+        super::super::plan::Share::WeightPercent(_) => needed,
+        share => shares::candidate_pods(share, replicas).max(needed),
+    }
+}
+
+/// How far the requests of a step are, and what that means for its pods.
+pub(super) struct Lead {
+    /// How far.
+    pub(super) standing: Standing,
+    /// Whether the candidate may have pods: the user's Service would send requests to them before.
+    pub(super) may_have_pods: bool,
+    /// Pods that it has now and must not lose, for requests come to them.
+    pub(super) keeps: i32,
+}
+
+/// Leads the requests of a canary as its present step says, as far as its pods can carry them.
+pub(super) fn lead(
+    pass: &mut Pass<'_>,
+    plan: &Plan,
+    state: &StepState,
+    deployment: &Deployment,
+    candidate: &Candidate,
+) -> Lead {
+    let index = state.index as usize;
+    let wanted = plan.steps.get(index).and_then(|step| step.split.as_ref());
+    match (wanted, &plan.routing) {
+        (Some(_), Some(routing)) if pass.next.traffic.is_none() => begin(pass, routing),
+        _ => {}
+    }
+    let (Some(wanted), Some(_), Some(step)) =
+        (wanted, &pass.next.traffic, plan.steps.get(index))
+    else {
+        // No router any more, or none yet: the share is that of the pods behind the user's Service.
+        let standing = toward(pass, &Goal::Workload, deployment.replicas, false);
+        return Lead {
+            standing,
+            may_have_pods: true,
+            keeps: 0,
+        };
+    };
+    let earlier = index
+        .checked_sub(1)
+        .and_then(|before| plan.steps.get(before)?.split.as_ref());
+    let own = own(pass, candidate);
+    let carries = Carries {
+        available: own.map_or(0, |set| set.available),
+        desired: own.map_or(0, |set| set.desired),
+        stable: pass.stable_set().map_or(0, |set| set.available),
+        replicas: deployment.replicas,
+    };
+    let ready = state.ready_at.is_some();
+    let (goal, canary_pods) = goal(carries, pods(step, deployment.replicas), wanted, earlier, ready);
+    let given = own.map_or(0, |set| percent_to(pass, &set.hash));
+    let standing = toward(pass, &goal, canary_pods, ready);
+    let at_most = match &goal {
+        Goal::Shared(split) => split.canary_percent,
+        _ => 0,
+    };
+    let falls = given > at_most.max(1) || !is_acknowledged(pass) || standing != Standing::Reached;
+    Lead {
+        may_have_pods: own.is_some() || !matches!(standing, Standing::Moving(_)),
+        keeps: if falls { carries.desired } else { 0 },
+        standing,
+    }
+}
+
+/// Whether all routes, or the switched Service, divide like this.
+pub(super) fn gives(pass: &Pass<'_>, split: &Split) -> bool {
+    pass.next.traffic.as_ref().is_some_and(|memory| {
+        let journey = Journey {
+            memory,
+            seen: &pass.seen.traffic,
+            now: pass.now,
+        };
+        journey.divides_like(split)
+    })
+}
+
+/// The pods of both versions.
+#[derive(Clone, Copy)]
+struct Carries {
+    available: i32,
+    desired: i32,
+    stable: i32,
+    replicas: i32,
+}
+
+impl Carries {
+    /// Pods that this share needs at least to be kept: half of what it is raised onto. One pod that restarts is no reason to turn
+    /// everything around. What the workload has not got itself yet, after it was scaled, its candidate need not have.
+    fn least(self, split: &Split) -> i32 {
+        let replicas = self.replicas.min(self.stable.max(1));
+        (shares::routed_pods(split.canary_percent, replicas) + 1) / 2
+    }
+
+    fn keeps(self, split: &Split) -> bool {
+        self.available >= self.least(split)
+    }
+}
+
+/// The share that the pods can carry now, and the ready endpoints that it takes.
+fn goal(
+    pods: Carries,
+    wanted_pods: i32,
+    wanted: &Split,
+    earlier: Option<&Split>,
+    ready: bool,
+) -> (Goal, i32) {
+    if pods.desired >= wanted_pods && pods.available >= wanted_pods {
+        let needed = shares::routed_pods(wanted.canary_percent, pods.replicas);
+        return (Goal::Shared(wanted.clone()), needed);
+    }
+    let kept = if ready { Some(wanted) } else { earlier };
+    match kept.filter(|split| pods.keeps(split)) {
+        Some(split) => (Goal::Shared(split.clone()), pods.least(split)),
+        None => (Goal::Prepared, 0),
+    }
+}
+
+/// Leads the requests of a promotion. With every pod that the workload wants, the candidate takes them all while stable goes;
+/// otherwise they go by the workload's own Service, behind which all pods are.
+pub(super) fn promote(
+    pass: &mut Pass<'_>,
+    deployment: &Deployment,
+    candidate: &Candidate,
+    settled: bool,
+) -> Standing {
+    let replicas = deployment.replicas;
+    let own = pass
+        .seen
+        .sets
+        .iter()
+        .filter(|set| is_of(set, &candidate.version) && !set.terminating)
+        .max_by_key(|set| set.available);
+    let alone = own.is_some_and(|set| {
+        let whole = set.available * 2 >= replicas && set.desired >= replicas && replicas > 0;
+        whole && percent_to(pass, &set.hash) == 100
+    });
+    let asked = pass.asks_for(deployment, &candidate.version);
+    let aims = pass.next.traffic.as_ref().map(|traffic| traffic.aim);
+    let whole_way = matches!(aims, Some(Aim::Shared | Aim::Candidate));
+    if alone && asked && whole_way && !settled {
+        toward(pass, &Goal::Candidate, 0, false)
+    } else {
+        toward(pass, &Goal::Workload, 0, false)
+    }
+}
+
+/// Leads the requests away from whatever is not stable: to the stable pods alone while they are enough and others are still there,
+/// else to all that the workload has.
+pub(super) fn retreat(pass: &mut Pass<'_>, deployment: Option<&Deployment>) -> Standing {
+    let stable = pass.stable_set();
+    let enough = stable.zip(deployment).is_some_and(|(set, deployment)| {
+        let pinned = matches!(
+            &pass.seen.traffic.services.user,
+            UserService::Pinned(hash) if *hash == set.hash
+        );
+        set.available >= deployment.replicas || pinned && set.desired >= deployment.replicas
+    });
+    let alone = pass.others_active().is_empty() && pass.seen.candidates().next().is_some();
+    let goal = if enough && alone {
+        Goal::Stable
+    } else {
+        Goal::Workload
+    };
+    toward(pass, &goal, 0, false)
+}
+
+/// States what is waited for on the way of the requests.
+pub(super) fn wait(pass: &mut Pass<'_>, standing: &Standing) {
+    let message = match standing {
+        Standing::Moving(why) => {
+            let mut why = why.clone();
+            why.get_mut(..1).map(str::make_ascii_uppercase);
+            format!("{why}.")
+        }
+        Standing::Draining(until) => format!(
+            "Connections to what the routes have left may last until {}.",
+            super::clock::show(*until)
+        ),
+        Standing::Reached => "What led the requests is being taken away.".to_owned(),
+    };
+    pass.wait(reason::TRAFFIC, message);
+}
+
+/// Whether requests come to a set of pods no more, so that they may go. Wakes when time alone will do.
+pub(super) fn may_lose(pass: &mut Pass<'_>, set: &ReplicaSet) -> bool {
+    let Some(memory) = &pass.next.traffic else {
+        return true;
+    };
+    let journey = Journey {
+        memory,
+        seen: &pass.seen.traffic,
+        now: pass.now,
+    };
+    match journey.may_lose(&set.hash) {
+        Ok(()) => true,
+        Err(until) => {
+            if let Some(until) = until {
+                pass.wake(until);
+            }
+            false
+        }
+    }
+}
+
+fn toward(pass: &mut Pass<'_>, goal: &Goal, canary_pods: i32, reached_before: bool) -> Standing {
+    let Some(memory) = pass.next.traffic.clone() else {
+        return Standing::Reached;
+    };
+    let candidate = pass.next.candidate.clone();
+    let canary = candidate.as_ref().map(|candidate| {
+        own(pass, candidate).map_or(candidate.version.hash.as_str(), |set| set.hash.as_str())
+    });
+    let order = Order {
+        goal,
+        hashes: Hashes {
+            stable: pass.stable_set().map(|set| set.hash.as_str()),
+            canary,
+        },
+        canary_pods,
+        reached_before,
+        patience: patience(pass),
+    };
+    let journey = Journey {
+        memory: &memory,
+        seen: &pass.seen.traffic,
+        now: pass.now,
+    };
+    let leg = journey.toward(order);
+    pass.next.traffic = leg.memory;
+    for effect in leg.effects {
+        pass.effect(effect);
+    }
+    if let Some(at) = leg.wake_at {
+        pass.wake(at);
+    }
+    leg.standing
+}
+
+fn patience(pass: &Pass<'_>) -> Duration {
+    clear::progress_deadline(pass)
+}
+
+fn is_acknowledged(pass: &Pass<'_>) -> bool {
+    pass.next.traffic.as_ref().is_none_or(|memory| {
+        let journey = Journey {
+            memory,
+            seen: &pass.seen.traffic,
+            now: pass.now,
+        };
+        journey.acknowledged()
+    })
+}
+
+fn percent_to(pass: &Pass<'_>, hash: &str) -> u8 {
+    pass.next.traffic.as_ref().map_or(0, |memory| {
+        let journey = Journey {
+            memory,
+            seen: &pass.seen.traffic,
+            now: pass.now,
+        };
+        journey.percent_to(hash)
+    })
+}
+
+/// The candidate's ReplicaSet: the Rollout's, or after the handover the workload's.
+fn own<'a>(pass: &Pass<'a>, candidate: &Candidate) -> Option<&'a ReplicaSet> {
+    pass.seen
+        .sets
+        .iter()
+        .filter(|set| !set.terminating && is_of(set, &candidate.version))
+        .max_by_key(|set| (set.owner == Owner::Rollout, set.desired))
+}
