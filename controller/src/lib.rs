@@ -21,6 +21,7 @@ pub mod release;
 pub mod rollout;
 pub mod runtime;
 pub mod telemetry;
+pub mod traffic;
 pub mod watch;
 
 pub use args::Args;

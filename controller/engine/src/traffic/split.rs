@@ -52,6 +52,23 @@ impl Split {
         }
     }
 
+    /// The same split as routes give it back: names of headers in small letters, the conditions of a cohort in order of part and
+    /// name. Splits are compared in this form.
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
+        for cohort in &mut self.cohorts {
+            for condition in &mut cohort.all {
+                if condition.part == Part::Header {
+                    condition.name.make_ascii_lowercase();
+                }
+            }
+            cohort
+                .all
+                .sort_by(|a, b| (a.part, &a.name).cmp(&(b.part, &b.name)));
+        }
+        self
+    }
+
     /// Whether the candidate gets any request.
     pub fn reaches_candidate(&self) -> bool {
         self.canary_percent > 0 || !self.cohorts.is_empty() || self.mirror_percent.is_some()
@@ -77,7 +94,7 @@ pub struct Condition {
 }
 
 /// Parts of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     /// A header; names are compared without regard to case.
     Header,

@@ -1,0 +1,193 @@
+//! Routes and Services as objects: what they say, and what must be written so that they say something else.
+//!
+//! Every kind of route has one file here, with pure functions on the raw object. What is written is always computed anew from the
+//! whole live object: first as it is without Belay, then as it is wanted. So fields that Belay doesn't know survive, a tool that
+//! applies the route's source in mid-canary is simply answered, and nothing about the original must be remembered.
+//!
+//! Invariant: a route that was sent home is what it was before, to the letter, for every route that Belay agrees to lead; what
+//! can't be brought back is refused before the first write.
+//!
+//! Invariant: of a route, only the lists of destinations are written, and never anything else.
+//!
+//! Deliberately absent: subsets (a Service for each version makes them needless), and deciding anything; that is the planner's.
+
+mod acknowledged;
+mod condition;
+mod gateway;
+mod names;
+pub mod ownership;
+pub mod services;
+mod traefik_service;
+mod virtual_service;
+mod weights;
+
+use belay_engine::traffic::{Acknowledgement, RouteState, RouterKind, Split};
+use kube::api::ApiResource;
+use serde_json::Value;
+
+pub use names::Names;
+
+/// Why a route can't be led, with what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(String);
+
+impl Refusal {
+    fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+
+    /// A whole sentence about this route.
+    pub fn about(&self, kind: RouterKind, name: &str) -> String {
+        format!("{} {name} can't be led: {}", kind.as_str(), self.0)
+    }
+}
+
+/// A change of a route: new values of some of its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// JSON pointers to fields that exist, with what they are to be.
+    pub fields: Vec<(&'static str, Value)>,
+}
+
+/// One field of a route that Belay writes, as JSON pointer and as in `managedFields`.
+pub(crate) type Field = (&'static str, &'static [&'static str]);
+
+/// What one kind of route needs to be led.
+trait Router {
+    /// The fields that are written.
+    const FIELDS: &'static [Field];
+
+    /// The value of a field without anything of Belay's in it; nothing if there is nothing.
+    fn home(names: &Names, value: &Value) -> Option<Value>;
+
+    /// The value of a field that is home, with the split in it; nothing if the user's Service has no share there.
+    fn split(names: &Names, home: &Value, split: &Split) -> Result<Option<Value>, Refusal>;
+
+    /// The split that a field seems to have.
+    fn guess(names: &Names, value: &Value) -> Option<Split>;
+}
+
+/// The resource of raw routes of this kind.
+pub fn resource(kind: RouterKind) -> ApiResource {
+    let (group, version, plural) = match kind {
+        RouterKind::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
+        RouterKind::GrpcRoute => ("gateway.networking.k8s.io", "v1", "grpcroutes"),
+        RouterKind::VirtualService => ("networking.istio.io", "v1", "virtualservices"),
+        RouterKind::TraefikService => ("traefik.io", "v1alpha1", "traefikservices"),
+    };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: format!("{group}/{version}"),
+        kind: kind.as_str().to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+/// The fields of this kind that Belay writes, as in `managedFields`.
+pub fn owned_fields(kind: RouterKind) -> Vec<&'static [&'static str]> {
+    fields(kind).iter().map(|(_, path)| *path).collect()
+}
+
+/// What the route says. `object` has at least its spec; whether Belay owns fields of it is the caller's to look at.
+pub fn read(kind: RouterKind, object: &Value, names: &Names) -> RouteState {
+    match kind {
+        RouterKind::HttpRoute => read_as::<gateway::Http>(object, names),
+        RouterKind::GrpcRoute => read_as::<gateway::Grpc>(object, names),
+        RouterKind::VirtualService => read_as::<virtual_service::Istio>(object, names),
+        RouterKind::TraefikService => read_as::<traefik_service::Traefik>(object, names),
+    }
+}
+
+/// What its router says of the route in its present version.
+pub fn acknowledged(kind: RouterKind, object: &Value, generation: i64) -> Acknowledgement {
+    match kind {
+        RouterKind::HttpRoute | RouterKind::GrpcRoute => {
+            acknowledged::by_gateways(object, generation)
+        }
+        RouterKind::VirtualService | RouterKind::TraefikService => Acknowledgement::NeverGiven,
+    }
+}
+
+/// What must be written for the route to say `wanted`; without it, to be home. Nothing, if it says so already.
+pub fn write(
+    kind: RouterKind,
+    object: &Value,
+    names: &Names,
+    wanted: Option<&Split>,
+) -> Result<Option<Change>, Refusal> {
+    let change = match kind {
+        RouterKind::HttpRoute => change::<gateway::Http>(object, names, wanted),
+        RouterKind::GrpcRoute => change::<gateway::Grpc>(object, names, wanted),
+        RouterKind::VirtualService => change::<virtual_service::Istio>(object, names, wanted),
+        RouterKind::TraefikService => change::<traefik_service::Traefik>(object, names, wanted),
+    }?;
+    Ok((!change.fields.is_empty()).then_some(change))
+}
+
+fn fields(kind: RouterKind) -> &'static [Field] {
+    match kind {
+        RouterKind::HttpRoute => gateway::Http::FIELDS,
+        RouterKind::GrpcRoute => gateway::Grpc::FIELDS,
+        RouterKind::VirtualService => virtual_service::Istio::FIELDS,
+        RouterKind::TraefikService => traefik_service::Traefik::FIELDS,
+    }
+}
+
+fn read_as<R: Router>(object: &Value, names: &Names) -> RouteState {
+    let values = || {
+        R::FIELDS
+            .iter()
+            .filter_map(|(pointer, _)| object.pointer(pointer))
+    };
+    if values().all(|value| R::home(names, value).is_none()) {
+        // Only what could be split, and brought back, is worth being called home.
+        return match change::<R>(object, names, Some(&Split::share(1))) {
+            Ok(_) => RouteState::Home,
+            Err(refusal) => RouteState::Refused(refusal.0),
+        };
+    }
+    let Some(guess) = values().find_map(|value| R::guess(names, value)) else {
+        return RouteState::Mixed;
+    };
+    match change::<R>(object, names, Some(&guess)) {
+        Ok(change) if change.fields.is_empty() => RouteState::Split(guess.canonical()),
+        _ => RouteState::Mixed,
+    }
+}
+
+fn change<R: Router>(
+    object: &Value,
+    names: &Names,
+    wanted: Option<&Split>,
+) -> Result<Change, Refusal> {
+    let wanted = wanted.map(|split| split.clone().canonical());
+    let mut fields = Vec::new();
+    let mut has_share = false;
+    for (pointer, _) in R::FIELDS {
+        let Some(live) = object.pointer(pointer) else {
+            continue;
+        };
+        let home = R::home(names, live).unwrap_or_else(|| live.clone());
+        let target = match &wanted {
+            None => home,
+            Some(split) => match R::split(names, &home, split)? {
+                None => home,
+                Some(split) => {
+                    has_share = true;
+                    split
+                }
+            },
+        };
+        if target != *live {
+            fields.push((*pointer, target));
+        }
+    }
+    if wanted.is_some() && !has_share {
+        return Err(Refusal::new(format!(
+            "it sends no request to Service {}; make that Service one of its destinations, or take the route out of spec.traffic.routes",
+            names.service
+        )));
+    }
+    Ok(Change { fields })
+}

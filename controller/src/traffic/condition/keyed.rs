@@ -1,0 +1,90 @@
+//! Istio: conditions by name, each `exact` or `regex`. A cookie is a condition on the header of that name.
+
+use belay_engine::traffic::{Condition, Match, Part, Text};
+use serde_json::{Map, Value, json};
+
+use super::{cookie, taken};
+use crate::traffic::Refusal;
+
+const COOKIE: &str = "cookie";
+
+/// `original` with the conditions of `cohort` beside its own.
+pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
+    let mut with = original.clone();
+    let fields = with
+        .as_object_mut()
+        .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
+    for condition in &cohort.all {
+        let (key, what, name, value) = match (condition.part, &condition.value) {
+            (Part::Header, value) => (
+                "headers",
+                "header",
+                condition.name.to_ascii_lowercase(),
+                value.clone(),
+            ),
+            (Part::Query, value) => (
+                "queryParams",
+                "query parameter",
+                condition.name.clone(),
+                value.clone(),
+            ),
+            (Part::Cookie, value) => (
+                "headers",
+                "header",
+                COOKIE.to_owned(),
+                Text::Regex(cookie::pattern(&condition.name, value)),
+            ),
+        };
+        let map = fields.entry(key).or_insert_with(|| json!({}));
+        let map = map
+            .as_object_mut()
+            .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no map")))?;
+        if map.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
+            return Err(taken(what, &name));
+        }
+        let value = match value {
+            Text::Exact(value) => json!({ "exact": value }),
+            Text::Regex(value) => json!({ "regex": value }),
+        };
+        map.insert(name, value);
+    }
+    Ok(with)
+}
+
+/// What `with` asks for beyond `plain`.
+pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
+    let mut all = Vec::new();
+    for (part, key) in [(Part::Header, "headers"), (Part::Query, "queryParams")] {
+        let map = |of: &Value| of.get(key).and_then(Value::as_object).cloned();
+        let own: Map<_, _> = map(plain).unwrap_or_default();
+        for (name, value) in map(with).unwrap_or_default() {
+            if !own.contains_key(&name) {
+                all.push(condition(part, &name, &value)?);
+            }
+        }
+    }
+    (!all.is_empty()).then_some(Match { all })
+}
+
+fn condition(part: Part, name: &str, value: &Value) -> Option<Condition> {
+    let text = |key: &str| Some(value.get(key)?.as_str()?.to_owned());
+    let value = match (text("exact"), text("regex")) {
+        (Some(exact), None) => Text::Exact(exact),
+        (None, Some(regex)) => Text::Regex(regex),
+        _ => return None,
+    };
+    if let (Part::Header, COOKIE, Text::Regex(pattern)) = (part, name, &value)
+        && let Some((name, value)) = cookie::parse(pattern)
+    {
+        return Some(Condition {
+            part: Part::Cookie,
+            name,
+            value,
+        });
+    }
+    Some(Condition {
+        part,
+        name: name.to_owned(),
+        value,
+    })
+}

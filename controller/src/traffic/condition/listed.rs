@@ -1,0 +1,73 @@
+//! Gateway API: lists of conditions with a type, a name and a value each.
+
+use belay_engine::traffic::{Condition, Match, Part, Text};
+use serde_json::{Value, json};
+
+use super::taken;
+use crate::traffic::Refusal;
+
+const PLACES: [(Part, &str); 2] = [(Part::Header, "headers"), (Part::Query, "queryParams")];
+
+/// `original` with the conditions of `cohort` after its own.
+pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
+    let mut with = original.clone();
+    let fields = with
+        .as_object_mut()
+        .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
+    for condition in &cohort.all {
+        let (key, what) = match condition.part {
+            Part::Header => ("headers", "header"),
+            Part::Query => ("queryParams", "query parameter"),
+            Part::Cookie => {
+                return Err(Refusal::new(
+                    "its kind can't tell requests apart by a cookie",
+                ));
+            }
+        };
+        let list = fields.entry(key).or_insert_with(|| json!([]));
+        let list = list
+            .as_array_mut()
+            .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
+        if list.iter().any(|entry| is_named(entry, &condition.name)) {
+            return Err(taken(what, &condition.name));
+        }
+        let (kind, value) = match &condition.value {
+            Text::Exact(value) => ("Exact", value),
+            Text::Regex(value) => ("RegularExpression", value),
+        };
+        list.push(json!({"type": kind, "name": condition.name, "value": value}));
+    }
+    Ok(with)
+}
+
+/// What `with` asks for beyond `plain`.
+pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
+    let mut all = Vec::new();
+    for (part, key) in PLACES {
+        let list = |of: &Value| of.get(key).and_then(Value::as_array).cloned();
+        let own = list(plain).map_or(0, |own| own.len());
+        for entry in list(with).unwrap_or_default().iter().skip(own) {
+            all.push(condition(part, entry)?);
+        }
+    }
+    (!all.is_empty()).then_some(Match { all })
+}
+
+fn condition(part: Part, entry: &Value) -> Option<Condition> {
+    let text = |key: &str| Some(entry.get(key)?.as_str()?.to_owned());
+    let value = text("value")?;
+    Some(Condition {
+        part,
+        name: text("name")?,
+        value: match entry.get("type").and_then(Value::as_str) {
+            Some("RegularExpression") => Text::Regex(value),
+            _ => Text::Exact(value),
+        },
+    })
+}
+
+/// Names of headers are compared without regard to case; for query parameters that is on the careful side.
+fn is_named(entry: &Value, name: &str) -> bool {
+    let own = entry.get("name").and_then(Value::as_str);
+    own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,136 @@
+//! The user's Service and Belay's pair, as objects.
+//!
+//! Each of the pair is the user's Service with the hash of one version in its selector, a cluster address of its own, and no
+//! other way in. The user's labels and annotations are not copied: monitors and cloud controllers that select by them would take
+//! the pair for two more Services of the user's.
+
+use belay_api::names::ROLLOUT_LABEL;
+use belay_engine::{
+    digest::POD_TEMPLATE_HASH,
+    rollout::effect::Side,
+    traffic::UserService,
+};
+use serde_json::{Map, Value, json};
+
+use super::Names;
+
+/// Longest name of a Service.
+const NAME_BYTES: usize = 63;
+
+/// The selector as `managedFields` knows it: one map, owned as a whole.
+pub const SELECTOR: &[&str] = &["f:spec", "f:selector"];
+
+/// Fields of the spec that the pair shares with the user's Service.
+const COPIED: [&str; 6] = [
+    "internalTrafficPolicy",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "sessionAffinity",
+    "sessionAffinityConfig",
+    "trafficDistribution",
+];
+
+/// Fields of a port that the pair shares with the user's Service; not its port on the nodes.
+const COPIED_OF_PORT: [&str; 5] = ["name", "protocol", "appProtocol", "port", "targetPort"];
+
+/// The name of one of the pair.
+pub fn name(names: &Names, side: Side) -> &str {
+    match side {
+        Side::Stable => &names.stable,
+        Side::Canary => &names.canary,
+    }
+}
+
+/// What the user's Service is to Belay, from its raw object.
+pub fn user(object: &Value, names: &Names) -> UserService {
+    let service = &names.service;
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    if text("/spec/clusterIP") == Some("None") {
+        return UserService::Refused(format!(
+            "Service {service} is headless, and its clients choose pods by themselves; name a Service with a cluster address"
+        ));
+    }
+    if text("/spec/type") == Some("ExternalName") {
+        return UserService::Refused(format!(
+            "Service {service} is only a name for something outside; name the Service of the workload's pods"
+        ));
+    }
+    if names.stable.len() > NAME_BYTES {
+        let room = NAME_BYTES + service.len() - names.stable.len();
+        return UserService::Refused(format!(
+            "the name of Service {service} leaves no room for \"-stable\"; use one of at most {room} letters"
+        ));
+    }
+    match selector(object) {
+        None => UserService::Refused(format!(
+            "Service {service} has no selector; give it the labels of the workload's pods"
+        )),
+        Some(selector) => match selector.get(POD_TEMPLATE_HASH).and_then(Value::as_str) {
+            None => UserService::Open,
+            Some(hash) => UserService::Pinned(hash.to_owned()),
+        },
+    }
+}
+
+/// The hash that one of the pair selects; empty if in anything else it is not what the user's Service asks for now.
+pub fn selected(object: &Value, user: &Value) -> String {
+    let hash = selector(object)
+        .and_then(|selector| selector.get(POD_TEMPLATE_HASH))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let is_current = object.pointer("/spec").is_some_and(|spec| {
+        let wanted = spec_of(user, hash);
+        let same = |(key, value): (&String, &Value)| match key.as_str() {
+            "ports" => ports(spec) == ports(&wanted),
+            _ => spec.get(key) == Some(value),
+        };
+        wanted.as_object().is_some_and(|wanted| wanted.iter().all(same))
+    });
+    if is_current { hash.to_owned() } else { String::new() }
+}
+
+/// One of the pair, to be applied. `owner` is the reference to the Rollout.
+pub fn body(names: &Names, user: &Value, side: Side, hash: &str, rollout: &str, owner: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": name(names, side),
+            "namespace": names.namespace,
+            "labels": {ROLLOUT_LABEL: rollout},
+            "ownerReferences": [owner],
+        },
+        "spec": spec_of(user, hash),
+    })
+}
+
+fn spec_of(user: &Value, hash: &str) -> Value {
+    let mut spec = Map::new();
+    let own = user.pointer("/spec");
+    for key in COPIED {
+        if let Some(value) = own.and_then(|own| own.get(key)) {
+            spec.insert(key.to_owned(), value.clone());
+        }
+    }
+    let mut selector = selector(user).cloned().unwrap_or_default();
+    selector.insert(POD_TEMPLATE_HASH.to_owned(), Value::from(hash));
+    spec.insert("selector".to_owned(), Value::Object(selector));
+    spec.insert("ports".to_owned(), own.map(ports).unwrap_or_default());
+    Value::Object(spec)
+}
+
+fn ports(spec: &Value) -> Value {
+    let ports = spec.get("ports").and_then(Value::as_array);
+    let copied = ports.into_iter().flatten().map(|port| {
+        COPIED_OF_PORT
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), port.get(key)?.clone())))
+            .collect::<Map<_, _>>()
+    });
+    copied.map(Value::Object).collect()
+}
+
+fn selector(object: &Value) -> Option<&Map<String, Value>> {
+    let selector = object.pointer("/spec/selector")?.as_object()?;
+    (!selector.is_empty()).then_some(selector)
+}
