@@ -191,3 +191,6 @@ fn change<R: Router>(
     }
     Ok(Change { fields })
 }
+
+#[cfg(test)]
+mod tests;

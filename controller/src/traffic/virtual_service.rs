@@ -205,9 +205,8 @@ fn add_mirror(names: &Names, rule: &mut Value, percent: u8) -> Result<(), Refusa
 fn mirror(names: &Names, rule: &Value) -> Option<u8> {
     let mirrors = rule.get("mirrors")?.as_array()?;
     let mirror = mirrors.iter().find(|mirror| is_mirror(names, mirror))?;
-    // The API server keeps the number as it was sent, but others may write 10.0.
-    let percent = mirror.pointer("/percentage/value")?.as_f64()?;
-    (0..=100).find(|whole| f64::from(*whole) == percent)
+    let percent = mirror.pointer("/percentage/value")?.as_u64()?;
+    u8::try_from(percent).ok()
 }
 
 fn without_mirror(names: &Names, rule: &Value) -> Value {
