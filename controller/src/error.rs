@@ -35,6 +35,9 @@ pub enum Error {
     /// Something about a Release's objects could not be found out.
     #[error("{0}")]
     Release(String),
+    /// A route or Service can't be made what it is to be.
+    #[error("{0}")]
+    Traffic(String),
     /// A template that comes with Belay can't be read.
     #[error("built-in templates: {0}; this is a bug, please report it")]
     BuiltIn(String),
@@ -98,6 +101,7 @@ impl Error {
             Self::NotLeading => "not_leading",
             Self::Stale(_) => "stale",
             Self::Release(_) => "release",
+            Self::Traffic(_) => "traffic",
             Self::Malformed { .. } | Self::BuiltIn(_) | Self::Json(_) => "malformed",
             Self::Listen { .. } | Self::Io(_) | Self::Http(_) | Self::TaskEnded(_) => "internal",
         }

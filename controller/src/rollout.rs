@@ -18,6 +18,7 @@ pub mod metrics;
 mod pass;
 mod problem;
 mod project;
+mod traffic;
 mod world;
 
 use std::{
@@ -192,6 +193,7 @@ impl Shell {
         self.looked.forget(&uid);
         let namespace = rollout.namespace().unwrap_or_default();
         self.world.absent.settle(&namespace, &rollout.name_any());
+        self.world.roads.forget(&namespace, &rollout.name_any());
     }
 
     fn written(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Rollout>>> {

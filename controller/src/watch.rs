@@ -91,6 +91,21 @@ pub fn events<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    attempts(api, selection, server, metrics, resource)
+        .filter_map(|event| std::future::ready(event.ok()))
+}
+
+/// Like [`events`], with the failures among them: for kinds that the API server may not know or not show.
+pub fn attempts<K>(
+    api: Api<K>,
+    selection: Selection,
+    server: ServerVersion,
+    metrics: &Metrics,
+    resource: &'static str,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     let errors = metrics.watch_errors.clone();
     let config = watcher::Config {
         label_selector: selection.labels,
@@ -100,14 +115,11 @@ where
     };
     watcher(api, config)
         .backoff(WatchBackoff::new())
-        .filter_map(move |event| {
-            let event = event
-                .inspect_err(|error| {
-                    errors.get_or_create(&ResourceLabel { resource }).inc();
-                    tracing::warn!(%error, resource, "a watch failed; starting it again");
-                })
-                .ok();
-            std::future::ready(event)
+        .map(move |event| {
+            event.inspect_err(|error| {
+                errors.get_or_create(&ResourceLabel { resource }).inc();
+                tracing::warn!(%error, resource, "a watch failed; starting it again");
+            })
         })
 }
 

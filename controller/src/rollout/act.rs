@@ -85,12 +85,35 @@ impl Shell {
                 resource_version,
             } => self.let_go(rollout, resume, &resource_version).await,
             Effect::Finish => self.remove_finalizer(rollout).await,
-            Effect::EnsureService { .. }
-            | Effect::RemoveService { .. }
-            | Effect::PinService { .. }
-            | Effect::UnpinService { .. }
-            | Effect::SetRoute { .. }
-            | Effect::SendRouteHome { .. } => Err(Error::Stale("traffic is not led yet")),
+            Effect::EnsureService {
+                service,
+                side,
+                hash,
+            } => self.ensure_service(rollout, &service, side, &hash).await,
+            Effect::RemoveService { service, side } => {
+                self.remove_service(rollout, &service, side).await
+            }
+            Effect::PinService { service, hash } => {
+                self.pin_service(rollout, &service, &hash).await
+            }
+            Effect::UnpinService { service } => self.unpin_service(rollout, &service).await,
+            Effect::SetRoute {
+                id,
+                service,
+                split,
+                resource_version,
+            } => {
+                self.set_route(rollout, &id, &service, &split, &resource_version)
+                    .await
+            }
+            Effect::SendRouteHome {
+                id,
+                service,
+                resource_version,
+            } => {
+                self.send_route_home(rollout, &id, &service, &resource_version)
+                    .await
+            }
         }
     }
 

@@ -284,7 +284,7 @@ fn is_this_candidate(rollout: &Rollout, object: &DynamicObject, digest: &Digest)
     })
 }
 
-fn owner_reference(rollout: &Rollout) -> Value {
+pub(super) fn owner_reference(rollout: &Rollout) -> Value {
     json!({
         "apiVersion": Rollout::api_version(&()), "kind": Rollout::kind(&()),
         "name": rollout.name_any(), "uid": rollout.uid(),

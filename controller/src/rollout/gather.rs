@@ -11,6 +11,7 @@ use belay_api::{
 use belay_engine::rollout::{
     Observed, RolloutStatus,
     observed::{Lifecycle, Owner, Workload as Seen},
+    plan::Routing,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -31,7 +32,11 @@ const SETS_LISTED: u32 = 200;
 
 impl Shell {
     /// The observation for one decision about `rollout`.
-    pub(super) async fn gather(&self, rollout: &Rollout) -> Result<Observed> {
+    pub(super) async fn gather(
+        &self,
+        rollout: &Rollout,
+        routing: Option<&Routing>,
+    ) -> Result<Observed> {
         let namespace = rollout.namespace().unwrap_or_default();
         let name = rollout.name_any();
         let uid = rollout.uid().unwrap_or_default();
@@ -63,7 +68,7 @@ impl Shell {
             actions: self.world.acts.on(&namespace, &name),
             group: self.world.groups.of(rollout, &status),
             hold: self.hold.get(),
-            traffic: belay_engine::traffic::Seen::default(),
+            traffic: self.traffic(rollout, routing, &status).await?,
             acting_since: self.context.term.since(),
         })
     }

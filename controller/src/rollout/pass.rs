@@ -50,7 +50,12 @@ impl Shell {
             plan.doubts.extend(self.measurements.doubts(&uid));
         }
         let mut rollout = self.deferred.carry_on(&rollout);
-        let observed = self.gather(&rollout).await?;
+        let routing = resolved
+            .plan
+            .as_ref()
+            .ok()
+            .and_then(|plan| plan.routing.as_ref());
+        let observed = self.gather(&rollout, routing).await?;
         let before = rollout.status.clone().unwrap_or_default();
         let now = Timestamp::now();
         let plan = resolved.plan.as_ref().map_err(String::as_str);

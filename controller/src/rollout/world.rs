@@ -27,6 +27,7 @@ use super::{
     groups::Groups,
     held::Held,
     project::{self, Set, Workload},
+    traffic::Roads,
 };
 use crate::{
     Context, Result,
@@ -56,6 +57,8 @@ pub(super) struct World {
     pub(super) groups: Groups,
     /// Rollouts whose workload does not exist or is not labelled yet.
     pub(super) absent: Absent,
+    /// Routes and Services that Rollouts name.
+    pub(super) roads: Arc<Roads>,
     /// The Rollouts themselves.
     pub(super) rollouts: Store<Rollout>,
     /// Rollouts to look at.
@@ -99,6 +102,7 @@ impl World {
             acts: OpenActs::new(TargetKind::Rollout),
             groups: Groups::default(),
             absent: Absent::new(triggers.clone()),
+            roads: Roads::new(context, triggers.clone()),
             rollouts,
             triggers,
         });

@@ -10,12 +10,20 @@ const OPTIONAL: &str = "Programmed";
 /// Whether every parent of the route has taken up this generation of it.
 pub(super) fn by_gateways(object: &Value, generation: i64) -> Acknowledgement {
     let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array);
-    let parents = list("/spec/parentRefs").map(Vec::as_slice).unwrap_or_default();
-    let answers = list("/status/parents").map(Vec::as_slice).unwrap_or_default();
+    let parents = list("/spec/parentRefs")
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let answers = list("/status/parents")
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let missing = parents.iter().map(|parent| {
         let mut own = answers
             .iter()
-            .filter(|answer| answer.get("parentRef").is_some_and(|of| is_same(parent, of)))
+            .filter(|answer| {
+                answer
+                    .get("parentRef")
+                    .is_some_and(|of| is_same(parent, of))
+            })
             .peekable();
         if own.peek().is_none() {
             return Some(format!("{} has not taken it up", described(parent)));
@@ -55,7 +63,11 @@ fn objection(answer: &Value, generation: i64) -> Option<String> {
         if text(condition, "status") != Some("True") {
             let reason = text(condition, "reason").unwrap_or("no reason");
             let message = text(condition, "message").unwrap_or_default();
-            return Some(format!("{name} is not true ({reason}) {message}").trim_end().to_owned());
+            return Some(
+                format!("{name} is not true ({reason}) {message}")
+                    .trim_end()
+                    .to_owned(),
+            );
         }
     }
     None
@@ -63,7 +75,11 @@ fn objection(answer: &Value, generation: i64) -> Option<String> {
 
 /// Whether both name the same parent. What is left out means the default.
 fn is_same(parent: &Value, of: &Value) -> bool {
-    let same = |key: &str| parent.get(key).is_none_or(|value| of.get(key) == Some(value));
+    let same = |key: &str| {
+        parent
+            .get(key)
+            .is_none_or(|value| of.get(key) == Some(value))
+    };
     ["group", "kind", "namespace", "name"].into_iter().all(same)
         && parent.get("sectionName") == of.get("sectionName")
         && parent.get("port") == of.get("port")

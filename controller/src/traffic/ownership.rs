@@ -31,9 +31,17 @@ pub fn given_back(
     if !is_owner(managed) {
         return None;
     }
-    let ours = |path: &Path| managed.iter().filter(|entry| is_ours(entry)).any(|entry| owns(entry, path));
-    let mut others: Vec<ManagedFieldsEntry> =
-        managed.iter().filter(|entry| !is_ours(entry)).cloned().collect();
+    let ours = |path: &Path| {
+        managed
+            .iter()
+            .filter(|entry| is_ours(entry))
+            .any(|entry| owns(entry, path))
+    };
+    let mut others: Vec<ManagedFieldsEntry> = managed
+        .iter()
+        .filter(|entry| !is_ours(entry))
+        .cloned()
+        .collect();
     for path in paths.iter().filter(|path| ours(path)) {
         if others.iter().any(|entry| owns(entry, path)) {
             continue;

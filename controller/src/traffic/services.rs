@@ -4,13 +4,8 @@
 //! other way in. The user's labels and annotations are not copied: monitors and cloud controllers that select by them would take
 //! the pair for two more Services of the user's.
 
-use belay_api::names::ROLLOUT_LABEL;
-use belay_engine::{
-    digest::POD_TEMPLATE_HASH,
-    rollout::effect::Side,
-    traffic::UserService,
-};
-use serde_json::{Map, Value, json};
+use belay_engine::{digest::POD_TEMPLATE_HASH, rollout::Side, traffic::UserService};
+use serde_json::{Map, Value};
 
 use super::Names;
 
@@ -72,39 +67,27 @@ pub fn user(object: &Value, names: &Names) -> UserService {
     }
 }
 
-/// The hash that one of the pair selects; empty if in anything else it is not what the user's Service asks for now.
-pub fn selected(object: &Value, user: &Value) -> String {
-    let hash = selector(object)
-        .and_then(|selector| selector.get(POD_TEMPLATE_HASH))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let is_current = object.pointer("/spec").is_some_and(|spec| {
-        let wanted = spec_of(user, hash);
-        let same = |(key, value): (&String, &Value)| match key.as_str() {
-            "ports" => ports(spec) == ports(&wanted),
-            _ => spec.get(key) == Some(value),
-        };
-        wanted.as_object().is_some_and(|wanted| wanted.iter().all(same))
-    });
-    if is_current { hash.to_owned() } else { String::new() }
+/// The hash that a Service selects; empty without one.
+pub fn selected(object: &Value) -> String {
+    let hash = selector(object).and_then(|selector| selector.get(POD_TEMPLATE_HASH));
+    hash.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// One of the pair, to be applied. `owner` is the reference to the Rollout.
-pub fn body(names: &Names, user: &Value, side: Side, hash: &str, rollout: &str, owner: &Value) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": name(names, side),
-            "namespace": names.namespace,
-            "labels": {ROLLOUT_LABEL: rollout},
-            "ownerReferences": [owner],
-        },
-        "spec": spec_of(user, hash),
-    })
+/// Whether one of the pair, apart from its hash, is what the user's Service asks for now.
+pub fn is_current(object: &Value, user: &Value) -> bool {
+    let Some(live) = object.pointer("/spec") else {
+        return false;
+    };
+    spec(user, &selected(object))
+        .iter()
+        .all(|(key, value)| match key.as_str() {
+            "ports" => ports(live) == *value,
+            _ => live.get(key) == Some(value),
+        })
 }
 
-fn spec_of(user: &Value, hash: &str) -> Value {
+/// The specification of one of the pair: the user's Service for the pods with this hash.
+pub fn spec(user: &Value, hash: &str) -> Map<String, Value> {
     let mut spec = Map::new();
     let own = user.pointer("/spec");
     for key in COPIED {
@@ -116,7 +99,7 @@ fn spec_of(user: &Value, hash: &str) -> Value {
     selector.insert(POD_TEMPLATE_HASH.to_owned(), Value::from(hash));
     spec.insert("selector".to_owned(), Value::Object(selector));
     spec.insert("ports".to_owned(), own.map(ports).unwrap_or_default());
-    Value::Object(spec)
+    spec
 }
 
 fn ports(spec: &Value) -> Value {

@@ -96,7 +96,9 @@ impl Destinations<'_> {
         let Some((name, rest)) = host.split_once('.') else {
             return Some((host, ""));
         };
-        let namespace = rest.split_once('.').map_or(rest, |(namespace, _)| namespace);
+        let namespace = rest
+            .split_once('.')
+            .map_or(rest, |(namespace, _)| namespace);
         let kind = rest.split('.').nth(1).unwrap_or("svc");
         let tail = host.get(name.len()..)?;
         (namespace == self.0.namespace && kind == "svc").then_some((name, tail))

@@ -62,11 +62,15 @@ pub(super) fn split<S: Shape>(
     entries: &[Value],
     percent: u8,
 ) -> Result<Option<Vec<Value>>, Refusal> {
-    let shares = |entry: &&Value| shape.target(entry) == Target::Home && has_share(shape, entries, entry);
+    let shares =
+        |entry: &&Value| shape.target(entry) == Target::Home && has_share(shape, entries, entry);
     if !entries.iter().any(|entry| shares(&entry)) {
         return Ok(None);
     }
-    let written = entries.iter().filter(|entry| weight(entry).is_some()).count();
+    let written = entries
+        .iter()
+        .filter(|entry| weight(entry).is_some())
+        .count();
     if S::MISSING == Missing::UnwrittenOne && written != 0 && written != entries.len() {
         return Err(Refusal::new(
             "some of its destinations have a weight and some have none; give each of them one",
@@ -87,7 +91,10 @@ pub(super) fn split<S: Shape>(
             })?;
         if shares(&entry) {
             let canary = whole / WHOLE * percent;
-            list.push(with_weight(shape.pointed(entry, Target::Stable), whole - canary));
+            list.push(with_weight(
+                shape.pointed(entry, Target::Stable),
+                whole - canary,
+            ));
             list.push(with_weight(shape.pointed(entry, Target::Canary), canary));
         } else if weight(entry).is_none() && own == 0 {
             list.push(entry.clone());
@@ -126,7 +133,11 @@ pub(super) fn home<S: Shape>(shape: &S, entries: &[Value]) -> Option<Vec<Value>>
         Missing::UnwrittenOne => merged.iter().all(|(_, whole)| *whole == WHOLE),
         Missing::AllOrNothing => matches!(merged.as_slice(), [(_, WHOLE)]),
     };
-    let divisor = if S::MISSING == Missing::One { WHOLE } else { WRITTEN };
+    let divisor = if S::MISSING == Missing::One {
+        WHOLE
+    } else {
+        WRITTEN
+    };
     Some(
         merged
             .into_iter()
@@ -146,7 +157,9 @@ pub(super) fn percent<S: Shape>(shape: &S, entries: &[Value]) -> Option<u8> {
         let is_pair =
             shape.target(stable) == Target::Stable && shape.target(canary) == Target::Canary;
         let (stable, canary) = (weight(stable)?, weight(canary)?);
-        let whole = stable.checked_add(canary).filter(|whole| is_pair && *whole > 0)?;
+        let whole = stable
+            .checked_add(canary)
+            .filter(|whole| is_pair && *whole > 0)?;
         let hundredfold = canary.checked_mul(WHOLE)?;
         (hundredfold % whole == 0)
             .then(|| u8::try_from(hundredfold / whole).ok())
@@ -156,7 +169,10 @@ pub(super) fn percent<S: Shape>(shape: &S, entries: &[Value]) -> Option<u8> {
 
 /// Whether the list is one of canaries only, as rules for cohorts have it.
 pub(super) fn is_canary_only<S: Shape>(shape: &S, entries: &[Value]) -> bool {
-    !entries.is_empty() && entries.iter().all(|entry| shape.target(entry) == Target::Canary)
+    !entries.is_empty()
+        && entries
+            .iter()
+            .all(|entry| shape.target(entry) == Target::Canary)
 }
 
 /// The entries that have a share and point at the user's Service, pointing at the canary instead.

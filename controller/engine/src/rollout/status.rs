@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::Receipt, condition::Condition, digest::Digest, gate::GateState, quarantine::Entry, traffic::Traffic,
+    action::Receipt, condition::Condition, digest::Digest, gate::GateState, quarantine::Entry,
+    traffic::Traffic,
 };
 
 /// Where a Rollout stands.

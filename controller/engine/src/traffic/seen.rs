@@ -67,6 +67,8 @@ pub struct ServicesSeen {
 pub struct Backend {
     /// The `pod-template-hash` that it selects.
     pub hash: String,
+    /// Whether, apart from the hash, it is what the user's Service asks for now: its selector, its ports.
+    pub is_current: bool,
     /// Its ready endpoints, by its `EndpointSlice`s: what a router can reach. Pods get ready a moment before they are among them.
     pub ready_endpoints: i32,
 }

@@ -83,9 +83,10 @@ pub(super) fn split(
 pub(super) fn guess(names: &Names, rules: &Value) -> Option<Split> {
     let shape = BackendRefs(names);
     let rules = rules.as_array()?;
-    let (at, percent) = rules.iter().enumerate().find_map(|(at, rule)| {
-        weights::percent(&shape, refs(rule)).map(|percent| (at, percent))
-    })?;
+    let (at, percent) = rules
+        .iter()
+        .enumerate()
+        .find_map(|(at, rule)| weights::percent(&shape, refs(rule)).map(|percent| (at, percent)))?;
     let rule = rules.get(at)?;
     let before = at.checked_sub(1).and_then(|before| rules.get(before));
     let cohort = before.filter(|before| weights::is_canary_only(&shape, refs(before)));

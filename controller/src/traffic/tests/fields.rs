@@ -20,9 +20,21 @@ fn ours() -> ManagedFieldsEntry {
 
 #[test]
 fn a_field_goes_to_the_applier_of_its_neighbours() {
-    let flux = entry("kustomize-controller", "Apply", &json!({"f:spec": {"f:parentRefs": {}}}));
-    let person = entry("kubectl-edit", "Update", &json!({"f:spec": {"f:hostnames": {}}}));
-    let labeller = entry("labels", "Apply", &json!({"f:metadata": {"f:labels": {"f:a": {}}}}));
+    let flux = entry(
+        "kustomize-controller",
+        "Apply",
+        &json!({"f:spec": {"f:parentRefs": {}}}),
+    );
+    let person = entry(
+        "kubectl-edit",
+        "Update",
+        &json!({"f:spec": {"f:hostnames": {}}}),
+    );
+    let labeller = entry(
+        "labels",
+        "Apply",
+        &json!({"f:metadata": {"f:labels": {"f:a": {}}}}),
+    );
     let managed = [person.clone(), ours(), flux, labeller.clone()];
     assert!(is_owner(&managed));
     let after = given_back(&managed, &[RULES]).unwrap();
@@ -37,23 +49,39 @@ fn a_field_goes_to_the_applier_of_its_neighbours() {
 
 #[test]
 fn a_field_that_somebody_took_back_has_an_owner_already() {
-    let argo = entry("argocd-controller", "Apply", &json!({"f:spec": {"f:parentRefs": {}, "f:rules": {}}}));
+    let argo = entry(
+        "argocd-controller",
+        "Apply",
+        &json!({"f:spec": {"f:parentRefs": {}, "f:rules": {}}}),
+    );
     let managed = [ours(), argo.clone()];
     assert_eq!(given_back(&managed, &[RULES]).unwrap(), [argo]);
 }
 
 #[test]
 fn without_any_neighbour_it_belongs_to_nobody() {
-    let labeller = entry("labels", "Apply", &json!({"f:metadata": {"f:labels": {"f:a": {}}}}));
+    let labeller = entry(
+        "labels",
+        "Apply",
+        &json!({"f:metadata": {"f:labels": {"f:a": {}}}}),
+    );
     let after = given_back(&[ours(), labeller.clone()], &[RULES]).unwrap();
     assert_eq!(after, [labeller]);
 }
 
 #[test]
 fn a_status_writer_is_no_heir_and_fields_never_ours_stay_where_they_are() {
-    let mut status = entry("gateway", "Update", &json!({"f:spec": {"f:odd": {}}, "f:status": {}}));
+    let mut status = entry(
+        "gateway",
+        "Update",
+        &json!({"f:spec": {"f:odd": {}}, "f:status": {}}),
+    );
     status.subresource = Some("status".to_owned());
-    let kubectl = entry("kubectl-create", "Update", &json!({"f:spec": {"f:http": {}, "f:hosts": {}}}));
+    let kubectl = entry(
+        "kubectl-create",
+        "Update",
+        &json!({"f:spec": {"f:http": {}, "f:hosts": {}}}),
+    );
     let ours = entry(MANAGER, "Update", &json!({"f:spec": {"f:tcp": {}}}));
     let paths: [&[&str]; 2] = [&["f:spec", "f:http"], &["f:spec", "f:tcp"]];
     let after = given_back(&[status.clone(), kubectl, ours], &paths).unwrap();
