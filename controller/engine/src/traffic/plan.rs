@@ -47,7 +47,9 @@ impl Goal {
     /// How the routes divide, or `None` for home.
     fn split(&self) -> Option<Split> {
         match self {
-            Self::Shared(split) => Some(split.clone()).filter(Split::reaches_candidate),
+            Self::Shared(split) => {
+                Some(split.clone().canonical()).filter(Split::reaches_candidate)
+            }
             Self::Candidate => Some(Split::share(100)),
             Self::Stable | Self::Prepared | Self::Workload => None,
         }
@@ -287,8 +289,10 @@ impl<'a> Journey<'a> {
         ]
         .into_iter()
         .filter_map(|(side, wanted, seen)| {
-            let selected = seen.as_ref().map(|backend| backend.hash.as_str());
-            let hash = wanted.filter(|wanted| selected != Some(*wanted))?;
+            let hash = wanted.filter(|wanted| {
+                let is_so = |seen: &Backend| seen.hash == *wanted && seen.is_current;
+                !seen.as_ref().is_some_and(is_so)
+            })?;
             Some(Effect::EnsureService {
                 service: self.memory.service.clone(),
                 side,
