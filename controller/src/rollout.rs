@@ -141,9 +141,13 @@ impl Reconciler<Rollout> for Shell {
         match event {
             Event::Apply(rollout) => {
                 self.caught_up(rollout);
+                self.expect_traffic(rollout);
                 self.context.links.rollout_changed(rollout);
             }
-            Event::InitApply(rollout) => self.caught_up(rollout),
+            Event::InitApply(rollout) => {
+                self.caught_up(rollout);
+                self.expect_traffic(rollout);
+            }
             Event::Delete(rollout) => {
                 self.forget(rollout);
                 self.context.links.rollout_changed(rollout);

@@ -60,8 +60,19 @@ trait Router {
     /// The value of a field without anything of Belay's in it; nothing if there is nothing.
     fn home(names: &Names, value: &Value) -> Option<Value>;
 
-    /// The value of a field that is home, with the split in it; nothing if the user's Service has no share there.
-    fn split(names: &Names, home: &Value, split: &Split) -> Result<Option<Value>, Refusal>;
+    /// The value of a field that is home, with as much of the split in it as the field can have; nothing if the user's Service has no
+    /// share there.
+    fn split(
+        names: &Names,
+        field: &str,
+        home: &Value,
+        split: &Split,
+    ) -> Result<Option<Value>, Refusal>;
+
+    /// Whether cohorts and mirrors are possible in a field.
+    fn takes_all(_field: &str) -> bool {
+        true
+    }
 
     /// The split that a field seems to have.
     fn guess(names: &Names, value: &Value) -> Option<Split>;
@@ -163,7 +174,7 @@ fn change<R: Router>(
 ) -> Result<Change, Refusal> {
     let wanted = wanted.map(|split| split.clone().canonical());
     let mut fields = Vec::new();
-    let mut has_share = false;
+    let (mut has_share, mut has_all) = (false, false);
     for (pointer, _) in R::FIELDS {
         let Some(live) = object.pointer(pointer) else {
             continue;
@@ -171,11 +182,12 @@ fn change<R: Router>(
         let home = R::home(names, live).unwrap_or_else(|| live.clone());
         let target = match &wanted {
             None => home,
-            Some(split) => match R::split(names, &home, split)? {
+            Some(split) => match R::split(names, pointer, &home, split)? {
                 None => home,
-                Some(split) => {
+                Some(target) => {
                     has_share = true;
-                    split
+                    has_all |= R::takes_all(pointer) || !is_picky(split);
+                    target
                 }
             },
         };
@@ -189,7 +201,18 @@ fn change<R: Router>(
             names.service
         )));
     }
+    if has_share && !has_all {
+        return Err(Refusal::new(format!(
+            "only connections lead to Service {} by it, and those can neither be told apart nor copied; use a weight alone",
+            names.service
+        )));
+    }
     Ok(Change { fields })
+}
+
+/// Whether the split is about single requests, not only about shares.
+fn is_picky(split: &Split) -> bool {
+    !split.cohorts.is_empty() || split.mirror_percent.is_some()
 }
 
 #[cfg(test)]

@@ -90,6 +90,12 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
         ("delete", "apps/replicasets"),
         ("list", "/pods"),
         ("create", "events.k8s.io/events"),
+        ("create", "/services"),
+        ("delete", "/services"),
+        ("watch", "discovery.k8s.io/endpointslices"),
+        ("patch", "gateway.networking.k8s.io/httproutes"),
+        ("watch", "networking.istio.io/virtualservices"),
+        ("patch", "traefik.io/traefikservices"),
     ] {
         assert!(
             may(&client, CONTROLLER, verb, resource, &shop).await,
@@ -129,6 +135,10 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
         ("impersonate", "/serviceaccounts"),
         ("update", "coordination.k8s.io/leases"),
         ("get", "/pods/log"),
+        ("create", "gateway.networking.k8s.io/httproutes"),
+        ("delete", "networking.istio.io/virtualservices"),
+        ("patch", "networking.istio.io/destinationrules"),
+        ("list", "traefik.io/ingressroutes"),
         ("create", "/pods"),
         ("create", "/pods/exec"),
         ("delete", "apps/deployments"),
@@ -306,7 +316,11 @@ async fn a_rollout_that_can_t_work_is_refused_with_advice_and_a_good_one_gets_it
         ),
         (
             json!([{"weight": 80}]),
-            "should be less than or equal to 50",
+            "a weight above 50 without a router",
+        ),
+        (
+            json!([{"weight": 10, "mirror": 5}]),
+            "only a router can tell requests apart or copy them",
         ),
         (json!([]), "at least 1 items"),
         (json!([{"replicas": "0%"}]), "should match"),

@@ -1,6 +1,7 @@
 //! `Rollout`: how one workload moves from its verified version to a new one.
 
 pub mod plan;
+pub mod traffic;
 
 use belay_engine::rollout::RolloutStatus;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, analysis::GateRef};
+pub use traffic::{Cohort, Condition, RouteRef, Traffic};
 
 /// How one workload moves from its verified version to a new one: in steps, gated by metrics, with rollback.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -21,6 +23,10 @@ use crate::{Duration, analysis::GateRef};
     shortname = "bro",
     category = "belay",
     validation = Rule::new("self.metadata.name.size() <= 63").message("a Rollout's name is put on its workload as a label, and so has at most 63 characters"),
+    validation = Rule::new("has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, has(step.weight) != has(step.replicas))").message("without traffic, give each step exactly one of weight (share of requests) and replicas (number of pods)"),
+    validation = Rule::new("has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, !has(step.weight) || step.weight <= 50)").message("a weight above 50 without a router would take more pods than the workload has; name a router in traffic, or say replicas, for example 60%"),
+    validation = Rule::new("has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, !has(step.match) && !has(step.mirror))").message("only a router can tell requests apart or copy them; name one in traffic"),
+    validation = Rule::new("!has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, has(step.weight) || has(step.match) || has(step.mirror))").message("with traffic, give each step a weight, a match or a mirror; replicas may be given beside them"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.stepText"),
     printcolumn(
@@ -58,6 +64,9 @@ pub struct RolloutSpec {
     pub workload_ref: WorkloadRef,
     /// How the new version gets its share.
     pub strategy: Strategy,
+    /// Who leads the requests. Without it, the share of requests is the share of pods behind the workload's own Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// What must hold for the new version to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -116,19 +125,28 @@ pub struct Canary {
 }
 
 /// One step: a share, and what must be true before the next one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.weight) != has(self.replicas)").message("give exactly one of weight (share of requests) and replicas (number of pods)"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Share of requests in percent, given by the number of pods beside the stable ones. Above 50 that would take more pods
-    /// than the workload has: say `replicas: 60%` instead, and get 60 % of its pods beside the full stable version.
-    #[schemars(range(min = 1, max = 50))]
+    /// Share of requests in percent. With `traffic` the routes give it; else the number of pods beside the stable ones does, and above 50
+    /// that would take more pods than the workload has: say `replicas: 60%` instead, and get 60 % of its pods beside the full stable
+    /// version.
+    #[schemars(range(min = 1, max = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u8>,
-    /// Number of pods, or percentage of the workload's replicas (at most `100%`), beside the stable ones.
+    /// Number of pods, or percentage of the workload's replicas (at most `100%`), beside the stable ones. With `traffic` it is the least
+    /// number; a weight takes as many of the workload's replicas as its share.
     #[schemars(schema_with = "replicas_schema")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<IntOrString>,
+    /// Requests that go to the candidate in this step whatever the weight: those that fit one of these. Needs `traffic`.
+    #[schemars(length(min = 1, max = 4))]
+    #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
+    pub cohorts: Vec<Cohort>,
+    /// Percentage of the stable version's requests of which the candidate gets a copy; its answers are thrown away. Needs `traffic`.
+    #[schemars(range(min = 1, max = 100))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<u8>,
     /// How long the step lasts at least, counted from the readiness of its pods.
     #[serde(default)]
     pub hold: Duration,

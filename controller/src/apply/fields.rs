@@ -3,22 +3,38 @@
 //! The API server keeps account of who owns which field. Whoever changes or removes a field that Belay applied takes it out of
 //! Belay's account, and nothing else does: not a status, not an autoscaler's field that is not in the source, not a label of
 //! somebody else. So a changed account means drift, and a watch on metadata is enough to see it.
+//!
+//! What a Rollout leads for a time is no drift: the fields that are Belay's for that reason count as still applied.
 
 use belay_api::names::FIELD_MANAGER;
 use belay_engine::digest::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use serde_json::Value;
+
+use crate::traffic::ownership;
 
 /// A text that changes when the set of fields that Belay applied changes; nothing if it applied none.
 pub fn fingerprint(managed: &[ManagedFieldsEntry]) -> Option<String> {
-    managed
-        .iter()
-        .find(|entry| {
-            entry.manager.as_deref() == Some(FIELD_MANAGER)
-                && entry.operation.as_deref() == Some("Apply")
-                && entry.subresource.is_none()
-        })
-        .and_then(|entry| entry.fields_v1.as_ref())
-        .map(|fields| Digest::of(&fields.0).short())
+    let fields = |entry: &ManagedFieldsEntry| Some(entry.fields_v1.as_ref()?.0.clone());
+    let applied = managed.iter().find(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.is_none()
+    });
+    let mut applied = applied.and_then(fields)?;
+    for led in managed.iter().filter(|entry| ownership::is_ours(entry)) {
+        merge(&mut applied, fields(led).unwrap_or_default());
+    }
+    Some(Digest::of(&applied).short())
+}
+
+/// Adds fields to a set of fields.
+fn merge(fields: &mut Value, more: Value) {
+    if let (Value::Object(fields), Value::Object(more)) = (fields, more) {
+        for (key, more) in more {
+            merge(fields.entry(key).or_insert_with(|| more.clone()), more);
+        }
+    }
 }
 
 /// Whether Belay's account has the field at `path`, given as in `fieldsV1` (`["f:spec", "f:replicas"]`).
@@ -64,5 +80,20 @@ mod tests {
         let less = entry("belay", "Apply", &json!({"f:spec": {}}));
         assert_ne!(fingerprint(&[less]), before);
         assert!(owns(&[ours], &["f:spec", "f:replicas"]));
+    }
+
+    #[test]
+    fn a_field_that_is_led_for_a_time_is_no_drift() {
+        let spec = |fields: Value| json!({ "f:spec": fields });
+        let all = entry(
+            "belay",
+            "Apply",
+            &spec(json!({"f:parentRefs": {}, "f:rules": {}})),
+        );
+        let before = fingerprint(&[all]);
+        let rest = entry("belay", "Apply", &spec(json!({"f:parentRefs": {}})));
+        let led = entry("belay-traffic", "Update", &spec(json!({"f:rules": {}})));
+        assert_ne!(fingerprint(std::slice::from_ref(&rest)), before);
+        assert_eq!(fingerprint(&[rest, led]), before);
     }
 }

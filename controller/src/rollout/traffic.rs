@@ -57,6 +57,16 @@ impl Way {
         }
     }
 
+    /// The value of Belay's chart that allows it.
+    const fn permission(self) -> &'static str {
+        match self {
+            Self::Services | Self::Slices => "traffic.enabled",
+            Self::Routes(RouterKind::HttpRoute | RouterKind::GrpcRoute) => "traffic.gatewayApi",
+            Self::Routes(RouterKind::VirtualService) => "traffic.istio",
+            Self::Routes(RouterKind::TraefikService) => "traffic.traefik",
+        }
+    }
+
     /// Where the definition of the kind comes from.
     const fn project(self) -> &'static str {
         match self {

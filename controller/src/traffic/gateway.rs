@@ -28,7 +28,12 @@ impl Router for Http {
         rule::home(names, value)
     }
 
-    fn split(names: &Names, home: &Value, split: &Split) -> Result<Option<Value>, Refusal> {
+    fn split(
+        names: &Names,
+        _field: &str,
+        home: &Value,
+        split: &Split,
+    ) -> Result<Option<Value>, Refusal> {
         rule::split(RouterKind::HttpRoute, names, home, split)
     }
 
@@ -44,7 +49,12 @@ impl Router for Grpc {
         rule::home(names, value)
     }
 
-    fn split(names: &Names, home: &Value, split: &Split) -> Result<Option<Value>, Refusal> {
+    fn split(
+        names: &Names,
+        _field: &str,
+        home: &Value,
+        split: &Split,
+    ) -> Result<Option<Value>, Refusal> {
         rule::split(RouterKind::GrpcRoute, names, home, split)
     }
 

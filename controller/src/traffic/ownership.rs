@@ -58,7 +58,8 @@ pub fn given_back(
     Some(others)
 }
 
-fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+/// Whether this is Belay's account of fields for the time being.
+pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(MANAGER)
 }
 

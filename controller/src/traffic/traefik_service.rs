@@ -22,7 +22,12 @@ impl Router for Traefik {
         weights::home(&Services(names), value.as_array()?).map(Value::Array)
     }
 
-    fn split(names: &Names, home: &Value, split: &Split) -> Result<Option<Value>, Refusal> {
+    fn split(
+        names: &Names,
+        _field: &str,
+        home: &Value,
+        split: &Split,
+    ) -> Result<Option<Value>, Refusal> {
         if !split.cohorts.is_empty() || split.mirror_percent.is_some() {
             return Err(Refusal::new(
                 "its kind can neither tell requests apart nor copy them; use a weight alone",

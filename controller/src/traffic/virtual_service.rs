@@ -13,12 +13,15 @@ use super::{
     weights::{self, Missing, Shape, Target},
 };
 
+/// The rules for requests; the others are for connections.
+const HTTP: &str = "/spec/http";
+
 /// `VirtualService`.
 pub(super) struct Istio;
 
 impl Router for Istio {
     const FIELDS: &'static [Field] = &[
-        ("/spec/http", &["f:spec", "f:http"]),
+        (HTTP, &["f:spec", "f:http"]),
         ("/spec/tls", &["f:spec", "f:tls"]),
         ("/spec/tcp", &["f:spec", "f:tcp"]),
     ];
@@ -45,8 +48,19 @@ impl Router for Istio {
         Some(Value::Array(home))
     }
 
-    fn split(names: &Names, home: &Value, split: &Split) -> Result<Option<Value>, Refusal> {
+    fn split(
+        names: &Names,
+        field: &str,
+        home: &Value,
+        split: &Split,
+    ) -> Result<Option<Value>, Refusal> {
         let shape = Destinations(names);
+        let plain = Split::share(split.canary_percent);
+        let split = if Self::takes_all(field) {
+            split
+        } else {
+            &plain
+        };
         let home = home.as_array().map(Vec::as_slice).unwrap_or_default();
         let mut rules = Vec::with_capacity(home.len());
         let mut has_share = false;
@@ -68,6 +82,10 @@ impl Router for Istio {
             rules.push(rule);
         }
         Ok(has_share.then_some(Value::Array(rules)))
+    }
+
+    fn takes_all(field: &str) -> bool {
+        field == HTTP
     }
 
     fn guess(names: &Names, value: &Value) -> Option<Split> {

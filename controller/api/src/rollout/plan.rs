@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use belay_engine::{
     gate::GatePolicy,
-    rollout::plan::{Approval, Plan, Share, Step as PlanStep},
+    rollout::plan::{Approval, Plan, Routing, Share, Step as PlanStep},
+    traffic::Split,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use thiserror::Error;
 
-use super::{RolloutSpec, Step};
+use super::{Cohort, RolloutSpec, Step};
 use crate::analysis::{GateRef, GateSpec};
 
 /// Why a spec can't be carried out.
@@ -46,6 +47,20 @@ pub enum PlanError {
         "step {0} gives the new version a smaller share than the step before; shares only rise, and rollback is not a step"
     )]
     Falling(usize),
+    /// Nothing that a router could give.
+    #[error("step {0}: with traffic, give it a weight, a match or a mirror")]
+    NothingLed(usize),
+    /// Something that needs a router.
+    #[error("step {0}: only a router can tell requests apart or copy them; name one in traffic")]
+    NeedsRouter(usize),
+    /// Something that one of the routers can't do.
+    #[error("step {step}: {why}; take it out of the step, or that route out of traffic.routes")]
+    Router {
+        /// Number of the step, from one.
+        step: usize,
+        /// What can't be done.
+        why: String,
+    },
     /// Two gates of the same name.
     #[error(
         "gate {0} is given twice; name each template once per step and once for the whole Rollout"
@@ -66,12 +81,13 @@ impl RolloutSpec {
         if steps.is_empty() {
             return Err(PlanError::NoSteps);
         }
+        let routing = self.routing();
         let verification = self.verification.clone().unwrap_or_default();
         let gates = policies(&verification.gates, templates);
         let planned = steps
             .iter()
             .enumerate()
-            .map(|(i, step)| plan_step(i + 1, step, templates))
+            .map(|(i, step)| plan_step(i + 1, step, routing.as_ref(), templates))
             .collect::<Result<Vec<_>, _>>()?;
         shares_rise(&planned)?;
         for step in &planned {
@@ -85,7 +101,7 @@ impl RolloutSpec {
                 .map(|after| after.bake.get())
                 .unwrap_or_default(),
             progress_deadline: self.progress_deadline.get(),
-            routing: None,
+            routing,
             doubts: Vec::new(),
         })
     }
@@ -94,22 +110,18 @@ impl RolloutSpec {
 fn plan_step(
     number: usize,
     step: &Step,
+    routing: Option<&Routing>,
     templates: &impl Templates,
 ) -> Result<PlanStep, PlanError> {
-    let share = match (&step.weight, &step.replicas) {
-        (Some(weight @ 1..=50), None) => Share::WeightPercent(*weight),
-        (Some(weight), None) => {
-            return Err(PlanError::WeightTooHigh {
-                step: number,
-                weight: *weight,
-            });
-        }
-        (None, Some(replicas)) => parse_replicas(replicas).ok_or(PlanError::Replicas(number))?,
-        _ => return Err(PlanError::Share(number)),
+    let share = match routing {
+        Some(_) => led_share(number, step)?,
+        None => share(number, step)?,
     };
     Ok(PlanStep {
         share,
-        split: None,
+        split: routing
+            .map(|routing| split(number, step, routing))
+            .transpose()?,
         hold: step.hold.get(),
         approval: if step.approval {
             Approval::Required
@@ -118,6 +130,50 @@ fn plan_step(
         },
         gates: policies(&step.gates, templates),
     })
+}
+
+/// The share of a step that pods give.
+fn share(number: usize, step: &Step) -> Result<Share, PlanError> {
+    if !step.cohorts.is_empty() || step.mirror.is_some() {
+        return Err(PlanError::NeedsRouter(number));
+    }
+    match (&step.weight, &step.replicas) {
+        (Some(weight @ 1..=50), None) => Ok(Share::WeightPercent(*weight)),
+        (Some(weight), None) => Err(PlanError::WeightTooHigh {
+            step: number,
+            weight: *weight,
+        }),
+        (None, Some(replicas)) => parse_replicas(replicas).ok_or(PlanError::Replicas(number)),
+        _ => Err(PlanError::Share(number)),
+    }
+}
+
+/// The pods of a step whose share routes give.
+fn led_share(number: usize, step: &Step) -> Result<Share, PlanError> {
+    match &step.replicas {
+        Some(replicas) => parse_replicas(replicas).ok_or(PlanError::Replicas(number)),
+        None => Ok(Share::WeightPercent(step.weight.unwrap_or_default())),
+    }
+}
+
+/// How the routes divide in a step.
+fn split(number: usize, step: &Step, routing: &Routing) -> Result<Split, PlanError> {
+    let split = Split {
+        canary_percent: step.weight.unwrap_or_default().min(100),
+        cohorts: step.cohorts.iter().map(Cohort::condition).collect(),
+        mirror_percent: step.mirror,
+    };
+    if !split.reaches_candidate() {
+        return Err(PlanError::NothingLed(number));
+    }
+    let lacking = routing
+        .routes
+        .iter()
+        .find_map(|route| route.kind.lacks(&split));
+    match lacking {
+        Some(why) => Err(PlanError::Router { step: number, why }),
+        None => Ok(split.canonical()),
+    }
 }
 
 fn parse_replicas(replicas: &IntOrString) -> Option<Share> {
@@ -149,7 +205,9 @@ fn policies(references: &[GateRef], templates: &impl Templates) -> Vec<GatePolic
 fn shares_rise(steps: &[PlanStep]) -> Result<(), PlanError> {
     for (i, pair) in steps.windows(2).enumerate() {
         if let [before, after] = pair {
+            let led = |step: &PlanStep| step.split.as_ref().map(|split| split.canary_percent);
             let falls = match (before.share, after.share) {
+                _ if led(after) < led(before) => true,
                 (Share::WeightPercent(a), Share::WeightPercent(b))
                 | (Share::ReplicasPercent(a), Share::ReplicasPercent(b)) => b < a,
                 (Share::Replicas(a), Share::Replicas(b)) => b < a,

@@ -101,12 +101,7 @@ impl Roads {
     }
 
     /// From now on these objects, and no others, concern the Rollout.
-    pub(super) fn follow(
-        self: &Arc<Self>,
-        namespace: &str,
-        rollout: &str,
-        wanted: BTreeSet<Named>,
-    ) {
+    pub(super) fn follow(&self, namespace: &str, rollout: &str, wanted: BTreeSet<Named>) {
         let key = (namespace.to_owned(), rollout.to_owned());
         let mut guard = self.lock();
         let inner = &mut *guard;
@@ -118,10 +113,6 @@ impl Roads {
         for named in wanted.difference(&before) {
             let users = inner.users.entry(named.clone()).or_default();
             users.insert(rollout.to_owned());
-            self.start(inner, named.way);
-        }
-        if !wanted.is_empty() {
-            self.start(inner, Way::Slices);
         }
         for named in before.difference(&wanted) {
             if let Some(users) = inner.users.get_mut(named) {
@@ -145,15 +136,14 @@ impl Roads {
     }
 
     /// The Rollout is gone.
-    pub(in crate::rollout) fn forget(self: &Arc<Self>, namespace: &str, rollout: &str) {
+    pub(in crate::rollout) fn forget(&self, namespace: &str, rollout: &str) {
         self.follow(namespace, rollout, BTreeSet::new());
     }
 
-    /// How far the watch on a kind is, once it is past its start or that takes too long.
-    pub(super) async fn state(&self, way: Way) -> State {
-        let Some(mut states) = self.lock().running.get(&way).map(|r| r.state.subscribe()) else {
-            return State::Starting;
-        };
+    /// How far the watch on a kind is, once it is past its start or that takes too long. The watch begins with this question, when
+    /// all Rollouts have said what they name, so that its list brings everything.
+    pub(super) async fn state(self: &Arc<Self>, way: Way) -> State {
+        let mut states = self.states(way);
         let settled = states.wait_for(|state| *state != State::Starting);
         match tokio::time::timeout(FIRST_LIST, settled).await {
             Ok(Ok(state)) => state.clone(),
@@ -255,21 +245,18 @@ impl Roads {
         }
     }
 
-    fn start(self: &Arc<Self>, inner: &mut Inner, way: Way) {
-        if inner.running.contains_key(&way) {
-            return;
-        }
-        let store = Arc::new(Projections::new());
-        let state = Arc::new(watch::Sender::new(State::Starting));
-        let follow = run(Arc::downgrade(self), way, Arc::clone(&state));
-        inner.running.insert(
-            way,
+    fn states(self: &Arc<Self>, way: Way) -> watch::Receiver<State> {
+        let mut inner = self.lock();
+        let running = inner.running.entry(way).or_insert_with(|| {
+            let state = Arc::new(watch::Sender::new(State::Starting));
+            let follow = run(Arc::downgrade(self), way, Arc::clone(&state));
             Running {
-                store,
+                store: Arc::new(Projections::new()),
                 state,
                 task: tokio::spawn(follow).abort_handle(),
-            },
-        );
+            }
+        });
+        running.state.subscribe()
     }
 
     fn took(&self, way: Way, event: Event<DynamicObject>) {
@@ -370,8 +357,8 @@ fn refusal(way: Way, error: &watcher::Error) -> Option<String> {
             "the API server does not know the kind {kind}; install the definitions of {project}"
         )),
         401 | 403 => Some(format!(
-            "Belay may not read objects of kind {kind}; allow it by the value traffic.{} of its chart",
-            way.name()
+            "Belay may not read objects of kind {kind}; allow it by the value {} of its chart",
+            way.permission()
         )),
         _ => None,
     }

@@ -30,29 +30,9 @@ impl Shell {
         routing: Option<&Routing>,
         status: &RolloutStatus,
     ) -> Result<Seen> {
-        let namespace = rollout.namespace().unwrap_or_default();
-        let name = rollout.name_any();
-        let led = status.traffic.as_ref();
-        let service = led
-            .map(|led| &led.service)
-            .or(routing.map(|routing| &routing.service));
-        let Some(service) = service else {
-            self.world.roads.forget(&namespace, &name);
+        let Some((names, routes)) = self.follow(rollout, routing, status) else {
             return Ok(Seen::default());
         };
-        let names = Names::new(&namespace, service);
-        let routes: BTreeSet<RouteId> = routing
-            .iter()
-            .flat_map(|routing| &routing.routes)
-            .chain(led.iter().flat_map(|led| &led.routes))
-            .cloned()
-            .collect();
-        let wanted = services_of(&names).into_iter().chain(
-            routes
-                .iter()
-                .map(|id| of(Way::Routes(id.kind), &names, &id.name)),
-        );
-        self.world.roads.follow(&namespace, &name, wanted.collect());
         let services = self.services(rollout, &names).await?;
         let mut seen = Vec::with_capacity(routes.len());
         for id in routes {
@@ -62,6 +42,49 @@ impl Shell {
             routes: seen,
             services,
         })
+    }
+
+    /// Follows what a Rollout names before it is looked at for the first time, so that one list brings it for all Rollouts.
+    pub(in crate::rollout) fn expect_traffic(&self, rollout: &Rollout) {
+        let routing = rollout.spec.routing();
+        let status = rollout.status.clone().unwrap_or_default();
+        self.follow(rollout, routing.as_ref(), &status);
+    }
+
+    fn follow(
+        &self,
+        rollout: &Rollout,
+        routing: Option<&Routing>,
+        status: &RolloutStatus,
+    ) -> Option<(Names, BTreeSet<RouteId>)> {
+        let namespace = rollout.namespace().unwrap_or_default();
+        let name = rollout.name_any();
+        let led = status.traffic.as_ref();
+        let service = led
+            .map(|led| &led.service)
+            .or(routing.map(|routing| &routing.service));
+        let Some(service) = service else {
+            self.world.roads.forget(&namespace, &name);
+            return None;
+        };
+        let names = Names::new(&namespace, service);
+        let routes: BTreeSet<RouteId> = routing
+            .iter()
+            .flat_map(|routing| &routing.routes)
+            .chain(led.iter().flat_map(|led| &led.routes))
+            .cloned()
+            .collect();
+        let services = [&names.service, &names.stable, &names.canary];
+        let wanted = services
+            .into_iter()
+            .map(|service| of(Way::Services, &names, service))
+            .chain(
+                routes
+                    .iter()
+                    .map(|id| of(Way::Routes(id.kind), &names, &id.name)),
+            );
+        self.world.roads.follow(&namespace, &name, wanted.collect());
+        Some((names, routes))
     }
 
     async fn route(&self, id: RouteId, names: &Names) -> Result<RouteSeen> {
@@ -172,11 +195,6 @@ enum Found {
     Nothing,
     Ours(Backend),
     Foreign,
-}
-
-/// The three Services.
-fn services_of(names: &Names) -> [Named; 3] {
-    [&names.service, &names.stable, &names.canary].map(|name| of(Way::Services, names, name))
 }
 
 /// An object in the namespace of the names.

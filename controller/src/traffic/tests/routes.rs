@@ -206,3 +206,25 @@ fn more_rules_than_the_kind_takes_are_refused() {
     assert!(refusal.about(kind, "r").contains("18 rules"));
     assert!(write(kind, &route, &names(), Some(&Split::share(5))).is_ok());
 }
+
+#[test]
+fn connections_are_shared_and_nothing_else() {
+    let kind = RouterKind::VirtualService;
+    let split = asked(kind, 30, 1 | 8);
+    let both = written(kind, &rich(kind), Some(&split));
+    assert_eq!(
+        both["spec"]["tcp"],
+        json!([{"match": [{"port": 9000}], "route": [
+            {"destination": {"host": "web-stable.shop"}, "weight": 70},
+            {"destination": {"host": "web-canary.shop"}, "weight": 30},
+        ]}])
+    );
+    let only = json!({"spec": {"tls": [{"match": [{"port": 443}], "route": [{"destination": {"host": "web"}}]}]}});
+    let refusal = write(kind, &only, &names(), Some(&split)).unwrap_err();
+    assert!(
+        refusal
+            .about(kind, "r")
+            .contains("can neither be told apart nor copied")
+    );
+    assert!(write(kind, &only, &names(), Some(&Split::share(30))).is_ok());
+}

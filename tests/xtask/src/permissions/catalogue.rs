@@ -13,6 +13,10 @@ const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollecti
 pub(super) fn roles() -> Vec<Role> {
     vec![
         controller(),
+        traffic(),
+        gateway_api(),
+        istio(),
+        traefik(),
         cluster(),
         lease(),
         tenant(),
@@ -104,6 +108,74 @@ fn controller() -> Role {
                 "what happened, for people",
             ),
         ],
+    }
+}
+
+fn traffic() -> Role {
+    Role {
+        name: "traffic",
+        purpose: "The controller, where Rollouts divide requests (`traffic.enabled`), in every namespace, or in the one under \
+                  `controller.namespace`.",
+        rules: vec![
+            rule(
+                "",
+                &["services"],
+                &["get", "list", "watch", "create", "patch", "delete"],
+                "a Service for each version while a candidate is on trial; the user's own is kept on the stable version meanwhile",
+            ),
+            rule(
+                "discovery.k8s.io",
+                &["endpointslices"],
+                &["list", "watch"],
+                "whether the Services of the versions have ready endpoints before requests are led there",
+            ),
+        ],
+    }
+}
+
+fn gateway_api() -> Role {
+    route(
+        "gateway-api",
+        "The same for routes of the Gateway API (`traffic.gatewayApi`).",
+        "gateway.networking.k8s.io",
+        &["httproutes", "grpcroutes"],
+    )
+}
+
+fn istio() -> Role {
+    route(
+        "istio",
+        "The same for routes of Istio (`traffic.istio`).",
+        "networking.istio.io",
+        &["virtualservices"],
+    )
+}
+
+fn traefik() -> Role {
+    route(
+        "traefik",
+        "The same for weighted services of Traefik (`traffic.traefik`).",
+        "traefik.io",
+        &["traefikservices"],
+    )
+}
+
+fn route(
+    name: &'static str,
+    purpose: &'static str,
+    group: &'static str,
+    resources: &[&'static str],
+) -> Role {
+    let why = "to divide requests between two versions while a candidate is on trial";
+    Role {
+        name,
+        purpose,
+        rules: vec![rule(
+            group,
+            resources,
+            &["get", "list", "watch", "patch"],
+            why,
+        )],
     }
 }
 

@@ -1,0 +1,30 @@
+//! Routes on a real API server, with the definitions that their projects publish, and with Belay installed from its chart. One lab
+//! for all of these tests.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod definitions;
+mod manifests;
+mod ownership;
+mod writers;
+
+use belay_lab::Lab;
+use belay_tests::stage::Stage;
+use tokio::sync::OnceCell;
+
+static STAGE: Stage = Stage::new();
+static DEFINED: OnceCell<()> = OnceCell::const_new();
+
+/// The lab, with every kind of route in it.
+async fn lab() -> &'static Lab {
+    let lab = STAGE.lab(Lab::builder).await.expect("the lab starts");
+    DEFINED
+        .get_or_init(|| definitions::install(lab, &belay_lab::Manifests::ALL))
+        .await;
+    lab
+}
