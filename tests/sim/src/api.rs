@@ -41,6 +41,9 @@ impl World {
                 replicas,
             } => {
                 self.set_at(name, resource_version, Owner::Rollout)?;
+                if *replicas == 0 {
+                    self.check_going(name);
+                }
                 if let Some(set) = self.sets.get_mut(name) {
                     set.shown.desired = *replicas;
                 }
@@ -108,7 +111,7 @@ impl World {
             | Effect::PinService { .. }
             | Effect::UnpinService { .. }
             | Effect::SetRoute { .. }
-            | Effect::SendRouteHome { .. } => Ok(()),
+            | Effect::SendRouteHome { .. } => self.write_traffic(effect),
         }
     }
 
@@ -132,6 +135,11 @@ impl World {
             return Err(Refusal::Conflict);
         }
         self.check_letting_go(digest);
+        let status = &self.rollout.status;
+        let stable = status.stable.as_ref();
+        if stable.is_some_and(|stable| stable.digest != *digest) {
+            self.check_rolling(digest.as_str());
+        }
         self.pause(false);
         Ok(())
     }
@@ -148,6 +156,7 @@ impl World {
         }
         let content = set.content;
         let template = self.template(content);
+        self.check_rolling_back();
         if let Some(workload) = &mut self.workload {
             workload.content = content;
             workload.shown.template = template;
@@ -169,6 +178,10 @@ impl World {
             );
             return Err(Refusal::Conflict);
         }
+        self.check_going(name);
+        let Some(set) = self.sets.get_mut(name) else {
+            return Err(Refusal::Gone);
+        };
         // Most deletions are done when they are answered; some linger.
         if self.rng.u8(0..4) == 0 {
             set.shown.terminating = true;

@@ -46,6 +46,7 @@ pub fn play(seed: u64, decide: Decide, story: Story) -> Outcome {
         sleep: rng.u8(0..4) == 0,
         clock_jumps: rng.u8(0..4) == 0,
         quota: rng.u8(0..4) == 0,
+        routed: rng.bool(),
     };
     let length = rng.u32(10..90);
     let mut world = World::new(rng, spice, story == Story::Recorded);
@@ -111,12 +112,15 @@ fn run_controllers(world: &mut World) {
         if world.chance(50) {
             world.tend_all();
         }
+        if world.chance(50) {
+            world.tend_traffic();
+        }
     }
 }
 
 /// Everybody does what is due; says whether anything happened or is still to come.
 fn round(world: &mut World, shell: &mut Shell, chaos: bool) -> bool {
-    let moved = world.sync_deployment() | world.tend_all();
+    let moved = world.sync_deployment() | world.tend_all() | world.tend_traffic();
     let arrived = shell.view.arrive(world, 100);
     let measured = shell.measure(world, chaos);
     let woken = shell.wake_at.is_some_and(|at| at <= shell.now(world));
@@ -129,7 +133,11 @@ fn round(world: &mut World, shell: &mut Shell, chaos: bool) -> bool {
     }
     // Everybody has seen everything and acted on it.
     world.check_strength();
-    let timers = [shell.next_timer_ms(), world.next_pod_ms()];
+    let timers = [
+        shell.next_timer_ms(),
+        world.next_pod_ms(),
+        world.roads.next_due_ms(world.clock_ms),
+    ];
     match timers.into_iter().flatten().min() {
         Some(next) => {
             world.clock_ms = world.clock_ms.max(next);
@@ -145,6 +153,7 @@ fn fair(world: &mut World, shell: &mut Shell) {
     world.prometheus_up = true;
     world.policy_in_force = true;
     world.group = Group::Alone;
+    world.mend_traffic();
     world.plan = Ok(world.good_plan.clone());
     world.rollout.version += 1;
     if world.workload.is_none() && !world.rollout.finished {

@@ -18,6 +18,7 @@ mod people;
 mod plans;
 mod pods;
 mod shell;
+mod traffic;
 mod view;
 mod world;
 

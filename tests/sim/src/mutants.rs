@@ -4,6 +4,7 @@
 
 mod acting;
 mod judging;
+mod leading;
 mod memory;
 
 use crate::Decide;
@@ -69,4 +70,30 @@ pub const MUTANTS: &[Mutant] = &[
         memory::calls_everything_verified,
     ),
     mutant("goes on while paused by a person", judging::ignores_pause),
+    mutant(
+        "raises a share before pods are ready",
+        leading::raises_before_pods_are_ready,
+    ),
+    mutant(
+        "removes pods before connections have ended",
+        leading::does_not_wait_for_the_drain,
+    ),
+    mutant(
+        "leads away and removes in one pass",
+        leading::leads_away_and_removes_in_one_pass,
+    ),
+    mutant("asks no router", leading::asks_no_router),
+    mutant("leaves the route behind", leading::leaves_the_route_behind),
+    mutant("leaves the Service pinned", leading::forgets_to_unpin),
+    mutant("leaves the pair behind", leading::forgets_the_pair),
+    mutant("forgets to lead", leading::forgets_to_lead),
+    mutant("does not pin the Service", leading::does_not_pin),
+    mutant(
+        "hands over under the routes",
+        leading::hands_over_under_the_routes,
+    ),
+    mutant(
+        "gives more than the step",
+        leading::gives_more_than_the_step,
+    ),
 ];

@@ -264,6 +264,9 @@ impl World {
         {
             return Err(format!("{} is left over", set.shown.name));
         }
+        if let Some(left) = self.roads.leftover() {
+            return Err(left);
+        }
         if self.rollout.finished {
             return self.let_go();
         }

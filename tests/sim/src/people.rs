@@ -47,8 +47,9 @@ impl World {
             50..=57 => self.lose_any_pods(),
             58..=79 => self.ask(),
             80..=84 => self.edit_plan(),
-            85..=88 => self.prometheus_up = !self.prometheus_up,
+            85..=86 => self.prometheus_up = !self.prometheus_up,
             89..=91 => self.regroup(),
+            87..=88 if self.spice.routed => self.disturb_traffic(),
             92..=93 if self.chance(30) => {
                 self.rollout.deleting = true;
                 self.rollout.version += 1;
@@ -153,7 +154,7 @@ impl World {
     fn edit_plan(&mut self) {
         self.plan = match self.rng.u8(0..3) {
             0 => Err("a template of a gate is missing".to_owned()),
-            1 => Ok(plans::plan(&mut self.rng)),
+            1 => Ok(plans::plan(&mut self.rng, self.spice.routed)),
             _ => Ok(self.good_plan.clone()),
         };
         self.rollout.version += 1;

@@ -7,15 +7,21 @@ use belay_engine::{
     gate::{GatePolicy, Method, Mode, Then, UnknownPolicy},
     rollout::{
         Plan,
-        plan::{Approval, Share, Step},
+        plan::{Approval, Routing, Share, Step},
     },
+    traffic::Split,
 };
 use fastrand::Rng;
 
-pub(crate) fn plan(rng: &mut Rng) -> Plan {
+use crate::traffic::route_ids;
+
+pub(crate) fn plan(rng: &mut Rng, routed: bool) -> Plan {
+    let routing = (routed && rng.u8(0..8) > 0).then(|| routing(rng));
     // A gate of the same name is the same one, in whichever step.
     let smoke = gate(rng, "smoke");
-    let steps = (0..rng.usize(1..=3)).map(|_| step(rng, &smoke)).collect();
+    let steps = (0..rng.usize(1..=3))
+        .map(|_| step(rng, &smoke, routing.as_ref()))
+        .collect();
     let mut gates = Vec::new();
     if rng.u8(0..8) > 0 {
         gates.push(gate(rng, "errors"));
@@ -31,21 +37,48 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
         gates,
         bake: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..40) }),
         progress_deadline: Duration::from_secs(rng.u64(60..120)),
-        routing: None,
+        routing,
         doubts: Vec::new(),
     }
 }
 
-fn step(rng: &mut Rng, smoke: &GatePolicy) -> Step {
+/// One or two routes, or the Service itself to switch.
+fn routing(rng: &mut Rng) -> Routing {
+    let routes = rng.usize(0..=2);
+    Routing {
+        service: "web".to_owned(),
+        routes: route_ids().into_iter().take(routes).collect(),
+        drain: Duration::from_secs(rng.u64(0..6)),
+    }
+}
+
+fn split(rng: &mut Rng, routing: &Routing) -> Split {
+    if routing.routes.is_empty() {
+        return Split::share(if rng.bool() { 0 } else { 100 });
+    }
+    let mut split = Split::share(match rng.u8(0..6) {
+        0 => 0,
+        1 => 100,
+        _ => rng.u8(1..=100),
+    });
+    split.mirror_percent = (rng.u8(0..6) == 0).then(|| rng.u8(1..=100));
+    split
+}
+
+fn step(rng: &mut Rng, smoke: &GatePolicy, routing: Option<&Routing>) -> Step {
+    let split = routing.map(|routing| split(rng, routing));
     let share = match rng.u8(0..4) {
         0 => Share::Replicas(rng.i32(1..=4)),
         1 => Share::ReplicasPercent(rng.u8(1..=100)),
-        _ => Share::WeightPercent(rng.u8(1..=50)),
+        _ => Share::WeightPercent(match &split {
+            Some(split) => split.canary_percent,
+            None => rng.u8(1..=50),
+        }),
     };
     let own_gate = rng.u8(0..6) == 0;
     Step {
         share,
-        split: None,
+        split,
         hold: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..30) }),
         approval: if rng.u8(0..8) == 0 {
             Approval::Required

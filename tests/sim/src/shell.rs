@@ -5,7 +5,7 @@ use belay_engine::{
     gate::{Reading, Result as Measured},
     invariant::{self, Case},
     rollout::{
-        Decision, Measure, Observed, RolloutStatus,
+        Decision, Effect, Measure, Observed, RolloutStatus,
         observed::{Lifecycle, Workload},
         status::Phase,
     },
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use crate::{
     Decide, Look,
     ledgers::{self, Ledgers},
+    traffic::named,
     view::View,
     world::{Quality, World, at},
 };
@@ -76,6 +77,7 @@ impl Shell {
         self.dirty = true;
         self.view.arrive(world, 70);
         self.view.read_rollout(world);
+        self.view.read_traffic(world);
         self.acting_since = self.now(world);
     }
 
@@ -124,6 +126,10 @@ impl Shell {
             let unseen = failed && world.chance(50);
             let written = !failed || unseen;
             let result = if written { world.write(effect) } else { Ok(()) };
+            if leads(effect) {
+                self.view.read_traffic(world);
+                self.dirty = true;
+            }
             world.tell(|_| {
                 format!(
                     "effect: {effect:?} -> {result:?}{}",
@@ -165,7 +171,15 @@ impl Shell {
             actions: self.view.actions.values().cloned().collect(),
             group: world.group.clone(),
             hold: world.hold,
-            traffic: belay_engine::traffic::Seen::default(),
+            traffic: named(
+                &self.view.traffic,
+                self.view.plan.as_ref().ok(),
+                self.view
+                    .status
+                    .traffic
+                    .as_ref()
+                    .map_or(&[], |traffic| &traffic.routes),
+            ),
             acting_since: self.acting_since,
         }
     }
@@ -277,6 +291,19 @@ impl Shell {
             i64::try_from(ms).unwrap_or(i64::MAX) - self.ahead_ms
         })
     }
+}
+
+/// Whether an effect is about routes and Services.
+const fn leads(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::EnsureService { .. }
+            | Effect::RemoveService { .. }
+            | Effect::PinService { .. }
+            | Effect::UnpinService { .. }
+            | Effect::SetRoute { .. }
+            | Effect::SendRouteHome { .. }
+    )
 }
 
 fn result(world: &mut World, digest: &Digest, gate: &str, chaos: bool) -> Measured {

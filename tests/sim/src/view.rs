@@ -10,6 +10,8 @@ use belay_engine::{
     },
 };
 
+use belay_engine::traffic::Seen;
+
 use crate::world::World;
 
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct View {
     pub(crate) status: RolloutStatus,
     pub(crate) deleting: bool,
     pub(crate) plan: Result<Plan, String>,
+    pub(crate) traffic: Seen,
 }
 
 impl View {
@@ -34,6 +37,7 @@ impl View {
             status: world.rollout.status.clone(),
             deleting: world.rollout.deleting,
             plan: world.plan.clone(),
+            traffic: world.roads.seen(),
         }
     }
 
@@ -53,6 +57,7 @@ impl View {
         for name in names {
             news |= world.chance(percent) && self.arrive_set(world, &name);
         }
+        news |= self.arrive_traffic(world, percent);
         if world.chance(percent) && self.actions != world.actions {
             self.actions.clone_from(&world.actions);
             news = true;
@@ -61,6 +66,27 @@ impl View {
             news |= self.read_rollout(world);
         }
         news
+    }
+
+    fn arrive_traffic(&mut self, world: &mut World, percent: u8) -> bool {
+        let newest = world.roads.seen();
+        let mut news = false;
+        if world.chance(percent) && self.traffic.services != newest.services {
+            self.traffic.services = newest.services;
+            news = true;
+        }
+        for (seen, newest) in self.traffic.routes.iter_mut().zip(newest.routes) {
+            if world.chance(percent) && *seen != newest {
+                *seen = newest;
+                news = true;
+            }
+        }
+        news
+    }
+
+    /// Routes and Services are read anew: at a start, and after a write to them, whatever its answer.
+    pub(crate) fn read_traffic(&mut self, world: &World) {
+        self.traffic = world.roads.seen();
     }
 
     /// The Rollout itself is read, not merely seen; says whether that is news.

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::plans;
+use crate::{plans, traffic::Roads};
 
 /// How a version behaves.
 #[derive(Clone, Debug)]
@@ -85,6 +85,8 @@ pub(crate) struct Spice {
     pub(crate) clock_jumps: bool,
     /// Pods may be limited by a quota.
     pub(crate) quota: bool,
+    /// Routers may lead the requests.
+    pub(crate) routed: bool,
 }
 
 pub(crate) struct World {
@@ -96,6 +98,7 @@ pub(crate) struct World {
     pub(crate) sets: BTreeMap<String, Set>,
     pub(crate) rollout: Rollout,
     pub(crate) actions: BTreeMap<String, Request>,
+    pub(crate) roads: Roads,
     pub(crate) plan: Result<Plan, String>,
     pub(crate) good_plan: Plan,
     pub(crate) hold: Hold,
@@ -122,7 +125,7 @@ impl World {
         let contents: Vec<Content> = (0..CONTENTS)
             .map(|index| content(&mut rng, index))
             .collect();
-        let good_plan = plans::plan(&mut rng);
+        let good_plan = plans::plan(&mut rng, spice.routed);
         let hold = if rng.u8(0..5) == 0 {
             Hold::AlwaysPaused
         } else {
@@ -144,6 +147,7 @@ impl World {
                 finished: false,
             },
             actions: BTreeMap::new(),
+            roads: Roads::new(),
             plan: Ok(good_plan.clone()),
             good_plan,
             hold,

@@ -12,7 +12,6 @@ use crate::{
         plan::{Approval, Plan, Step},
         status::{Phase, StepState, Track},
     },
-    shares,
 };
 
 /// Steps that a decision went through: the present one as it stood before, then those passed in the same decision.
@@ -214,7 +213,7 @@ pub(super) fn no_step_without_ready_pods(case: Case<'_>) -> Result<(), String> {
         .max()
         .unwrap_or(0);
     for step in steps {
-        let wanted = shares::candidate_pods(step.share, deployment.replicas);
+        let wanted = step.pods(deployment.replicas);
         if available < wanted {
             return Err(format!(
                 "a step of {wanted} pods was passed with {available} available"

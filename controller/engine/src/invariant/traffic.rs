@@ -18,8 +18,7 @@ use crate::{
 /// How long a router that does not answer may keep pods, while there is no plan that says it.
 const WITHOUT_PLAN: Duration = Duration::from_mins(10);
 
-/// A share is raised only onto enough ready pods, which the Service leads to. After its first raising half of them are enough to
-/// mend a route that somebody rewrote.
+/// A share is raised only onto enough ready pods, which the Service leads to.
 pub(super) fn no_empty_destination(case: Case<'_>) -> Result<(), String> {
     for effect in &case.decision.effects {
         let Effect::SetRoute { id, split, .. } = effect else {
@@ -49,6 +48,7 @@ fn raises(case: Case<'_>, id: &RouteId, split: &Split) -> bool {
     let seen = routes.iter().find(|route| route.id == *id);
     match seen.map(|route| &route.state) {
         Some(RouteState::Split(before)) => split.canary_percent > before.canary_percent,
+        Some(RouteState::Mixed) => false,
         _ => split.reaches_candidate(),
     }
 }
@@ -57,35 +57,11 @@ fn needed(case: Case<'_>, split: &Split) -> i32 {
     let Workload::Deployment(deployment) = &case.observed.workload else {
         return 0;
     };
-    let step = |status: &crate::rollout::RolloutStatus| {
-        status
-            .step
-            .as_ref()
-            .map(|step| (step.index, step.ready_at.is_some()))
-    };
-    let (before, after) = (step(case.before), step(&case.decision.status));
-    let carried = matches!((before, after), (Some((b, true)), Some((a, _))) if a == b)
-        || after.is_some_and(|(index, _)| earlier_step_gave(case, index, split))
-        || case.decision.status.phase == Phase::Promoting;
-    let replicas = deployment.replicas;
-    if carried {
-        let stable = case.decision.status.stable.as_ref();
-        let stable = stable.and_then(|stable| set_with(case, &stable.hash));
-        let running = replicas.min(stable.map_or(0, |set| set.available).max(1));
-        (shares::routed_pods(split.canary_percent, running) + 1) / 2
-    } else {
-        shares::routed_pods(split.canary_percent, replicas)
+    // A promotion takes away what routes lead to already.
+    if case.decision.status.phase == Phase::Promoting {
+        return 1;
     }
-}
-
-fn earlier_step_gave(case: Case<'_>, index: u32, split: &Split) -> bool {
-    let earlier = index.checked_sub(1).map(|index| index as usize);
-    let step = case
-        .plan
-        .ok()
-        .zip(earlier)
-        .and_then(|(plan, index)| plan.steps.get(index));
-    step.is_some_and(|step| step.split.as_ref() == Some(split))
+    shares::routed_pods(split.load_percent(), deployment.replicas)
 }
 
 /// The parts of every split make a hundred.

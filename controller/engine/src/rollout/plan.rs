@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     gate::GatePolicy,
+    shares,
     traffic::{RouteId, Split},
 };
 
@@ -48,6 +49,22 @@ pub struct Step {
     pub approval: Approval,
     /// Gates of this step alone, beside the plan's.
     pub gates: Vec<GatePolicy>,
+}
+
+impl Step {
+    /// Candidate pods beside `replicas` stable ones: what the step says, and with a router at least what its part of the requests
+    /// needs.
+    pub fn pods(&self, replicas: i32) -> i32 {
+        let said = || shares::candidate_pods(self.share, replicas);
+        let Some(split) = &self.split else {
+            return said();
+        };
+        let needed = shares::routed_pods(split.load_percent(), replicas);
+        match self.share {
+            Share::WeightPercent(_) => needed,
+            Share::Replicas(_) | Share::ReplicasPercent(_) => said().max(needed),
+        }
+    }
 }
 
 /// How many pods a step gives the candidate, beside the untouched stable ones.

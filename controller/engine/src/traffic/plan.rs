@@ -91,6 +91,24 @@ pub enum Standing {
     Reached,
 }
 
+/// What routes give a version, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The route that gives least.
+    pub least: u8,
+    /// The route that gives most.
+    pub most: u8,
+}
+
+impl Given {
+    const fn exactly(percent: u8) -> Self {
+        Self {
+            least: percent,
+            most: percent,
+        }
+    }
+}
+
 /// The writes of this pass, and how far things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leg {
@@ -462,23 +480,33 @@ impl<'a> Journey<'a> {
         canary.map(|backend| backend.hash.as_str())
     }
 
-    /// Share in percent that the pods with this hash are given now; a cohort or a copy counts as one percent.
-    pub fn percent_to(&self, hash: &str) -> u8 {
-        if matches!(&self.seen.services.user, UserService::Pinned(pinned) if pinned == hash) {
-            return 100;
+    /// Share in percent that the routes give to the pods with this hash now: the least and the most, a cohort or a copy counting as
+    /// one percent.
+    pub fn percent_to(&self, hash: &str) -> Given {
+        let switched = self.memory.routes.is_empty();
+        if switched {
+            let user = &self.seen.services.user;
+            let all = matches!(user, UserService::Pinned(pinned) if pinned == hash);
+            return Given::exactly(if all { 100 } else { 0 });
         }
         if self.pair_leads_to() != Some(hash) {
-            return 0;
+            return Given::exactly(0);
         }
-        let shares = self.routes().map(|route| match &route.state {
-            RouteState::Split(split) => split
-                .canary_percent
-                .max(u8::from(split.reaches_candidate())),
-            // It may be anything.
-            RouteState::Mixed => 100,
-            RouteState::Home | RouteState::Missing | RouteState::Refused(_) => 0,
-        });
-        shares.max().unwrap_or(0)
+        let shares = || {
+            self.routes().filter_map(|route| match &route.state {
+                RouteState::Split(split) => {
+                    Some(split.canary_percent.max(u8::from(split.reaches_candidate())))
+                }
+                // It may be anything.
+                RouteState::Mixed => Some(100),
+                RouteState::Home => Some(0),
+                RouteState::Missing | RouteState::Refused(_) => None,
+            })
+        };
+        Given {
+            least: shares().min().unwrap_or(0),
+            most: shares().max().unwrap_or(0),
+        }
     }
 
     /// Whether requests are divided like this now.

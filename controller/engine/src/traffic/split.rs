@@ -69,6 +69,14 @@ impl Split {
         self
     }
 
+    /// Part of all requests in percent that the candidate must be able to answer, rounded up: its share, and copies of the rest. How
+    /// large cohorts are, nobody knows beforehand: a step says `replicas` for them.
+    pub fn load_percent(&self) -> u8 {
+        let share = u16::from(self.canary_percent.min(100));
+        let copied = u16::from(self.mirror_percent.unwrap_or(0).min(100)) * (100 - share);
+        u8::try_from(share + copied.div_ceil(100)).unwrap_or(100)
+    }
+
     /// Whether the candidate gets any request.
     pub fn reaches_candidate(&self) -> bool {
         self.canary_percent > 0 || !self.cohorts.is_empty() || self.mirror_percent.is_some()

@@ -53,7 +53,7 @@ pub(super) fn deletes_handed_over(look: Look<'_>) -> Decision {
     decision
 }
 
-fn without(look: Look<'_>, dropped: fn(&Effect) -> bool) -> Decision {
+pub(super) fn without(look: Look<'_>, dropped: fn(&Effect) -> bool) -> Decision {
     let mut decision = production(look);
     decision.effects.retain(|effect| !dropped(effect));
     decision

@@ -29,7 +29,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     let index = state.index as usize;
 
     let lead = traffic::lead(pass, plan, &state, deployment, candidate);
-    let replicas = traffic::pods(step, deployment.replicas).max(lead.keeps);
+    let replicas = step.pods(deployment.replicas).max(lead.keeps);
     pass.next.candidate_replicas = Some(replicas);
     note_weight(pass, step, &lead.standing, replicas, deployment.replicas);
     if !lead.may_have_pods {

@@ -9,6 +9,7 @@ mod gates;
 mod hold;
 mod leaving;
 mod promotion;
+mod requests;
 mod rollback;
 mod scale;
 

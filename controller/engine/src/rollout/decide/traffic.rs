@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{
     super::{
         observed::{Deployment, Owner, ReplicaSet},
-        plan::{Plan, Routing, Step},
+        plan::{Plan, Routing},
         reason,
         status::{Candidate, StepState},
     },
@@ -23,7 +23,7 @@ use crate::{
     shares,
     traffic::{
         Aim, Split, Traffic, UserService,
-        plan::{Goal, Hashes, Journey, Order, Standing},
+        plan::{Given, Goal, Hashes, Journey, Order, Standing},
     },
 };
 
@@ -37,18 +37,6 @@ pub(super) fn begin(pass: &mut Pass<'_>, routing: &Routing) {
         aimed_at: pass.now,
         reached_at: None,
     });
-}
-
-/// Candidate pods of a step: what it says, and with a router at least what its part of the requests needs.
-pub(super) fn pods(step: &Step, replicas: i32) -> i32 {
-    let Some(split) = &step.split else {
-        return shares::candidate_pods(step.share, replicas);
-    };
-    let needed = shares::routed_pods(split.canary_percent, replicas);
-    match step.share {
-        super::super::plan::Share::WeightPercent(_) => needed,
-        share => shares::candidate_pods(share, replicas).max(needed),
-    }
 }
 
 /// How far the requests of a step are, and what that means for its pods.
@@ -90,24 +78,26 @@ pub(super) fn lead(
         .checked_sub(1)
         .and_then(|before| plan.steps.get(before)?.split.as_ref());
     let own = own(pass, candidate);
-    let carries = Carries {
+    let given = own.map_or(NOTHING, |set| percent_to(pass, &set.hash));
+    let pods = Pods {
         available: own.map_or(0, |set| set.available),
         desired: own.map_or(0, |set| set.desired),
         stable: pass.stable_set().map_or(0, |set| set.available),
         replicas: deployment.replicas,
+        wanted: step.pods(deployment.replicas),
+        given: given.least,
     };
     let ready = state.ready_at.is_some();
-    let (goal, canary_pods) = goal(carries, pods(step, deployment.replicas), wanted, earlier, ready);
-    let given = own.map_or(0, |set| percent_to(pass, &set.hash));
+    let (goal, canary_pods) = pods.goal(wanted, earlier, ready);
     let standing = toward(pass, &goal, canary_pods, ready);
     let at_most = match &goal {
         Goal::Shared(split) => split.canary_percent,
         _ => 0,
     };
-    let falls = given > at_most.max(1) || !is_acknowledged(pass) || standing != Standing::Reached;
+    let falls = given.most > at_most.max(1) || !is_acknowledged(pass) || standing != Standing::Reached;
     Lead {
         may_have_pods: own.is_some() || !matches!(standing, Standing::Moving(_)),
-        keeps: if falls { carries.desired } else { 0 },
+        keeps: if falls { pods.desired } else { 0 },
         standing,
     }
 }
@@ -124,44 +114,46 @@ pub(super) fn gives(pass: &Pass<'_>, split: &Split) -> bool {
     })
 }
 
-/// The pods of both versions.
+const ALL: Given = Given {
+    least: 100,
+    most: 100,
+};
+
+const NOTHING: Given = Given { least: 0, most: 0 };
+
+/// The pods of both versions, and what the candidate's are given.
 #[derive(Clone, Copy)]
-struct Carries {
+struct Pods {
     available: i32,
     desired: i32,
     stable: i32,
     replicas: i32,
+    wanted: i32,
+    given: u8,
 }
 
-impl Carries {
-    /// Pods that this share needs at least to be kept: half of what it is raised onto. One pod that restarts is no reason to turn
-    /// everything around. What the workload has not got itself yet, after it was scaled, its candidate need not have.
-    fn least(self, split: &Split) -> i32 {
+impl Pods {
+    /// The share that the pods can carry now, and the ready endpoints that it takes.
+    fn goal(self, wanted: &Split, earlier: Option<&Split>, ready: bool) -> (Goal, i32) {
+        if self.desired >= self.wanted && self.available >= self.wanted {
+            return (Goal::Shared(wanted.clone()), self.needs(wanted));
+        }
+        let kept = if ready { Some(wanted) } else { earlier };
+        match kept.filter(|split| self.available >= self.needs(split)) {
+            Some(split) => (Goal::Shared(split.clone()), self.needs(split)),
+            None => (Goal::Prepared, 0),
+        }
+    }
+
+    /// Pods that this share needs. One that is given already is kept by half of those that it is raised onto: one pod that restarts is
+    /// no reason to turn everything around. Nor need a candidate have what a workload that was scaled has not got itself yet.
+    fn needs(self, split: &Split) -> i32 {
+        let percent = split.load_percent();
+        if self.given < split.canary_percent {
+            return shares::routed_pods(percent, self.replicas);
+        }
         let replicas = self.replicas.min(self.stable.max(1));
-        (shares::routed_pods(split.canary_percent, replicas) + 1) / 2
-    }
-
-    fn keeps(self, split: &Split) -> bool {
-        self.available >= self.least(split)
-    }
-}
-
-/// The share that the pods can carry now, and the ready endpoints that it takes.
-fn goal(
-    pods: Carries,
-    wanted_pods: i32,
-    wanted: &Split,
-    earlier: Option<&Split>,
-    ready: bool,
-) -> (Goal, i32) {
-    if pods.desired >= wanted_pods && pods.available >= wanted_pods {
-        let needed = shares::routed_pods(wanted.canary_percent, pods.replicas);
-        return (Goal::Shared(wanted.clone()), needed);
-    }
-    let kept = if ready { Some(wanted) } else { earlier };
-    match kept.filter(|split| pods.keeps(split)) {
-        Some(split) => (Goal::Shared(split.clone()), pods.least(split)),
-        None => (Goal::Prepared, 0),
+        (shares::routed_pods(percent, replicas) + 1) / 2
     }
 }
 
@@ -182,7 +174,7 @@ pub(super) fn promote(
         .max_by_key(|set| set.available);
     let alone = own.is_some_and(|set| {
         let whole = set.available * 2 >= replicas && set.desired >= replicas && replicas > 0;
-        whole && percent_to(pass, &set.hash) == 100
+        whole && percent_to(pass, &set.hash) == ALL
     });
     let asked = pass.asks_for(deployment, &candidate.version);
     let aims = pass.next.traffic.as_ref().map(|traffic| traffic.aim);
@@ -301,8 +293,8 @@ fn is_acknowledged(pass: &Pass<'_>) -> bool {
     })
 }
 
-fn percent_to(pass: &Pass<'_>, hash: &str) -> u8 {
-    pass.next.traffic.as_ref().map_or(0, |memory| {
+fn percent_to(pass: &Pass<'_>, hash: &str) -> Given {
+    pass.next.traffic.as_ref().map_or(NOTHING, |memory| {
         let journey = Journey {
             memory,
             seen: &pass.seen.traffic,

@@ -232,6 +232,7 @@ impl Bench {
                 self.carry_out(effect);
             }
             self.roll();
+            self.follow_endpoints();
         }
         panic!("never settles: {:?}", self.status)
     }
@@ -284,7 +285,14 @@ impl Bench {
                 deployment.paused &= !resume;
             }
             Effect::Finish => {}
+            Effect::EnsureService { .. }
+            | Effect::RemoveService { .. }
+            | Effect::PinService { .. }
+            | Effect::UnpinService { .. }
+            | Effect::SetRoute { .. }
+            | Effect::SendRouteHome { .. } => self.carry_out_traffic(effect),
         }
+        self.follow_endpoints();
     }
 
     pub(super) fn named(&mut self, name: &str) -> &mut ReplicaSet {
