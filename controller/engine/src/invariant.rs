@@ -68,8 +68,14 @@ pub const OF_A_DECISION: &[(&str, Predicate)] = &[
     ("failures_are_kept", memory::failures_are_kept),
     ("no_empty_destination", traffic::no_empty_destination),
     ("weights_sum_to_hundred", traffic::weights_sum_to_hundred),
-    ("weight_never_exceeds_step", traffic::weight_never_exceeds_step),
-    ("pods_go_after_the_routes", traffic::pods_go_after_the_routes),
+    (
+        "weight_never_exceeds_step",
+        traffic::weight_never_exceeds_step,
+    ),
+    (
+        "pods_go_after_the_routes",
+        traffic::pods_go_after_the_routes,
+    ),
     ("canary_begins_unreached", traffic::canary_begins_unreached),
 ];
 

@@ -53,11 +53,13 @@ pub(crate) struct Roads {
 
 /// Names of the routes that there are.
 pub(crate) fn route_ids() -> [RouteId; 2] {
-    [("web", RouterKind::HttpRoute), ("mesh", RouterKind::VirtualService)].map(|(name, kind)| {
-        RouteId {
-            kind,
-            name: name.to_owned(),
-        }
+    [
+        ("web", RouterKind::HttpRoute),
+        ("mesh", RouterKind::VirtualService),
+    ]
+    .map(|(name, kind)| RouteId {
+        kind,
+        name: name.to_owned(),
     })
 }
 
@@ -124,9 +126,10 @@ impl Roads {
 
     /// Whether nothing of Belay's is left.
     pub(crate) fn leftover(&self) -> Option<String> {
-        let routes = self.routes.iter().find(|(_, route)| {
-            !matches!(route.state, RouteState::Home | RouteState::Missing)
-        });
+        let routes = self
+            .routes
+            .iter()
+            .find(|(_, route)| !matches!(route.state, RouteState::Home | RouteState::Missing));
         if let Some((id, route)) = routes {
             return Some(format!("{id:?} is left as {:?}", route.state));
         }
@@ -139,7 +142,10 @@ impl Roads {
 
     /// Everything that was asked for of a router is done.
     pub(crate) fn next_due_ms(&self, clock_ms: i64) -> Option<i64> {
-        let late = self.routes.values().filter(|route| route.applied != route.state);
+        let late = self
+            .routes
+            .values()
+            .filter(|route| route.applied != route.state);
         let due = late.map(|route| route.due_ms).filter(|due| *due > clock_ms);
         due.min().filter(|_| !self.stuck)
     }
@@ -238,7 +244,12 @@ impl World {
         if let Some(route) = self.roads.routes.get_mut(id) {
             route.version = version;
             route.state = state;
-            route.due_ms = clock_ms + if route.speaks { delay } else { delay.min(settle) };
+            route.due_ms = clock_ms
+                + if route.speaks {
+                    delay
+                } else {
+                    delay.min(settle)
+                };
         }
     }
 
@@ -315,7 +326,9 @@ impl World {
     /// Pods of a candidate are about to go: no request comes to them any more, and connections have ended.
     pub(crate) fn check_going(&mut self, name: &str) {
         self.take_up();
-        let Some(set) = self.sets.get(name) else { return };
+        let Some(set) = self.sets.get(name) else {
+            return;
+        };
         let (hash, pods) = (set.shown.hash.clone(), set.shown.total);
         let known = self.rollout.status.traffic.clone();
         let Some(traffic) = known.filter(|_| pods > 0 && !self.excused()) else {
@@ -341,7 +354,8 @@ impl World {
             return;
         }
         if self.roads.leads_to_stable_pair() {
-            let detail = format!("the workload rolls to {hash} while a router leads to the stable Service");
+            let detail =
+                format!("the workload rolls to {hash} while a router leads to the stable Service");
             self.breaks("no_empty_destination", detail);
         }
     }

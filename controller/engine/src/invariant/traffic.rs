@@ -66,10 +66,14 @@ fn needed(case: Case<'_>, split: &Split) -> i32 {
 
 /// The parts of every split make a hundred.
 pub(super) fn weights_sum_to_hundred(case: Case<'_>) -> Result<(), String> {
-    let splits = case.decision.effects.iter().filter_map(|effect| match effect {
-        Effect::SetRoute { split, .. } => Some(split),
-        _ => None,
-    });
+    let splits = case
+        .decision
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::SetRoute { split, .. } => Some(split),
+            _ => None,
+        });
     for split in splits {
         if split.canary_percent > 100 || split.mirror_percent.is_some_and(|percent| percent > 100) {
             return Err(format!("{split:?}"));
@@ -134,12 +138,12 @@ pub(super) fn pods_go_after_the_routes(case: Case<'_>) -> Result<(), String> {
         )
     });
     for effect in &case.decision.effects {
-        let name = match effect {
-            Effect::RemoveCandidate { name, .. } => name,
-            Effect::ScaleCandidate {
-                name, replicas: 0, ..
-            } => name,
-            _ => continue,
+        let (Effect::RemoveCandidate { name, .. }
+        | Effect::ScaleCandidate {
+            name, replicas: 0, ..
+        }) = effect
+        else {
+            continue;
         };
         let set = case.observed.sets.iter().find(|set| set.name == *name);
         let served = set.is_some_and(|set| set.hash == canary.hash && set.total > 0);
@@ -151,9 +155,9 @@ pub(super) fn pods_go_after_the_routes(case: Case<'_>) -> Result<(), String> {
 }
 
 fn patience_is_over(case: Case<'_>, memory: &Traffic) -> bool {
-    let limit = case
-        .plan
-        .map_or(WITHOUT_PLAN, |plan| plan.progress_deadline.min(WITHOUT_PLAN));
+    let limit = case.plan.map_or(WITHOUT_PLAN, |plan| {
+        plan.progress_deadline.min(WITHOUT_PLAN)
+    });
     let until = SignedDuration::try_from(limit)
         .ok()
         .and_then(|limit| memory.aimed_at.checked_add(limit).ok())
@@ -167,19 +171,20 @@ pub(super) fn canary_begins_unreached(case: Case<'_>) -> Result<(), String> {
     let routed = status.traffic.is_some()
         && case.plan.is_ok_and(|plan| plan.routing.is_some())
         && status.phase == Phase::Progressing;
-    let split = status.step.as_ref().zip(case.plan.ok()).is_some_and(|(step, plan)| {
-        plan.steps
-            .get(step.index as usize)
-            .is_some_and(|step| step.split.is_some())
-    });
+    let split = status
+        .step
+        .as_ref()
+        .zip(case.plan.ok())
+        .is_some_and(|(step, plan)| {
+            plan.steps
+                .get(step.index as usize)
+                .is_some_and(|step| step.split.is_some())
+        });
     for effect in &case.decision.effects {
         if let Effect::CreateCandidate { .. } = effect
             && routed
             && split
-            && !matches!(
-                case.observed.traffic.services.user,
-                UserService::Pinned(_)
-            )
+            && !matches!(case.observed.traffic.services.user, UserService::Pinned(_))
         {
             return Err(format!("{effect:?} behind a Service that is open"));
         }

@@ -36,9 +36,7 @@ impl Traffic {
 }
 
 /// Where the requests are to go.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Aim {
     /// To the stable version alone, by the user's Service, which is pinned to it.
     Stable,

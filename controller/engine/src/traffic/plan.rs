@@ -7,13 +7,14 @@
 //! Invariant: every write follows from what is seen and wanted alone. A route that somebody sent home in between is split again, and
 //! a Service that lost its pin is pinned again, without anything on record about it.
 
+mod look;
+mod writes;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Acknowledgement, Aim, Backend, RouteSeen, RouteState, Seen, Split, Traffic, UserService,
-};
+use super::{Acknowledgement, Aim, Seen, Split, Traffic};
 use crate::rollout::{Effect, Side};
 
 /// How long a router that never says when it is done is given, beside the drain time.
@@ -44,12 +45,31 @@ impl Goal {
         }
     }
 
+    /// Without a stable version to lead to, requests go to whatever runs.
+    fn possible(&self, hashes: Hashes<'_>) -> Self {
+        let Hashes { stable, canary } = hashes;
+        let possible = match self {
+            Self::Stable => stable.is_some(),
+            Self::Candidate => canary.is_some(),
+            Self::Shared(_) | Self::Prepared => stable.is_some() && canary.is_some(),
+            Self::Workload => true,
+        };
+        if possible {
+            self.clone()
+        } else {
+            Self::Workload
+        }
+    }
+
+    /// Whether Belay's pair of Services is needed.
+    const fn uses_pair(&self) -> bool {
+        !matches!(self, Self::Stable | Self::Workload)
+    }
+
     /// How the routes divide, or `None` for home.
     fn split(&self) -> Option<Split> {
         match self {
-            Self::Shared(split) => {
-                Some(split.clone().canonical()).filter(Split::reaches_candidate)
-            }
+            Self::Shared(split) => Some(split.clone().canonical()).filter(Split::reaches_candidate),
             Self::Candidate => Some(Split::share(100)),
             Self::Stable | Self::Prepared | Self::Workload => None,
         }
@@ -133,10 +153,10 @@ pub struct Journey<'a> {
     pub now: Timestamp,
 }
 
-impl<'a> Journey<'a> {
+impl Journey<'_> {
     /// The writes of this pass toward what is ordered.
     pub fn toward(self, order: Order<'_>) -> Leg {
-        let goal = self.possible(order.goal, order.hashes);
+        let goal = order.goal.possible(order.hashes);
         let mut memory = self.memory.clone();
         if memory.aim != goal.aim() {
             memory.aim = goal.aim();
@@ -199,220 +219,6 @@ impl<'a> Journey<'a> {
         leg
     }
 
-    /// Without a stable version to lead to, requests go to whatever runs.
-    fn possible(self, goal: &Goal, hashes: Hashes<'_>) -> Goal {
-        match goal {
-            Goal::Stable if hashes.stable.is_none() => Goal::Workload,
-            Goal::Candidate if hashes.canary.is_none() => Goal::Workload,
-            Goal::Shared(_) | Goal::Prepared
-                if hashes.stable.is_none() || hashes.canary.is_none() =>
-            {
-                Goal::Workload
-            }
-            _ => goal.clone(),
-        }
-    }
-
-    /// The writes that may be made now.
-    fn stage(&self, goal: &Goal, order: Order<'_>) -> Vec<Effect> {
-        let (hashes, canary_pods) = (order.hashes, order.canary_pods);
-        // The pair must not be turned to other pods while requests come by it.
-        if self.leads_elsewhere(hashes.canary) && self.uses_pair(goal) {
-            return match self.pin(hashes.stable) {
-                Some(pin) => vec![pin],
-                None => self.routes_to(None),
-            };
-        }
-        let mut services = self.pair(goal, hashes);
-        let switches = self.switches(goal);
-        if !switches || self.unready(goal, canary_pods).is_none() {
-            services.extend(self.pin(self.pinned_to(goal, hashes)));
-        }
-        if !services.is_empty() {
-            return services;
-        }
-        let split = goal.split();
-        if split.is_some() && self.unready(goal, canary_pods).is_some() {
-            return Vec::new();
-        }
-        self.routes_to(split.as_ref())
-    }
-
-    const fn uses_pair(&self, goal: &Goal) -> bool {
-        !matches!(goal, Goal::Stable | Goal::Workload)
-    }
-
-    /// Whether the goal is to switch the user's Service itself to the candidate.
-    fn switches(&self, goal: &Goal) -> bool {
-        self.memory.routes.is_empty() && goal.split().is_some()
-    }
-
-    /// Why requests can't be led to the candidate yet.
-    fn unready(&self, goal: &Goal, canary_pods: i32) -> Option<String> {
-        let split = goal.split()?;
-        let services = &self.seen.services;
-        let ready = |backend: &Option<Backend>| {
-            backend.as_ref().map_or(0, |backend| backend.ready_endpoints)
-        };
-        let service = &self.memory.service;
-        if ready(&services.canary) < canary_pods {
-            return Some(format!(
-                "Service {service}-canary must have {canary_pods} ready endpoint(s)"
-            ));
-        }
-        let stable_serves = split.canary_percent < 100 && !self.memory.routes.is_empty();
-        (stable_serves && ready(&services.stable) < 1)
-            .then(|| format!("Service {service}-stable must have ready endpoints"))
-    }
-
-    /// The version that the user's Service is to select.
-    fn pinned_to<'h>(&self, goal: &Goal, hashes: Hashes<'h>) -> Option<&'h str> {
-        let switched = self.memory.routes.is_empty();
-        match goal {
-            Goal::Stable | Goal::Prepared => hashes.stable,
-            Goal::Shared(split) if switched && split.canary_percent == 100 => hashes.canary,
-            Goal::Shared(_) => hashes.stable,
-            Goal::Candidate if switched => hashes.canary,
-            Goal::Candidate | Goal::Workload => None,
-        }
-    }
-
-    /// The write that makes the user's Service select this version, or all, if it does not.
-    fn pin(&self, wanted: Option<&str>) -> Option<Effect> {
-        let service = self.memory.service.clone();
-        match (&self.seen.services.user, wanted) {
-            (UserService::Missing | UserService::Refused(_), _) | (UserService::Open, None) => None,
-            (UserService::Pinned(hash), Some(wanted)) if hash == wanted => None,
-            (UserService::Open | UserService::Pinned(_), Some(wanted)) => Some(Effect::PinService {
-                service,
-                hash: wanted.to_owned(),
-            }),
-            (UserService::Pinned(_), None) => Some(Effect::UnpinService { service }),
-        }
-    }
-
-    /// The writes that make the pair of Services what the goal needs.
-    fn pair(&self, goal: &Goal, hashes: Hashes<'_>) -> Vec<Effect> {
-        let switched = self.memory.routes.is_empty();
-        let (stable, canary) = match goal {
-            Goal::Shared(_) | Goal::Prepared if switched => (None, hashes.canary),
-            Goal::Shared(_) | Goal::Prepared => (hashes.stable, hashes.canary),
-            Goal::Candidate => (None, hashes.canary),
-            Goal::Stable | Goal::Workload => (None, None),
-        };
-        let seen = &self.seen.services;
-        [
-            (Side::Stable, stable, &seen.stable),
-            (Side::Canary, canary, &seen.canary),
-        ]
-        .into_iter()
-        .filter_map(|(side, wanted, seen)| {
-            let hash = wanted.filter(|wanted| {
-                let is_so = |seen: &Backend| seen.hash == *wanted && seen.is_current;
-                !seen.as_ref().is_some_and(is_so)
-            })?;
-            Some(Effect::EnsureService {
-                service: self.memory.service.clone(),
-                side,
-                hash: hash.to_owned(),
-            })
-        })
-        .collect()
-    }
-
-    /// The writes that make the routes divide like this, or lead home.
-    fn routes_to(&self, wanted: Option<&Split>) -> Vec<Effect> {
-        self.routes()
-            .filter(|route| !is_at(route, wanted))
-            .filter_map(|route| {
-                let (id, service) = (route.id.clone(), self.memory.service.clone());
-                let resource_version = route.resource_version.clone();
-                match (&route.state, wanted) {
-                    (RouteState::Missing | RouteState::Refused(_), _) => None,
-                    (_, Some(split)) => Some(Effect::SetRoute {
-                        id,
-                        service,
-                        split: split.clone(),
-                        resource_version,
-                    }),
-                    (_, None) => Some(Effect::SendRouteHome {
-                        id,
-                        service,
-                        resource_version,
-                    }),
-                }
-            })
-            .collect()
-    }
-
-    /// What the user must mend, or pods must become, before the goal can be reached.
-    fn obstacle(&self, goal: &Goal, order: Order<'_>) -> Option<String> {
-        if !self.uses_pair(goal) {
-            return None;
-        }
-        let service = &self.memory.service;
-        match &self.seen.services.user {
-            UserService::Refused(why) => return Some(why.clone()),
-            UserService::Missing => {
-                return Some(format!(
-                    "Service {service} does not exist; create it, or correct spec.traffic.service"
-                ));
-            }
-            UserService::Open | UserService::Pinned(_) => {}
-        }
-        for route in self.routes() {
-            let (kind, name) = (route.id.kind.as_str(), &route.id.name);
-            match &route.state {
-                RouteState::Missing => {
-                    return Some(format!(
-                        "{kind} {name} does not exist; create it, or correct spec.traffic.routes"
-                    ));
-                }
-                RouteState::Refused(why) => {
-                    return Some(format!("{kind} {name} can't be led: {why}"));
-                }
-                RouteState::Home | RouteState::Split(_) | RouteState::Mixed => {}
-            }
-        }
-        self.unready(goal, order.canary_pods)
-            .filter(|_| !self.in_place(goal, goal.split().as_ref()))
-    }
-
-    /// What is under way.
-    fn pending(&self, effects: &[Effect]) -> Option<String> {
-        if !effects.is_empty() {
-            return Some("routes and Services are being written".to_owned());
-        }
-        let unread = self
-            .memory
-            .routes
-            .iter()
-            .find(|led| !self.seen.routes.iter().any(|route| route.id == **led));
-        match unread {
-            Some(led) => Some(format!("{} {} is not read yet", led.kind.as_str(), led.name)),
-            None => self.unacknowledged(),
-        }
-    }
-
-    /// Whether every router does what its route says.
-    pub fn acknowledged(&self) -> bool {
-        self.unacknowledged().is_none()
-    }
-
-    /// A route whose router does not do yet what its object says.
-    fn unacknowledged(&self) -> Option<String> {
-        self.routes()
-            .filter(|route| !is_nowhere(route))
-            .find_map(|route| match &route.acknowledged {
-                Acknowledgement::Waiting(why) => Some(format!(
-                    "the router of {} {} must acknowledge its new state: {why}",
-                    route.id.kind.as_str(),
-                    route.id.name,
-                )),
-                Acknowledgement::Given | Acknowledgement::NeverGiven => None,
-            })
-    }
-
     /// Takes the pair away when nothing has led to it for long enough, and forgets the journey when it is gone.
     fn tidy(&self, leg: &mut Leg) {
         let Some(memory) = &leg.memory else { return };
@@ -443,108 +249,14 @@ impl<'a> Journey<'a> {
             .routes()
             .any(|route| route.acknowledged == Acknowledgement::NeverGiven);
         let switched = memory.routes.is_empty();
-        let settle = if silent || switched { SETTLE } else { Duration::ZERO };
+        let settle = if silent || switched {
+            SETTLE
+        } else {
+            Duration::ZERO
+        };
         let length = memory.drain().saturating_add(settle);
         memory.reached_at.map(|reached| after(reached, length))
     }
-
-    /// Whether pods with this hash may be taken away: no request comes to them by Belay's doing, and connections have ended. If
-    /// not, when to look again, if time alone can change it.
-    pub fn may_lose(&self, hash: &str) -> Result<(), Option<Timestamp>> {
-        if !self.serves(hash) {
-            return Ok(());
-        }
-        let left = matches!(self.memory.aim, Aim::Stable | Aim::Workload);
-        match self.quiet_until(self.memory).filter(|_| left) {
-            Some(until) if self.now >= until => Ok(()),
-            until => Err(until),
-        }
-    }
-
-    /// Whether requests come, or came lately, to the pods with this hash by one of the Services.
-    fn serves(&self, hash: &str) -> bool {
-        let services = &self.seen.services;
-        let pinned = matches!(&services.user, UserService::Pinned(pinned) if pinned == hash);
-        pinned || self.pair_leads_to() == Some(hash)
-    }
-
-    /// Whether routes lead to a candidate other than this one.
-    fn leads_elsewhere(&self, canary: Option<&str>) -> bool {
-        let pair = self.pair_leads_to();
-        pair.is_some() && pair != canary && self.routes().any(|route| !is_at(route, None))
-    }
-
-    /// The version that `<service>-canary` leads to.
-    fn pair_leads_to(&self) -> Option<&'a str> {
-        let canary = self.seen.services.canary.as_ref();
-        canary.map(|backend| backend.hash.as_str())
-    }
-
-    /// Share in percent that the routes give to the pods with this hash now: the least and the most, a cohort or a copy counting as
-    /// one percent.
-    pub fn percent_to(&self, hash: &str) -> Given {
-        let switched = self.memory.routes.is_empty();
-        if switched {
-            let user = &self.seen.services.user;
-            let all = matches!(user, UserService::Pinned(pinned) if pinned == hash);
-            return Given::exactly(if all { 100 } else { 0 });
-        }
-        if self.pair_leads_to() != Some(hash) {
-            return Given::exactly(0);
-        }
-        let shares = || {
-            self.routes().filter_map(|route| match &route.state {
-                RouteState::Split(split) => {
-                    Some(split.canary_percent.max(u8::from(split.reaches_candidate())))
-                }
-                // It may be anything.
-                RouteState::Mixed => Some(100),
-                RouteState::Home => Some(0),
-                RouteState::Missing | RouteState::Refused(_) => None,
-            })
-        };
-        Given {
-            least: shares().min().unwrap_or(0),
-            most: shares().max().unwrap_or(0),
-        }
-    }
-
-    /// Whether requests are divided like this now.
-    pub fn divides_like(&self, split: &Split) -> bool {
-        let goal = Goal::Shared(split.clone());
-        match goal.split() {
-            Some(wanted) => self.in_place(&goal, Some(&wanted)),
-            None => self.routes().all(|route| is_at(route, None)),
-        }
-    }
-
-    /// Whether the candidate has its share already, so that fewer ready pods don't keep it from having it.
-    fn in_place(&self, goal: &Goal, wanted: Option<&Split>) -> bool {
-        // The Service itself is switched: a pin that is still to be written is among the effects.
-        self.switches(goal) && self.pair_leads_to().is_some_and(|canary| {
-            matches!(&self.seen.services.user, UserService::Pinned(pinned) if pinned == canary)
-        }) || !self.memory.routes.is_empty() && self.routes().all(|route| is_at(route, wanted))
-    }
-
-    fn routes(&self) -> impl Iterator<Item = &'a RouteSeen> {
-        let led = &self.memory.routes;
-        self.seen.routes.iter().filter(|route| led.contains(&route.id))
-    }
-}
-
-/// Whether the route divides like this, or leads home.
-fn is_at(route: &RouteSeen, wanted: Option<&Split>) -> bool {
-    match (&route.state, wanted) {
-        (RouteState::Split(split), Some(wanted)) => split == wanted,
-        (RouteState::Home, None) => true,
-        (_, None) => is_nowhere(route),
-        _ => false,
-    }
-}
-
-/// Whether nothing of Belay's is or can be in it.
-const fn is_nowhere(route: &RouteSeen) -> bool {
-    matches!(route.state, RouteState::Missing | RouteState::Refused(_))
 }
 
 fn after(start: Timestamp, length: Duration) -> Timestamp {

@@ -203,12 +203,7 @@ fn natively(
 }
 
 /// The workload is paused with a template that is not the stable one, which stays as it is if that can be.
-fn held(
-    pass: &mut Pass<'_>,
-    deployment: &Deployment,
-    rollback: &Rollback,
-    led: bool,
-) -> Natively {
+fn held(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback, led: bool) -> Natively {
     let stable = pass.stable_desired();
     if clear::take_back_others(pass, deployment) {
         // At zero the Deployment controller may choose another ReplicaSet: then what runs is looked at anew.

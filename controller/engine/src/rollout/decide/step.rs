@@ -40,12 +40,12 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     if pods == Pods::Native {
         return begin::bypassed(pass, deployment);
     }
-    let led = !matches!(lead.standing, Standing::Moving(_));
-    note_readiness(pass, candidate, &state, pods == Pods::Ready && led);
+    let given = !matches!(lead.standing, Standing::Moving(_));
+    note_readiness(pass, candidate, &state, pods == Pods::Ready && given);
     if let Pods::Missing(problem) = pods {
         return wait_for_pods(pass, plan, candidate, &state, replicas, problem);
     }
-    if !led {
+    if !given {
         return wait_for_traffic(pass, plan, candidate, &state, &lead.standing);
     }
     match blocked(pass, step) {
@@ -63,13 +63,7 @@ fn shortened(pass: &mut Pass<'_>, plan: &Plan) {
 }
 
 /// The share that the candidate really has: by its pods, or, once every router has acknowledged it, by the routes.
-fn note_weight(
-    pass: &mut Pass<'_>,
-    step: &Step,
-    standing: &Standing,
-    replicas: i32,
-    stable: i32,
-) {
+fn note_weight(pass: &mut Pass<'_>, step: &Step, standing: &Standing, replicas: i32, stable: i32) {
     match &step.split {
         None => pass.next.weight_percent = Some(shares::weight_percent(replicas, stable)),
         Some(split) if *standing == Standing::Reached && traffic::gives(pass, split) => {

@@ -63,8 +63,7 @@ pub(super) fn lead(
         (Some(_), Some(routing)) if pass.next.traffic.is_none() => begin(pass, routing),
         _ => {}
     }
-    let (Some(wanted), Some(_), Some(step)) =
-        (wanted, &pass.next.traffic, plan.steps.get(index))
+    let (Some(wanted), Some(_), Some(step)) = (wanted, &pass.next.traffic, plan.steps.get(index))
     else {
         // No router any more, or none yet: the share is that of the pods behind the user's Service.
         let standing = toward(pass, &Goal::Workload, deployment.replicas, false);
@@ -94,7 +93,8 @@ pub(super) fn lead(
         Goal::Shared(split) => split.canary_percent,
         _ => 0,
     };
-    let falls = given.most > at_most.max(1) || !is_acknowledged(pass) || standing != Standing::Reached;
+    let falls =
+        given.most > at_most.max(1) || !is_acknowledged(pass) || standing != Standing::Reached;
     Lead {
         may_have_pods: own.is_some() || !matches!(standing, Standing::Moving(_)),
         keeps: if falls { pods.desired } else { 0 },

@@ -1,10 +1,10 @@
 //! A router leads the requests.
 
 use super::{super::super::plan::Routing, *};
+use crate::rollout::Side;
 use crate::traffic::{
     Acknowledgement, Backend, RouteId, RouteSeen, RouteState, RouterKind, Split, UserService,
 };
-use crate::rollout::Side;
 
 const DRAIN_SECONDS: i64 = 5;
 
@@ -71,7 +71,10 @@ impl Bench {
     pub(super) fn follow_endpoints(&mut self) {
         let sets = &self.seen.sets;
         let services = &mut self.seen.traffic.services;
-        for backend in [&mut services.stable, &mut services.canary].into_iter().flatten() {
+        for backend in [&mut services.stable, &mut services.canary]
+            .into_iter()
+            .flatten()
+        {
             let set = sets.iter().find(|set| set.hash == backend.hash);
             backend.ready_endpoints = set.map_or(0, |set| set.available);
         }
@@ -136,7 +139,14 @@ fn a_share_is_not_raised_before_the_pods_are_ready_endpoints() {
         }
     }
     assert!(bench.has_set("v2"));
-    bench.seen.traffic.services.canary.as_mut().unwrap().ready_endpoints = 1;
+    bench
+        .seen
+        .traffic
+        .services
+        .canary
+        .as_mut()
+        .unwrap()
+        .ready_endpoints = 1;
 
     let decision = bench.decide();
 
@@ -268,7 +278,10 @@ fn a_route_that_git_sent_home_is_split_again_without_a_status_write() {
 
     let decision = bench.decide();
 
-    assert!(matches!(decision.effects.as_slice(), [Effect::SetRoute { .. }]));
+    assert!(matches!(
+        decision.effects.as_slice(),
+        [Effect::SetRoute { .. }]
+    ));
     assert_eq!(bench.status, before);
 }
 
@@ -356,7 +369,10 @@ fn without_routes_the_service_itself_is_switched_and_back_in_one_write() {
     bench.seen.traffic.routes.clear();
     bench.apply("v2");
     bench.settle();
-    assert_eq!((bench.pods("v2"), bench.status.weight_percent), (1, Some(0)));
+    assert_eq!(
+        (bench.pods("v2"), bench.status.weight_percent),
+        (1, Some(0))
+    );
     assert_eq!(*bench.user(), UserService::Pinned("native1".to_owned()));
 
     bench.after(61).pass().settle();
