@@ -119,10 +119,7 @@ impl Gated for Rollout {
             .verification
             .iter()
             .flat_map(|verification| &verification.gates);
-        let steps = &self.spec.strategy.canary.steps;
-        throughout
-            .chain(steps.iter().flat_map(|step| &step.gates))
-            .collect()
+        throughout.chain(self.spec.strategy.step_gates()).collect()
     }
 
     fn trial(&self) -> Option<Trial> {

@@ -348,7 +348,7 @@ async fn a_rollout_that_can_t_work_is_refused_with_advice_and_a_good_one_gets_it
         created.spec.progress_deadline.get(),
         Duration::from_mins(10)
     );
-    assert!(created.spec.strategy.canary.steps[0].hold.get().is_zero());
+    assert!(created.spec.strategy.steps()[0].hold.get().is_zero());
 }
 
 #[tokio::test]

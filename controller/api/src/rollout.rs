@@ -1,6 +1,7 @@
 //! `Rollout`: how one workload moves from its verified version to a new one.
 
 pub mod plan;
+mod strategy;
 pub mod traffic;
 
 use belay_engine::rollout::RolloutStatus;
@@ -10,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, analysis::GateRef};
+pub use strategy::{BlueGreen, Preview, Strategy};
 pub use traffic::{Cohort, Condition, RouteRef, Traffic};
 
 /// How one workload moves from its verified version to a new one: in steps, gated by metrics, with rollback.
@@ -23,10 +25,12 @@ pub use traffic::{Cohort, Condition, RouteRef, Traffic};
     shortname = "bro",
     category = "belay",
     validation = Rule::new("self.metadata.name.size() <= 63").message("a Rollout's name is put on its workload as a label, and so has at most 63 characters"),
-    validation = Rule::new("has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, has(step.weight) != has(step.replicas))").message("without traffic, give each step exactly one of weight (share of requests) and replicas (number of pods)"),
-    validation = Rule::new("has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, !has(step.weight) || step.weight <= 50)").message("a weight above 50 without a router would take more pods than the workload has; name a router in traffic, or say replicas, for example 60%"),
-    validation = Rule::new("has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, !has(step.match) && !has(step.mirror))").message("only a router can tell requests apart or copy them; name one in traffic"),
-    validation = Rule::new("!has(self.spec.traffic) || self.spec.strategy.canary.steps.all(step, has(step.weight) || has(step.match) || has(step.mirror))").message("with traffic, give each step a weight, a match or a mirror; replicas may be given beside them"),
+    validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, has(step.weight) != has(step.replicas))").message("without traffic, give each step exactly one of weight (share of requests) and replicas (number of pods)"),
+    validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, !has(step.weight) || step.weight <= 50)").message("a weight above 50 without a router would take more pods than the workload has; name a router in traffic, or say replicas, for example 60%"),
+    validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, !has(step.match) && !has(step.mirror))").message("only a router can tell requests apart or copy them; name one in traffic"),
+    validation = Rule::new("!has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, has(step.weight) || has(step.match) || has(step.mirror))").message("with traffic, give each step a weight, a match or a mirror; replicas may be given beside them"),
+    validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.blueGreen)").message("blueGreen switches routes, or a Service: name it in traffic"),
+    validation = Rule::new("!has(self.spec.traffic) || has(self.spec.traffic.routes) || !has(self.spec.strategy.canary)").message("a Service alone can't be shared by weight: name routes in traffic, or use blueGreen, which switches the Service"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.stepText"),
     printcolumn(
@@ -107,14 +111,6 @@ pub enum WorkloadKind {
     Deployment,
 }
 
-/// How the new version gets its share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Strategy {
-    /// A rising share, step by step, beside the untouched stable version.
-    pub canary: Canary,
-}
-
 /// A rising share, step by step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -125,7 +121,7 @@ pub struct Canary {
 }
 
 /// One step: a share, and what must be true before the next one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Share of requests in percent. With `traffic` the routes give it; else the number of pods beside the stable ones does, and above 50

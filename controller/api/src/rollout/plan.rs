@@ -20,7 +20,7 @@ use crate::analysis::{GateRef, GateSpec};
 pub enum PlanError {
     /// No steps.
     #[error(
-        "strategy.canary.steps is empty: give at least one step, for example {{weight: 10, hold: 5m}}"
+        "strategy.canary has no steps: give at least one step, for example {{weight: 10, hold: 5m}}"
     )]
     NoSteps,
     /// Neither or both of weight and replicas.
@@ -50,6 +50,14 @@ pub enum PlanError {
     /// Nothing that a router could give.
     #[error("step {0}: with traffic, give it a weight, a match or a mirror")]
     NothingLed(usize),
+    /// A blue-green switch without anything to switch.
+    #[error("strategy.blueGreen switches routes, or a Service: name it in traffic.service")]
+    NothingToSwitch,
+    /// A canary without routes.
+    #[error(
+        "a Service alone can't be shared by weight: name routes in traffic.routes, or use strategy.blueGreen, which switches the Service"
+    )]
+    NoRoutes,
     /// Something that needs a router.
     #[error("step {0}: only a router can tell requests apart or copy them; name one in traffic")]
     NeedsRouter(usize),
@@ -77,11 +85,12 @@ pub trait Templates {
 impl RolloutSpec {
     /// The plan of this spec.
     pub fn plan(&self, templates: &impl Templates) -> Result<Plan, PlanError> {
-        let steps = &self.strategy.canary.steps;
+        let steps = self.strategy.steps();
         if steps.is_empty() {
             return Err(PlanError::NoSteps);
         }
         let routing = self.routing();
+        self.can_be_led()?;
         let verification = self.verification.clone().unwrap_or_default();
         let gates = policies(&verification.gates, templates);
         let planned = steps
@@ -104,6 +113,17 @@ impl RolloutSpec {
             routing,
             doubts: Vec::new(),
         })
+    }
+}
+
+impl RolloutSpec {
+    /// Whether there is something that gives or switches the share.
+    fn can_be_led(&self) -> Result<(), PlanError> {
+        match (&self.traffic, &self.strategy.blue_green) {
+            (None, Some(_)) => Err(PlanError::NothingToSwitch),
+            (Some(traffic), None) if traffic.routes.is_empty() => Err(PlanError::NoRoutes),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -163,7 +183,8 @@ fn split(number: usize, step: &Step, routing: &Routing) -> Result<Split, PlanErr
         cohorts: step.cohorts.iter().map(Cohort::condition).collect(),
         mirror_percent: step.mirror,
     };
-    if !split.reaches_candidate() {
+    // The preview of a blue-green switch says so.
+    if !split.reaches_candidate() && step.weight.is_none() {
         return Err(PlanError::NothingLed(number));
     }
     let lacking = routing

@@ -19,8 +19,10 @@ pub struct Traffic {
     /// a rollout, and keeps this one on the stable version meanwhile.
     #[schemars(length(min = 1, max = 56))]
     pub service: String,
-    /// The routes that lead to the Service, in the namespace of the Rollout. Each is divided alike.
+    /// The routes that lead to the Service, in the namespace of the Rollout. Each is divided alike. A canary needs at least one; without
+    /// any, `blueGreen` switches the Service itself.
     #[schemars(length(min = 1, max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteRef>,
     /// How long connections have to end between the routers' word that a version gets no more requests and the removal of its pods.
     /// Requests that take longer are to be covered by the pods' own termination.

@@ -130,12 +130,7 @@ impl Objects {
                     .verification
                     .into_iter()
                     .flat_map(|verification| verification.gates);
-                let of_steps = spec
-                    .strategy
-                    .canary
-                    .steps
-                    .into_iter()
-                    .flat_map(|step| step.gates);
+                let of_steps: Vec<_> = spec.strategy.step_gates().cloned().collect();
                 self.users.push(User {
                     references: throughout.chain(of_steps).collect(),
                     kind: "Rollout",

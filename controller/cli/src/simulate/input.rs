@@ -209,13 +209,7 @@ fn parse(name: &str) -> Result<(Kind, &str), SimulateError> {
 /// Every use of a template in a Rollout, each template once.
 fn references(rollout: &Rollout) -> Vec<GateRef> {
     let verification = rollout.spec.verification.iter().flat_map(|v| &v.gates);
-    let steps = rollout
-        .spec
-        .strategy
-        .canary
-        .steps
-        .iter()
-        .flat_map(|s| &s.gates);
+    let steps = rollout.spec.strategy.step_gates();
     let mut all: Vec<GateRef> = Vec::new();
     for reference in verification.chain(steps) {
         if !all.contains(reference) {
@@ -235,9 +229,12 @@ fn of_rollout(
     let object = serde_json::to_value(rollout)
         .map_err(|error| SimulateError::Other(format!("the Rollout can't be read: {error}")))?;
     let gates = asked(&references(rollout), &object, templates, args)?;
-    let steps = &rollout.spec.strategy.canary.steps;
+    let steps = rollout.spec.strategy.steps();
     let duration: Duration = steps.iter().map(|step| step.hold.get()).sum();
-    let weight = steps.first().and_then(|step| step.weight).map(f64::from);
+    let weight = steps
+        .iter()
+        .find_map(|step| step.weight.filter(|weight| *weight > 0))
+        .map(f64::from);
     let place = namespace
         .as_deref()
         .map(|namespace| format!("{namespace}/"));

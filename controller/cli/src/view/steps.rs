@@ -19,7 +19,7 @@ pub(super) fn lines(
 ) -> Vec<String> {
     let at = status.step.as_ref();
     let mut lines = Vec::new();
-    for (index, step) in rollout.spec.strategy.canary.steps.iter().enumerate() {
+    for (index, step) in rollout.spec.strategy.steps().iter().enumerate() {
         let sign = step_mark(index, status);
         let note = match (sign, at) {
             (Mark::Now, Some(at)) => progress(step, at, now),

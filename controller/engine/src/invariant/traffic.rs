@@ -47,7 +47,7 @@ fn raises(case: Case<'_>, id: &RouteId, split: &Split) -> bool {
     let routes = &case.observed.traffic.routes;
     let seen = routes.iter().find(|route| route.id == *id);
     match seen.map(|route| &route.state) {
-        Some(RouteState::Split(before)) => split.canary_percent > before.canary_percent,
+        Some(RouteState::Split(before)) => split.load_percent() > before.load_percent(),
         Some(RouteState::Mixed) => false,
         _ => split.reaches_candidate(),
     }

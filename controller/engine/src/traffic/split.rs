@@ -70,11 +70,13 @@ impl Split {
     }
 
     /// Part of all requests in percent that the candidate must be able to answer, rounded up: its share, and copies of the rest. How
-    /// large cohorts are, nobody knows beforehand: a step says `replicas` for them.
+    /// large cohorts are, nobody knows beforehand: they count as one percent, and a step says `replicas` for them.
     pub fn load_percent(&self) -> u8 {
         let share = u16::from(self.canary_percent.min(100));
         let copied = u16::from(self.mirror_percent.unwrap_or(0).min(100)) * (100 - share);
-        u8::try_from(share + copied.div_ceil(100)).unwrap_or(100)
+        let cohorts = u16::from(!self.cohorts.is_empty());
+        let load = share + copied.div_ceil(100);
+        u8::try_from(load.max(cohorts)).unwrap_or(100)
     }
 
     /// Whether the candidate gets any request.

@@ -90,11 +90,10 @@ pub(super) fn lead(
     let (goal, canary_pods) = pods.goal(wanted, earlier, ready);
     let standing = toward(pass, &goal, canary_pods, ready);
     let at_most = match &goal {
-        Goal::Shared(split) => split.canary_percent,
+        Goal::Shared(split) => split.load_percent(),
         _ => 0,
     };
-    let falls =
-        given.most > at_most.max(1) || !is_acknowledged(pass) || standing != Standing::Reached;
+    let falls = given.most > at_most || !is_acknowledged(pass) || standing != Standing::Reached;
     Lead {
         may_have_pods: own.is_some() || !matches!(standing, Standing::Moving(_)),
         keeps: if falls { pods.desired } else { 0 },
@@ -113,11 +112,6 @@ pub(super) fn gives(pass: &Pass<'_>, split: &Split) -> bool {
         journey.divides_like(split)
     })
 }
-
-const ALL: Given = Given {
-    least: 100,
-    most: 100,
-};
 
 const NOTHING: Given = Given { least: 0, most: 0 };
 
@@ -149,7 +143,7 @@ impl Pods {
     /// no reason to turn everything around. Nor need a candidate have what a workload that was scaled has not got itself yet.
     fn needs(self, split: &Split) -> i32 {
         let percent = split.load_percent();
-        if self.given < split.canary_percent {
+        if self.given < percent {
             return shares::routed_pods(percent, self.replicas);
         }
         let replicas = self.replicas.min(self.stable.max(1));
@@ -172,10 +166,10 @@ pub(super) fn promote(
         .iter()
         .filter(|set| is_of(set, &candidate.version) && !set.terminating)
         .max_by_key(|set| set.available);
-    let alone = own.is_some_and(|set| {
-        let whole = set.available * 2 >= replicas && set.desired >= replicas && replicas > 0;
-        whole && percent_to(pass, &set.hash) == ALL
+    let whole = own.is_some_and(|set| {
+        set.available.saturating_mul(2) >= replicas && set.desired >= replicas && replicas > 0
     });
+    let alone = whole && gives(pass, &Split::share(100));
     let asked = pass.asks_for(deployment, &candidate.version);
     let aims = pass.next.traffic.as_ref().map(|traffic| traffic.aim);
     let whole_way = matches!(aims, Some(Aim::Shared | Aim::Candidate));

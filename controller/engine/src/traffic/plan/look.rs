@@ -141,8 +141,7 @@ impl<'a> Journey<'a> {
         canary.map(|backend| backend.hash.as_str())
     }
 
-    /// Share in percent that the routes give to the pods with this hash now: the least and the most, a cohort or a copy counting as
-    /// one percent.
+    /// The load in percent that the routes give to the pods with this hash now: the least and the most.
     pub fn percent_to(&self, hash: &str) -> Given {
         let switched = self.memory.routes.is_empty();
         if switched {
@@ -155,11 +154,7 @@ impl<'a> Journey<'a> {
         }
         let shares = || {
             self.routes().filter_map(|route| match &route.state {
-                RouteState::Split(split) => Some(
-                    split
-                        .canary_percent
-                        .max(u8::from(split.reaches_candidate())),
-                ),
+                RouteState::Split(split) => Some(split.load_percent()),
                 // It may be anything.
                 RouteState::Mixed => Some(100),
                 RouteState::Home => Some(0),
