@@ -8,6 +8,7 @@ pub mod installed;
 pub mod measure;
 pub mod past;
 pub mod plane;
+pub mod routers;
 pub mod scene;
 pub mod stage;
 pub mod tenant;

@@ -15,6 +15,7 @@ pub struct Mark {
     log: PathBuf,
     position: u64,
     user: String,
+    namespace: Option<String>,
 }
 
 /// Requests by kind.
@@ -59,6 +60,7 @@ struct User {
 
 #[derive(Deserialize)]
 struct ObjectRef {
+    namespace: Option<String>,
     resource: Option<String>,
     subresource: Option<String>,
 }
@@ -76,7 +78,25 @@ impl Mark {
             log: log.to_owned(),
             position,
             user: user.to_owned(),
+            namespace: None,
         })
+    }
+
+    /// The same place, for requests in one namespace only.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
+    /// Whether the request is one that counts.
+    fn counts(&self, line: &Line) -> bool {
+        let namespace = line
+            .object_ref
+            .as_ref()
+            .and_then(|of| of.namespace.as_ref());
+        line.user.username == self.user
+            && (self.namespace.is_none() || self.namespace.as_ref() == namespace)
     }
 
     /// Requests that were finished since.
@@ -87,7 +107,7 @@ impl Mark {
         for line in BufReader::new(file).lines() {
             // The last line may still be in writing; it belongs to the next count.
             if let Ok(line) = serde_json::from_str::<Line>(&line?)
-                && line.user.username == self.user
+                && self.counts(&line)
             {
                 requests.count(&line);
             }

@@ -12,6 +12,7 @@ mod acts;
 mod canary;
 mod changes;
 mod hold;
+mod router;
 
 use belay_lab::{Lab, Part};
 use belay_tests::stage::Stage;

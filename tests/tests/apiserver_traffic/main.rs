@@ -5,16 +5,19 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
 
-mod definitions;
+mod canary;
+mod costs;
+mod gateway;
 mod manifests;
 mod ownership;
 mod writers;
 
-use belay_lab::Lab;
-use belay_tests::stage::Stage;
+use belay_lab::{Lab, Part};
+use belay_tests::{routers, stage::Stage};
 use tokio::sync::OnceCell;
 
 static STAGE: Stage = Stage::new();
@@ -22,9 +25,16 @@ static DEFINED: OnceCell<()> = OnceCell::const_new();
 
 /// The lab, with every kind of route in it.
 async fn lab() -> &'static Lab {
-    let lab = STAGE.lab(Lab::builder).await.expect("the lab starts");
+    let lab = STAGE
+        .lab(|| Lab::builder().with(Part::Prometheus).audit())
+        .await
+        .expect("the lab starts");
     DEFINED
-        .get_or_init(|| definitions::install(lab, &belay_lab::Manifests::ALL))
+        .get_or_init(|| async {
+            routers::install(lab, &belay_lab::Manifests::ALL)
+                .await
+                .expect("the definitions install");
+        })
         .await;
     lab
 }

@@ -7,7 +7,7 @@ use belay::traffic::{self, Names, ownership, services};
 use belay_engine::traffic::{
     Condition, Match, Part, RouteState, RouterKind, Split, Text, UserService,
 };
-use belay_tests::scene::Scene;
+use belay_tests::{routers::KINDS, scene::Scene};
 use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -16,7 +16,6 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    definitions::KINDS,
     lab,
     manifests::{route, service},
     writers::{WRITERS, Writer},
@@ -114,7 +113,7 @@ impl Led {
 }
 
 /// Who owns what, without times.
-fn owners(object: &DynamicObject) -> Value {
+pub fn owners(object: &DynamicObject) -> Value {
     let mut managed = json!(object.managed_fields());
     for entry in managed.as_array_mut().unwrap() {
         entry.as_object_mut().unwrap().remove("time");

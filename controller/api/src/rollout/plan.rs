@@ -251,3 +251,6 @@ fn names_differ<'a>(gates: impl Iterator<Item = &'a GatePolicy>) -> Result<(), P
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

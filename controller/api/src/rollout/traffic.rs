@@ -15,8 +15,8 @@ use crate::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
-    /// The Service of the workload's pods, to which the routes lead. Belay adds `<service>-stable` and `<service>-canary` for the time of
-    /// a rollout, and keeps this one on the stable version meanwhile.
+    /// The Service of the workload's pods, to which the routes lead. For the time of a rollout Belay adds two more, with `-stable` and
+    /// `-canary` after its name, and keeps this one on the stable version.
     #[schemars(length(min = 1, max = 56))]
     pub service: String,
     /// The routes that lead to the Service, in the namespace of the Rollout. Each is divided alike. A canary needs at least one; without

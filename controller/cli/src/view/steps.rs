@@ -1,7 +1,5 @@
 //! The steps of a Rollout, with the promotion and the bake that follow them.
 
-use std::fmt::Write as _;
-
 use belay_api::{Duration, Rollout, rollout::Step};
 use belay_engine::rollout::status::{Candidate, Phase, RolloutStatus, StepState, Track};
 use jiff::{SignedDuration, Timestamp};
@@ -77,19 +75,23 @@ fn remaining(start: Timestamp, length: Duration, now: Timestamp) -> Option<Strin
 }
 
 fn describe(step: &Step) -> String {
-    let mut text = match (&step.weight, &step.replicas) {
-        (Some(weight), _) => format!("weight {weight} %"),
-        (None, Some(IntOrString::Int(count))) => pods(*count),
-        (None, Some(IntOrString::String(share))) => format!("{share} of the pods"),
-        (None, None) => String::new(),
+    let share = match (&step.weight, &step.replicas) {
+        (Some(weight), _) => Some(format!("weight {weight} %")),
+        (None, Some(IntOrString::Int(count))) => Some(pods(*count)),
+        (None, Some(IntOrString::String(share))) => Some(format!("{share} of the pods")),
+        (None, None) => None,
     };
-    if !step.hold.get().is_zero() {
-        let _ = write!(text, ", hold {}", step.hold);
-    }
-    if step.approval {
-        text.push_str(", approval");
-    }
-    text
+    let cohorts = match step.cohorts.len() {
+        0 => None,
+        1 => Some("a cohort".to_owned()),
+        count => Some(format!("{count} cohorts")),
+    };
+    let mirror = step.mirror.map(|percent| format!("mirror {percent} %"));
+    let hold = Some(step.hold).filter(|hold| !hold.get().is_zero());
+    let hold = hold.map(|hold| format!("hold {hold}"));
+    let approval = step.approval.then(|| "approval".to_owned());
+    let parts = [share, cohorts, mirror, hold, approval];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn progress(step: &Step, at: &StepState, now: Timestamp) -> String {

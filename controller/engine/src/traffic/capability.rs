@@ -28,6 +28,9 @@ impl RouterKind {
     /// Why this router can't do what `split` asks for.
     pub fn lacks(self, split: &Split) -> Option<String> {
         let kind = self.as_str();
+        if self == Self::TraefikService && split.mirror_percent.is_some() {
+            return Some(format!("{kind} can't copy requests"));
+        }
         let mut conditions = split.cohorts.iter().flat_map(|cohort| &cohort.all);
         let unfit = conditions.find(|condition| !self.matches(condition.part));
         unfit.map(|condition| {

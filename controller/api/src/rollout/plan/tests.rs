@@ -1,0 +1,115 @@
+//! Plans with and without a router.
+
+use belay_engine::traffic::{Condition, Match, Part, Text};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// No template has any gate.
+struct Nothing;
+
+impl Templates for Nothing {
+    fn gates(&self, _: &GateRef) -> &[GateSpec] {
+        &[]
+    }
+}
+
+fn plan(kind: Option<&str>, steps: &Value) -> Result<Plan, PlanError> {
+    let mut spec =
+        json!({"workloadRef": {"name": "web"}, "strategy": {"canary": {"steps": steps}}});
+    if let Some(kind) = kind {
+        spec["traffic"] = json!({"service": "web", "routes": [{"kind": kind, "name": "edge"}]});
+    }
+    let spec: RolloutSpec = serde_json::from_value(spec).unwrap();
+    spec.plan(&Nothing)
+}
+
+#[test]
+fn with_a_router_a_step_is_a_split_and_may_take_everything() {
+    let steps = json!([
+        {"match": [{"headers": [{"name": "X-Beta", "exact": "yes"}], "query": [{"name": "q", "regex": "a+"}]}]},
+        {"weight": 5, "mirror": 50, "replicas": 2},
+        {"weight": 100},
+    ]);
+    let plan = plan(Some("HTTPRoute"), &steps).unwrap();
+    let routing = plan.routing.unwrap();
+    assert_eq!(routing.service, "web");
+    assert_eq!(routing.drain.as_secs(), 5);
+    let splits: Vec<Split> = plan
+        .steps
+        .iter()
+        .map(|step| step.split.clone().unwrap())
+        .collect();
+    let condition = |part, name: &str, value| Condition {
+        part,
+        name: name.to_owned(),
+        value,
+    };
+    let cohort = Match {
+        all: vec![
+            condition(Part::Header, "x-beta", Text::Exact("yes".to_owned())),
+            condition(Part::Query, "q", Text::Regex("a+".to_owned())),
+        ],
+    };
+    assert_eq!(
+        splits,
+        [
+            Split {
+                cohorts: vec![cohort],
+                ..Split::default()
+            },
+            Split {
+                mirror_percent: Some(50),
+                ..Split::share(5)
+            },
+            Split::share(100),
+        ]
+    );
+    assert_eq!(plan.steps[1].share, Share::Replicas(2));
+}
+
+#[test]
+fn what_a_router_can_not_do_is_refused_with_its_kind() {
+    let header = json!([{"match": [{"headers": [{"name": "x", "exact": "y"}]}]}]);
+    let cookie = json!([{"match": [{"cookies": [{"name": "x", "exact": "y"}]}]}]);
+    let mirror = json!([{"mirror": 10}]);
+    for (kind, steps) in [
+        ("TraefikService", &header),
+        ("TraefikService", &mirror),
+        ("HTTPRoute", &cookie),
+        ("GRPCRoute", &cookie),
+    ] {
+        let error = plan(Some(kind), steps).unwrap_err();
+        assert!(error.to_string().contains(kind), "{error}");
+    }
+    assert!(plan(Some("VirtualService"), &cookie).is_ok());
+}
+
+#[test]
+fn shares_of_a_router_only_rise_and_each_step_gives_something() {
+    let falling = json!([{"weight": 50}, {"weight": 20, "replicas": "100%"}]);
+    assert_eq!(
+        plan(Some("HTTPRoute"), &falling).unwrap_err(),
+        PlanError::Falling(2)
+    );
+    assert_eq!(
+        plan(Some("HTTPRoute"), &json!([{"replicas": 1}])).unwrap_err(),
+        PlanError::NothingLed(1)
+    );
+}
+
+#[test]
+fn without_a_router_nothing_is_told_apart() {
+    assert_eq!(
+        plan(None, &json!([{"weight": 5, "mirror": 5}])).unwrap_err(),
+        PlanError::NeedsRouter(1)
+    );
+    assert_eq!(
+        plan(None, &json!([{"weight": 60}])).unwrap_err(),
+        PlanError::WeightTooHigh {
+            step: 1,
+            weight: 60
+        }
+    );
+    assert!(plan(None, &json!([{"weight": 50}])).is_ok());
+}
