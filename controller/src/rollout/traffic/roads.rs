@@ -17,7 +17,7 @@ use belay_api::Rollout;
 use futures::StreamExt as _;
 use kube::{
     Api, ResourceExt as _,
-    api::DynamicObject,
+    api::{ApiResource, DynamicObject},
     runtime::watcher::{self, Event},
 };
 use tokio::{sync::watch, task::AbortHandle};
@@ -351,10 +351,13 @@ fn refusal(way: Way, error: &watcher::Error) -> Option<String> {
     else {
         return None;
     };
-    let (kind, project) = (way.resource().kind, way.project());
+    let ApiResource {
+        kind, api_version, ..
+    } = way.resource();
+    let project = way.project();
     match status.code {
         404 | 405 => Some(format!(
-            "the API server does not know the kind {kind}; install the definitions of {project}"
+            "the API server does not know {kind} of {api_version}; install the definitions of {project}"
         )),
         401 | 403 => Some(format!(
             "Belay may not read objects of kind {kind}; allow it by the value {} of its chart",

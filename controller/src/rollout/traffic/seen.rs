@@ -6,7 +6,8 @@ use belay_api::Rollout;
 use belay_engine::{
     rollout::{RolloutStatus, plan::Routing},
     traffic::{
-        Acknowledgement, Backend, RouteId, RouteSeen, RouteState, Seen, ServicesSeen, UserService,
+        Acknowledgement, Backend, RouteId, RouteSeen, RouteState, Seen, ServicesSeen, Traffic,
+        UserService,
     },
 };
 use kube::ResourceExt as _;
@@ -30,7 +31,7 @@ impl Shell {
         routing: Option<&Routing>,
         status: &RolloutStatus,
     ) -> Result<Seen> {
-        let Some((names, routes)) = self.follow(rollout, routing, status) else {
+        let Some((names, routes)) = self.follow(rollout, routing, status.traffic.as_ref()) else {
             return Ok(Seen::default());
         };
         let services = self.services(rollout, &names).await?;
@@ -47,19 +48,21 @@ impl Shell {
     /// Follows what a Rollout names before it is looked at for the first time, so that one list brings it for all Rollouts.
     pub(in crate::rollout) fn expect_traffic(&self, rollout: &Rollout) {
         let routing = rollout.spec.routing();
-        let status = rollout.status.clone().unwrap_or_default();
-        self.follow(rollout, routing.as_ref(), &status);
+        let led = rollout
+            .status
+            .as_ref()
+            .and_then(|status| status.traffic.as_ref());
+        self.follow(rollout, routing.as_ref(), led);
     }
 
     fn follow(
         &self,
         rollout: &Rollout,
         routing: Option<&Routing>,
-        status: &RolloutStatus,
+        led: Option<&Traffic>,
     ) -> Option<(Names, BTreeSet<RouteId>)> {
         let namespace = rollout.namespace().unwrap_or_default();
         let name = rollout.name_any();
-        let led = status.traffic.as_ref();
         let service = led
             .map(|led| &led.service)
             .or(routing.map(|routing| &routing.service));
