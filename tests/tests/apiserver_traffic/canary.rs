@@ -27,13 +27,22 @@ use crate::{
 pub struct Shop {
     pub scene: Scene,
     pub web: Workload,
-    gateway: Gateway,
+    pub gateway: Gateway,
     before: [Value; 2],
 }
 
 impl Shop {
     /// Healthy, with these steps and gates.
     pub async fn open(prefix: &str, replicas: i32, steps: Value, gates: &[&str]) -> Self {
+        let spec = json!({
+            "strategy": {"canary": {"steps": steps}},
+            "traffic": {"service": "web", "routes": [{"kind": "HTTPRoute", "name": "web"}], "drain": "1s"},
+        });
+        Self::open_with(prefix, replicas, spec, gates).await
+    }
+
+    /// Healthy, with this spec and these gates.
+    pub async fn open_with(prefix: &str, replicas: i32, mut spec: Value, gates: &[&str]) -> Self {
         let scene = Scene::new(lab().await, prefix).await.unwrap();
         for (api, source) in sources(&scene) {
             Writer::Flux.create(&api, &source).await;
@@ -42,11 +51,7 @@ impl Shop {
             scene.gate(gate, "vector(0)").await.unwrap();
         }
         let gates: Vec<Value> = gates.iter().map(|gate| json!({"template": gate})).collect();
-        let spec = json!({
-            "strategy": {"canary": {"steps": steps}},
-            "traffic": {"service": "web", "routes": [{"kind": "HTTPRoute", "name": "web"}], "drain": "1s"},
-            "verification": {"gates": gates},
-        });
+        spec["verification"] = json!({"gates": gates});
         let web = scene.workload_with("web", replicas, spec).await.unwrap();
         wait_for("the Service to have endpoints", SOON, || async {
             match is_served(&scene.api(), "web").await {

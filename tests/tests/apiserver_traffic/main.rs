@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod blue_green;
 mod canary;
 mod costs;
 mod gateway;
