@@ -26,7 +26,8 @@ pub struct Strategy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlueGreen {
-    /// What must be true before the switch. The new version is reached by `<service>-canary` meanwhile.
+    /// What must be true before the switch. Meanwhile the new version is reached by the Service with `-canary`
+    /// after its name.
     #[serde(default)]
     pub preview: Preview,
     /// How long the stable pods stay at full strength after the switch.

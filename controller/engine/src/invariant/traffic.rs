@@ -9,7 +9,7 @@ use crate::{
     rollout::{
         Effect,
         observed::{Owner, ReplicaSet, Workload},
-        status::Phase,
+        status::{Phase, Version},
     },
     shares,
     traffic::{RouteId, RouteState, Split, Traffic, UserService},
@@ -165,10 +165,12 @@ fn patience_is_over(case: Case<'_>, memory: &Traffic) -> bool {
     case.now >= until
 }
 
-/// Where routes are led, a canary begins only when the user's Service would not send it anything.
+/// Where routes are led, a canary begins only when the user's Service would not send it anything, if there is something else to send to.
 pub(super) fn canary_begins_unreached(case: Case<'_>) -> Result<(), String> {
     let status = &case.decision.status;
+    let stable = status.stable.as_ref();
     let routed = status.traffic.is_some()
+        && stable.is_some_and(|stable| runs(case, stable))
         && case.plan.is_ok_and(|plan| plan.routing.is_some())
         && status.phase == Phase::Progressing;
     let split = status
@@ -190,6 +192,13 @@ pub(super) fn canary_begins_unreached(case: Case<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn runs(case: Case<'_>, version: &Version) -> bool {
+    case.observed.sets.iter().any(|set| {
+        let same = set.hash == version.hash || set.template.digest == version.digest;
+        set.owner == Owner::Deployment && same
+    })
 }
 
 fn set_with<'a>(case: Case<'a>, hash: &str) -> Option<&'a ReplicaSet> {

@@ -113,3 +113,45 @@ fn without_a_router_nothing_is_told_apart() {
     );
     assert!(plan(None, &json!([{"weight": 50}])).is_ok());
 }
+
+fn blue_green(traffic: &Value, blue_green: &Value) -> Result<Plan, PlanError> {
+    let spec = json!({
+        "workloadRef": {"name": "web"}, "strategy": {"blueGreen": blue_green}, "traffic": traffic,
+    });
+    let spec: RolloutSpec = serde_json::from_value(spec).unwrap();
+    spec.plan(&Nothing)
+}
+
+#[test]
+fn blue_green_is_a_preview_without_requests_and_then_all_of_them() {
+    let own = json!({"preview": {"replicas": 1, "hold": "5m", "approval": true}, "scaleDownDelay": "10m"});
+    let plan = blue_green(&json!({"service": "web"}), &own).unwrap();
+    let [preview, switched] = plan.steps.as_slice() else {
+        panic!("{:?}", plan.steps);
+    };
+    assert_eq!(preview.share, Share::Replicas(1));
+    assert_eq!(preview.split, Some(Split::share(0)));
+    assert_eq!(preview.approval, Approval::Required);
+    assert_eq!(switched.split, Some(Split::share(100)));
+    assert_eq!((switched.pods(7), switched.hold.as_secs()), (7, 600));
+}
+
+#[test]
+fn blue_green_by_default_previews_with_all_pods() {
+    let plan = blue_green(&json!({"service": "web"}), &json!({})).unwrap();
+    assert_eq!(plan.steps[0].pods(7), 7);
+}
+
+#[test]
+fn blue_green_needs_something_to_switch_and_a_canary_needs_routes() {
+    assert_eq!(
+        blue_green(&Value::Null, &json!({})).unwrap_err(),
+        PlanError::NothingToSwitch
+    );
+    let spec = json!({
+        "workloadRef": {"name": "web"}, "traffic": {"service": "web"},
+        "strategy": {"canary": {"steps": [{"weight": 10}]}},
+    });
+    let spec: RolloutSpec = serde_json::from_value(spec).unwrap();
+    assert_eq!(spec.plan(&Nothing).unwrap_err(), PlanError::NoRoutes);
+}

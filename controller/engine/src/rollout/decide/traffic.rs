@@ -88,7 +88,8 @@ pub(super) fn lead(
     };
     let ready = state.ready_at.is_some();
     let (goal, canary_pods) = pods.goal(wanted, earlier, ready);
-    let standing = toward(pass, &goal, canary_pods, ready);
+    let shared = matches!(goal, Goal::Shared(_));
+    let standing = toward(pass, &goal, canary_pods, ready && shared);
     let at_most = match &goal {
         Goal::Shared(split) => split.load_percent(),
         _ => 0,
