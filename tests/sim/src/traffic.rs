@@ -47,7 +47,7 @@ pub(crate) struct Roads {
     pub(crate) canary: Option<Pair>,
     /// When requests last came to pods with this hash by Belay's doing.
     led_at_ms: BTreeMap<String, i64>,
-    /// Whether routers take changes up at all.
+    /// Whether routers that would say so hang. Of one that never says anything nobody could know.
     pub(crate) stuck: bool,
 }
 
@@ -145,9 +145,10 @@ impl Roads {
         let late = self
             .routes
             .values()
-            .filter(|route| route.applied != route.state);
-        let due = late.map(|route| route.due_ms).filter(|due| *due > clock_ms);
-        due.min().filter(|_| !self.stuck)
+            .filter(|route| route.applied != route.state && !(self.stuck && route.speaks));
+        late.map(|route| route.due_ms)
+            .filter(|due| *due > clock_ms)
+            .min()
     }
 }
 
@@ -217,7 +218,7 @@ impl World {
         let mut led_at_ms = None;
         for route in self.roads.routes.values_mut() {
             let led = reaches(&route.applied);
-            let due = !stuck && route.due_ms <= clock_ms;
+            let due = !(stuck && route.speaks) && route.due_ms <= clock_ms;
             if due {
                 route.applied = route.state.clone();
             }
