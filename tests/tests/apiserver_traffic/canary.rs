@@ -24,16 +24,16 @@ use crate::{
 };
 
 /// A workload behind a Service and a route, both brought by Flux.
-pub struct Shop {
-    pub scene: Scene,
-    pub web: Workload,
-    pub gateway: Gateway,
+pub(crate) struct Shop {
+    pub(crate) scene: Scene,
+    pub(crate) web: Workload,
+    pub(crate) gateway: Gateway,
     before: [Value; 2],
 }
 
 impl Shop {
     /// Healthy, with these steps and gates.
-    pub async fn open(prefix: &str, replicas: i32, steps: Value, gates: &[&str]) -> Self {
+    pub(crate) async fn open(prefix: &str, replicas: i32, steps: Value, gates: &[&str]) -> Self {
         let spec = json!({
             "strategy": {"canary": {"steps": steps}},
             "traffic": {"service": "web", "routes": [{"kind": "HTTPRoute", "name": "web"}], "drain": "1s"},
@@ -42,7 +42,12 @@ impl Shop {
     }
 
     /// Healthy, with this spec and these gates.
-    pub async fn open_with(prefix: &str, replicas: i32, mut spec: Value, gates: &[&str]) -> Self {
+    pub(crate) async fn open_with(
+        prefix: &str,
+        replicas: i32,
+        mut spec: Value,
+        gates: &[&str],
+    ) -> Self {
         let scene = Scene::new(lab().await, prefix).await.unwrap();
         for (api, source) in sources(&scene) {
             Writer::Flux.create(&api, &source).await;
@@ -80,7 +85,7 @@ impl Shop {
     }
 
     /// Waits until nothing of Belay's is left in routes and Services, and checks what the gateway read in all the time.
-    pub async fn is_as_before(&self) {
+    pub(crate) async fn is_as_before(&self) {
         wait_for("everything to be as before", SOON, || async {
             let now = state(&self.scene).await;
             if now != self.before {

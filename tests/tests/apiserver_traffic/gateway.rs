@@ -20,22 +20,22 @@ use tokio::task::JoinHandle;
 
 /// One version of a route, as the gateway read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// Weight of each destination of the last rule.
-    pub weights: BTreeMap<String, u64>,
+    pub(crate) weights: BTreeMap<String, u64>,
     /// Destinations with a weight that had no ready endpoint.
-    pub empty: Vec<String>,
+    pub(crate) empty: Vec<String>,
 }
 
 /// The gateway of one namespace.
-pub struct Gateway {
+pub(crate) struct Gateway {
     moments: Arc<Mutex<Vec<Moment>>>,
     task: JoinHandle<()>,
 }
 
 impl Gateway {
     /// Begins to read `HTTPRoute`s.
-    pub fn begin(client: &Client, namespace: &str) -> Self {
+    pub(crate) fn begin(client: &Client, namespace: &str) -> Self {
         let moments: Arc<Mutex<Vec<Moment>>> = Arc::default();
         let task = tokio::spawn(run(
             client.clone(),
@@ -46,12 +46,12 @@ impl Gateway {
     }
 
     /// What it read so far, without repetitions.
-    pub fn moments(&self) -> Vec<Moment> {
+    pub(crate) fn moments(&self) -> Vec<Moment> {
         self.moments.lock().unwrap().clone()
     }
 
     /// The shares of the canary in percent, in the order in which they came.
-    pub fn shares(&self) -> Vec<u64> {
+    pub(crate) fn shares(&self) -> Vec<u64> {
         let share = |moment: &Moment| {
             let weight = |name: &str| moment.weights.get(name).copied().unwrap_or(0);
             let (stable, canary) = (weight("web-stable"), weight("web-canary"));
@@ -134,7 +134,7 @@ async fn moment(slices: &Api<EndpointSlice>, route: &DynamicObject) -> Moment {
 }
 
 /// Whether a Service has a ready endpoint.
-pub async fn is_served(slices: &Api<EndpointSlice>, service: &str) -> bool {
+pub(crate) async fn is_served(slices: &Api<EndpointSlice>, service: &str) -> bool {
     let labels = format!("kubernetes.io/service-name={service}");
     let list = slices.list(&ListParams::default().labels(&labels)).await;
     list.unwrap()

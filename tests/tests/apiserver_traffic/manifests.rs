@@ -4,7 +4,7 @@ use belay_engine::traffic::RouterKind;
 use serde_json::{Value, json};
 
 /// A route of this kind to Service `web`, whole enough to be applied.
-pub fn route(kind: RouterKind, namespace: &str) -> Value {
+pub(crate) fn route(kind: RouterKind, namespace: &str) -> Value {
     let spec = match kind {
         RouterKind::HttpRoute => json!({
             "parentRefs": [{"name": "edge"}],
@@ -54,7 +54,7 @@ pub fn route(kind: RouterKind, namespace: &str) -> Value {
 }
 
 /// The user's Service.
-pub fn service(namespace: &str) -> Value {
+pub(crate) fn service(namespace: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",

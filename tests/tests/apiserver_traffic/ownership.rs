@@ -113,7 +113,7 @@ impl Led {
 }
 
 /// Who owns what, without times.
-pub fn owners(object: &DynamicObject) -> Value {
+pub(crate) fn owners(object: &DynamicObject) -> Value {
     let mut managed = json!(object.managed_fields());
     for entry in managed.as_array_mut().unwrap() {
         entry.as_object_mut().unwrap().remove("time");

@@ -11,7 +11,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A tool that brings objects from Git into the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// Flux: server-side apply with force.
     Flux,
     /// Argo CD with server-side apply.
@@ -22,7 +22,7 @@ pub enum Writer {
     Person,
 }
 
-pub const WRITERS: [Writer; 4] = [
+pub(crate) const WRITERS: [Writer; 4] = [
     Writer::Flux,
     Writer::ArgoServerSide,
     Writer::ArgoClientSide,
@@ -39,7 +39,7 @@ impl Writer {
     }
 
     /// Brings the object into the cluster for the first time.
-    pub async fn create(self, api: &Api<DynamicObject>, source: &Value) {
+    pub(crate) async fn create(self, api: &Api<DynamicObject>, source: &Value) {
         match self {
             Self::Flux | Self::ArgoServerSide => self.apply(api, source).await,
             Self::ArgoClientSide | Self::Person => {
@@ -58,7 +58,7 @@ impl Writer {
     }
 
     /// Brings the same source again, as in the next of its intervals.
-    pub async fn apply(self, api: &Api<DynamicObject>, source: &Value) {
+    pub(crate) async fn apply(self, api: &Api<DynamicObject>, source: &Value) {
         let name = source["metadata"]["name"].as_str().unwrap();
         let parameters = PatchParams::apply(self.manager()).force();
         match self {
@@ -80,7 +80,11 @@ impl Writer {
     }
 
     /// Applies the source without force, for a conflict to show; nothing is stored.
-    pub async fn rehearse(self, api: &Api<DynamicObject>, source: &Value) -> kube::Result<()> {
+    pub(crate) async fn rehearse(
+        self,
+        api: &Api<DynamicObject>,
+        source: &Value,
+    ) -> kube::Result<()> {
         let name = source["metadata"]["name"].as_str().unwrap();
         let mut parameters = PatchParams::apply(self.manager());
         parameters.dry_run = true;
