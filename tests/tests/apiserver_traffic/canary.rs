@@ -59,9 +59,10 @@ impl Shop {
         spec["verification"] = json!({"gates": gates});
         let web = scene.workload_with("web", replicas, spec).await.unwrap();
         wait_for("the Service to have endpoints", SOON, || async {
-            match is_served(&scene.api(), "web").await {
-                true => Ok(()),
-                false => Err("it has none".to_owned()),
+            if is_served(&scene.api(), "web").await {
+                Ok(())
+            } else {
+                Err("it has none".to_owned())
             }
         })
         .await
