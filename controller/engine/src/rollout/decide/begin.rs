@@ -25,12 +25,13 @@ pub(super) fn candidate(pass: &mut Pass<'_>, deployment: &Deployment) {
     }
     let manner = clear::patience(pass);
     let only_stable = clear::take_back_others(pass, deployment);
-    let no_strays = clear::remove(
-        pass,
-        Some(deployment),
-        Some(&deployment.template.digest),
-        manner,
-    );
+    // Pods of this very content may stay, unless requests were led to them: that is ended first, and then begun anew.
+    let keep = pass
+        .next
+        .traffic
+        .is_none()
+        .then_some(&deployment.template.digest);
+    let no_strays = clear::remove(pass, Some(deployment), keep, manner);
     if !(only_stable && no_strays) {
         return clear::wait(pass);
     }
