@@ -245,12 +245,8 @@ impl World {
         if let Some(route) = self.roads.routes.get_mut(id) {
             route.version = version;
             route.state = state;
-            route.due_ms = clock_ms
-                + if route.speaks {
-                    delay
-                } else {
-                    delay.min(settle)
-                };
+            let speaks = route.speaks && route.state != RouteState::Missing;
+            route.due_ms = clock_ms + if speaks { delay } else { delay.min(settle) };
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Acknowledgement, Aim, Seen, Split, Traffic};
+use super::{Acknowledgement, Aim, RouteState, Seen, Split, Traffic};
 use crate::rollout::{Effect, Side};
 
 /// How long a router that never says when it is done is given, beside the drain time.
@@ -245,9 +245,10 @@ impl Journey<'_> {
 
     /// When connections to what was left have had their time to end.
     fn quiet_until(&self, memory: &Traffic) -> Option<Timestamp> {
-        let silent = self
-            .routes()
-            .any(|route| route.acknowledged == Acknowledgement::NeverGiven);
+        // A route that was deleted acknowledges nothing either.
+        let silent = self.routes().any(|route| {
+            route.acknowledged == Acknowledgement::NeverGiven || route.state == RouteState::Missing
+        });
         let switched = memory.routes.is_empty();
         let settle = if silent || switched {
             SETTLE
