@@ -4,6 +4,7 @@ use super::{super::super::plan::Routing, *};
 use crate::rollout::Side;
 use crate::traffic::{
     Acknowledgement, Backend, RouteId, RouteSeen, RouteState, RouterKind, Split, UserService,
+    plan::SETTLE,
 };
 
 const DRAIN_SECONDS: i64 = 5;
@@ -263,7 +264,9 @@ fn a_route_that_was_deleted_keeps_no_rollback_waiting() {
     bench.route().state = RouteState::Missing;
 
     bench.fail().settle();
-    bench.after(DRAIN_SECONDS).settle();
+    bench
+        .after(DRAIN_SECONDS + SETTLE.as_secs().cast_signed())
+        .settle();
 
     assert!(!bench.has_set("v2"));
 }
