@@ -21,6 +21,7 @@ pub mod release;
 pub mod rollout;
 pub mod runtime;
 pub mod telemetry;
+mod text;
 pub mod traffic;
 pub mod watch;
 

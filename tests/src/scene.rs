@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use belay_api::{Action, ActionStatus, AnalysisTemplate, Rollout};
-use belay_engine::rollout::{RolloutStatus, status::Phase};
+use belay_engine::{
+    gate::Verdict,
+    rollout::{RolloutStatus, status::Phase},
+};
 use belay_lab::{Lab, wait_for_object};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -11,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{Error, workload::Workload};
+use crate::{Error, told, workload::Workload};
 
 /// Longest wait for anything that should happen soon; only a test that fails waits so long.
 pub const SOON: Duration = Duration::from_mins(1);
@@ -134,6 +137,12 @@ impl Workload {
             check(status.ok_or("it has no status")?)
         });
         Ok(when.await?)
+    }
+
+    /// Waits until a gate has this verdict, and gives what it says.
+    pub async fn gate_says(&self, verdict: Verdict) -> Result<String, Error> {
+        self.status_when(|status| told::words(&status.gates, verdict))
+            .await
     }
 
     /// Waits until the Rollout waits for this reason.

@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::{Data, Words};
+use crate::text;
 
 /// Stands in the place of what Prometheus says about a query that nobody may read.
 const WITHHELD: &str =
@@ -76,18 +77,11 @@ fn refusal(host: &str, status: StatusCode, frame: &Frame, words: Words) -> Strin
 }
 
 /// Cut only if it is shown at all: the beginning of a secret is one, too.
-fn told(text: &str, words: Words) -> String {
-    match words {
-        Words::Shown => shortened(text),
+fn told(words: &str, shown: Words) -> String {
+    match shown {
+        Words::Shown => text::line(words, MESSAGE_BYTES),
         Words::Withheld => WITHHELD.to_owned(),
     }
-}
-
-fn shortened(text: &str) -> String {
-    let cut = text
-        .get(..text.floor_char_boundary(MESSAGE_BYTES))
-        .unwrap_or(text);
-    cut.replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use tokio::time::Instant;
 
 use super::{Shell, project::Set};
-use crate::client::bounded;
+use crate::{client::bounded, text};
 
 /// Pods that are looked at: one that tells what is wrong is enough.
 const PODS_LISTED: u32 = 10;
@@ -162,14 +162,18 @@ fn complaint(pod: &Pod) -> Option<String> {
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = scheduled {
         let why = condition.message.as_deref().unwrap_or("no node fits");
-        return Some(shortened(&format!("a pod can't be scheduled: {why}")));
+        return Some(line(&format!("a pod can't be scheduled: {why}")));
     }
     status
         .container_statuses
         .iter()
         .flatten()
         .find_map(container_complaint)
-        .map(|text| shortened(&text))
+        .map(|text| line(&text))
+}
+
+fn line(text: &str) -> String {
+    text::line(text, MESSAGE_BYTES).trim_end().to_owned()
 }
 
 fn container_complaint(container: &ContainerStatus) -> Option<String> {
@@ -184,13 +188,6 @@ fn container_complaint(container: &ContainerStatus) -> Option<String> {
             Some(format!("container {name}: {other} {message}"))
         }
     }
-}
-
-fn shortened(text: &str) -> String {
-    let cut = text
-        .get(..text.floor_char_boundary(MESSAGE_BYTES))
-        .unwrap_or(text);
-    cut.trim_end().to_owned()
 }
 
 #[cfg(test)]

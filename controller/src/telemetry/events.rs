@@ -18,7 +18,7 @@ use kube::{
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::Metrics;
-use crate::{client, limits};
+use crate::{client, limits, text::beginning};
 
 /// Where events go to.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl Events {
                 // Unique as long as one process writes at most one event per nanosecond about one object.
                 name: Some(format!(
                     "{}.{:x}",
-                    shortened(name, 200),
+                    beginning(name, 200),
                     now.as_nanosecond()
                 )),
                 namespace: Some(namespace),
@@ -61,10 +61,10 @@ impl Events {
             type_: Some(kind(event.kind).to_owned()),
             reason: Some(event.reason.clone()),
             action: Some(action.to_owned()),
-            note: Some(shortened(&event.message, limits::EVENT_NOTE_BYTES).to_owned()),
+            note: Some(beginning(&event.message, limits::EVENT_NOTE_BYTES).to_owned()),
             regarding: Some(regarding.clone()),
             reporting_controller: Some("belay.dev/controller".to_owned()),
-            reporting_instance: Some(shortened(&self.identity, 128).to_owned()),
+            reporting_instance: Some(beginning(&self.identity, 128).to_owned()),
             event_time: Some(MicroTime(now)),
             ..v1::Event::default()
         };
@@ -93,21 +93,5 @@ const fn kind(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Normal => "Normal",
         EventKind::Warning => "Warning",
-    }
-}
-
-/// At most `limit` bytes of `text`, cut between characters.
-fn shortened(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_cut_between_characters() {
-        assert_eq!(shortened("aé", 2), "a");
-        assert_eq!(shortened("ab", 2), "ab");
     }
 }

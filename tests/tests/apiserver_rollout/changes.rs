@@ -281,7 +281,7 @@ async fn gates_take_arguments_from_fields_and_secrets() {
     let web = scene.workload_with("web", 1, spec).await.unwrap();
     web.set_image("web:v2").await.unwrap();
     // Without the right to read the Secret the gate holds, and says which Secret.
-    let message = gate_error(&web).await;
+    let message = web.gate_says(Verdict::Error).await.unwrap();
     assert!(
         message.contains("Secret") && message.contains("prometheus"),
         "{message}"
@@ -376,12 +376,6 @@ async fn what_the_api_server_refuses_is_told_in_an_event() {
         .await
         .unwrap();
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
-}
-
-async fn gate_error(web: &Workload) -> String {
-    web.status_when(|status| told::words(&status.gates, Verdict::Error))
-        .await
-        .unwrap()
 }
 
 async fn stalled(web: &Workload) -> String {

@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::{
-    methods::{gated, is_rolled_back, passes, template},
+    methods::{compare, gated, is_rolled_back, passes, requests, template},
     turn,
 };
 
@@ -35,22 +35,13 @@ async fn reference(turn: &Turn, scene: &Scene) {
 }
 
 /// Failed and all requests of the series with these labels.
-fn counters(labels: &str) -> Value {
-    let of = |more: &str| {
-        format!("http_requests_total{{namespace=\"{{{{namespace}}}}\"{labels}{more}}}")
-    };
-    json!({"bad": of(r#",code=~"5..""#), "total": of("")})
+fn counters(labels: &str) -> [String; 2] {
+    [r#",code=~"5..""#, ""].map(|code| requests(&format!("{labels}{code}")))
 }
 
-fn compare(of: Value, baseline: &Value) -> Value {
-    let mut compare = of;
-    let more =
-        json!({"baseline": baseline, "minRequests": 200, "warmup": "0s", "ingestDelay": "1s"});
-    compare
-        .as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
-    json!({"compare": compare})
+fn against(baseline: &Value, [bad, total]: &[String; 2]) -> Value {
+    let more = json!({"baseline": baseline, "minRequests": 200});
+    compare(bad, total, &more)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,10 +52,11 @@ async fn a_version_is_compared_with_the_baseline_that_is_named_and_not_with_stab
     let scene = Scene::new(turn.lab, "baselines").await.unwrap();
     reference(&turn, &scene).await;
     let service = json!({"service": {"name": "reference"}});
-    template(&scene, "by-service", compare(counters(""), &service)).await;
+    template(&scene, "by-service", against(&service, &counters(""))).await;
     let own = counters(r#",service="by-query",version="{{canary}}""#);
-    let query = json!({"query": counters(r#",service="reference""#)});
-    template(&scene, "by-query", compare(own, &query)).await;
+    let [bad, total] = counters(r#",service="reference""#);
+    let query = json!({"query": {"bad": bad, "total": total}});
+    template(&scene, "by-query", against(&query, &own)).await;
     let load = turn.lab.load().unwrap();
     let trial = async |name: &str| {
         for version in ["v1", "v2"] {

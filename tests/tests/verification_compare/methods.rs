@@ -23,6 +23,19 @@ pub(crate) async fn template(scene: &Scene, name: &str, prometheus: Value) {
     api.create(&PostParams::default(), &template).await.unwrap();
 }
 
+/// A query for all requests of the namespace, with this in its selector.
+pub(crate) fn requests(more: &str) -> String {
+    format!("http_requests_total{{namespace=\"{{{{namespace}}}}\"{more}}}")
+}
+
+/// A gate that compares how many of `total` are `bad`, with more fields.
+pub(crate) fn compare(bad: &str, total: &str, more: &Value) -> Value {
+    let mut compare = json!({"bad": bad, "total": total, "warmup": "0s", "ingestDelay": "1s"});
+    let fields = compare.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({"compare": compare})
+}
+
 /// A healthy workload with the gate of the template of the same name. Its template knows the `namespace`, and the version of the
 /// `canary`.
 pub(crate) async fn gated(scene: &Scene, name: &str) -> Workload {

@@ -6,26 +6,12 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    methods::{gated, template},
+    methods::{compare, gated, requests, template},
     turn, when,
 };
 
-/// A query for all requests of the namespace, with this in its selector.
-fn requests(more: &str) -> String {
-    format!("http_requests_total{{namespace=\"{{{{namespace}}}}\"{more}}}")
-}
-
 fn at_most_one(query: &str) -> Value {
     json!({"query": query, "threshold": {"max": 1}})
-}
-
-fn compare(bad: &str, total: &str, more: &Value) -> Value {
-    let mut compare = json!({"bad": bad, "total": total, "warmup": "0s", "ingestDelay": "1s"});
-    compare
-        .as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
-    json!({"compare": compare})
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use belay_engine::{
     gate::Verdict,
     rollout::status::{Phase, RollbackReason},
 };
-use belay_tests::{scene::SOON, told::words};
+use belay_tests::scene::SOON;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Node};
 use kube::{
     Api,
@@ -132,10 +132,7 @@ async fn a_job_that_cannot_start_holds_the_change_and_is_created_anew_until_it_c
         .await;
     // When a version comes, then its deadline is told with the cluster's reason, and the version is not taken back.
     web.set_image("web:v2").await.unwrap();
-    let message = web
-        .status_when(|status| words(&status.gates, Verdict::Error))
-        .await
-        .unwrap();
+    let message = web.gate_says(Verdict::Error).await.unwrap();
     assert!(
         message.contains("could not start") && message.contains("Unschedulable: 0/3 nodes"),
         "{message}"
@@ -163,10 +160,7 @@ async fn a_job_has_the_rights_of_its_account_and_none_of_belays() {
         .await;
     // When a new version comes, then nothing runs, and the status says what is missing.
     web.set_image("web:v2").await.unwrap();
-    let message = web
-        .status_when(|status| words(&status.gates, Verdict::Error))
-        .await
-        .unwrap();
+    let message = web.gate_says(Verdict::Error).await.unwrap();
     assert!(
         message.contains("must be allowed to get jobs.batch"),
         "{message}"

@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use belay_engine::{gate::Verdict, rollout::status::Phase};
-use belay_tests::told::words;
 use serde_json::json;
 
 use super::{
@@ -83,10 +82,7 @@ async fn no_secret_is_found_in_any_status_event_log_or_metric() {
         .await;
     // When the Job has failed, which is only shown,
     web.set_image("web:v2").await.unwrap();
-    let message = web
-        .status_when(|status| words(&status.gates, Verdict::Fail))
-        .await
-        .unwrap();
+    let message = web.gate_says(Verdict::Fail).await.unwrap();
     assert!(
         message.contains("FAIL: it was not accepted") && message.contains("[redacted]"),
         "{message}"

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{GatePolicy, GateState, Mode, Reading, Result, Verdict, compare};
 
 /// Readings that may wait in memory before the standing is written down even though nothing changed.
-pub const MAX_PENDING: usize = 32;
+pub(crate) const MAX_PENDING: usize = 32;
 
 /// Which readings count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,30 @@ pub struct Folded {
     pub state: GateState,
     /// Readings that the persisted standing doesn't have.
     pub pending: usize,
+}
+
+impl Folded {
+    /// Whether the standing says enough beyond the persisted one to be written down. A passing measurement costs no write: it waits in
+    /// memory until there is news, or until too much waits.
+    pub fn is_worth_writing(&self, known: &GateState) -> bool {
+        let state = &self.state;
+        let news = known.verdict != state.verdict
+            || known.failures != state.failures
+            || known.unknown_since != state.unknown_since
+            || known.dry_run != state.dry_run
+            // A restart must not forget how much is needed again.
+            || known.budget_frozen != state.budget_frozen
+            // From here on a restart knows from when to count.
+            || known.evidence.is_some() != state.evidence.is_some()
+            // What a change is held for is told when it begins and when it ends; its numbers may wait.
+            || (state.evidence.is_none() && known.message.is_some() != state.message.is_some());
+        news || self.is_full() || (self.pending == 0 && known != state)
+    }
+
+    /// Whether so much waits in memory that it is to be written down even without news.
+    pub fn is_full(&self) -> bool {
+        self.pending >= MAX_PENDING
+    }
 }
 
 impl GateState {

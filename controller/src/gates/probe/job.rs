@@ -191,21 +191,24 @@ impl Jobs {
     /// Deletes a Job of ours that was never carried out.
     async fn delete(&self, account: &Account, job: &Job) -> Result<(), String> {
         self.term.check().map_err(|error| error.to_string())?;
-        let parameters = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions {
-                uid: job.uid(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        let api = account.jobs();
-        let deleted = bounded("deleting a Job", api.delete(&job.name_any(), &parameters)).await;
-        match deleted {
-            Ok(_) => Ok(()),
-            Err(Error::Kube(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
-            Err(error) => Err(account.refusal("delete", "jobs.batch", &error)),
-        }
+        let deleted = delete(&account.jobs(), job).await;
+        deleted.map_err(|error| account.refusal("delete", "jobs.batch", &error))
+    }
+}
+
+/// Deletes exactly this Job with its pods, if it is still there.
+async fn delete(api: &Api<Job>, job: &Job) -> crate::Result<()> {
+    let parameters = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions {
+            uid: job.uid(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    match bounded("deleting a Job", api.delete(&job.name_any(), &parameters)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 
 use super::pass::{Pass, after};
 use crate::{
-    gate::{
-        Folded, GatePolicy, GateState, Mode, Stable, Then, Verdict, Window, fold, fold::MAX_PENDING,
-    },
+    gate::{Folded, GatePolicy, GateState, Mode, Stable, Then, Verdict, Window, fold},
     release::{plan::Plan, status::FailureReason},
     rollout::effect::Measure,
 };
@@ -34,7 +32,7 @@ pub(super) fn judge(pass: &mut Pass<'_>, plan: &Plan) -> Outcome {
         let folded = standing(pass, policy, &known, healthy_at);
         pass.measures
             .push(next_measure(policy, &folded.state, healthy_at));
-        let state = if worth_writing(&known, &folded) {
+        let state = if folded.is_worth_writing(&known) {
             folded.state.clone()
         } else {
             known
@@ -56,20 +54,6 @@ fn known(pass: &Pass<'_>, policy: &GatePolicy) -> GateState {
         .find(|state| state.name == policy.name)
         .cloned()
         .unwrap_or_else(|| GateState::unmeasured(policy))
-}
-
-/// A passing measurement costs no write: what is in memory is written down when it says something new, or has grown long.
-fn worth_writing(known: &GateState, folded: &Folded) -> bool {
-    let state = &folded.state;
-    let news = known.verdict != state.verdict
-        || known.failures != state.failures
-        || known.unknown_since != state.unknown_since
-        || known.dry_run != state.dry_run
-        // What a version is held for is told when it begins and when it ends; its numbers may wait.
-        || known.message.is_some() != state.message.is_some()
-        // A restart must not forget how much is needed again.
-        || known.budget_frozen != state.budget_frozen;
-    news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
 }
 
 /// Passes count from health on, and only those measured by the present holder of the lease.

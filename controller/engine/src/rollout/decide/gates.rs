@@ -21,7 +21,6 @@ use super::{
 };
 use crate::gate::{
     self, Folded, GatePolicy, GateState, Mode, Stable, Then, UnknownPolicy, Verdict, Window,
-    fold::MAX_PENDING,
 };
 
 /// Beyond two intervals and this long a gate's last measurement is too old to go forward on.
@@ -85,7 +84,7 @@ pub(super) fn fold(pass: &mut Pass<'_>) {
             .unwrap_or_else(|| GateState::unmeasured(policy));
         let folded = gate::fold(policy, &known, &pass.seen.readings, window);
         measure(pass, policy, &folded.state, window);
-        let worth = worth_writing(&known, &folded) && !brought_along(pass, &known, &folded);
+        let worth = folded.is_worth_writing(&known) && !brought_along(pass, &known, &folded);
         persisted.push(if worth { folded.state.clone() } else { known });
         pass.live.push(Live {
             policy,
@@ -128,7 +127,7 @@ fn brought_along(pass: &Pass<'_>, known: &GateState, folded: &Folded) -> bool {
     let first_pass = known.verdict == Verdict::Continue
         && folded.state.verdict == Verdict::Pass
         && known.failures == folded.state.failures
-        && folded.pending < MAX_PENDING;
+        && !folded.is_full();
     let near = hold_until(pass).is_some_and(|until| until <= after(pass.now, WRITTEN_SOON));
     first_pass && near && pass.next.paused.is_none()
 }
@@ -146,21 +145,6 @@ pub(super) fn hold_until(pass: &Pass<'_>) -> Option<Timestamp> {
         Phase::Promoting => Some(pass.now),
         _ => Some(after(pass.next.phase_since?, plan.bake)),
     }
-}
-
-fn worth_writing(known: &GateState, folded: &Folded) -> bool {
-    let state = &folded.state;
-    let news = known.verdict != state.verdict
-        || known.failures != state.failures
-        || known.unknown_since != state.unknown_since
-        || known.dry_run != state.dry_run
-        // A restart must not forget how much is needed again.
-        || known.budget_frozen != state.budget_frozen
-        // From here on a restart knows from when to count.
-        || known.evidence.is_some() != state.evidence.is_some()
-        // What a change is held for is told when it begins and when it ends; its numbers may wait.
-        || (state.evidence.is_none() && known.message.is_some() != state.message.is_some());
-    news || folded.pending >= MAX_PENDING || (folded.pending == 0 && known != state)
 }
 
 fn measure(pass: &mut Pass<'_>, policy: &GatePolicy, state: &GateState, window: Window) {

@@ -194,11 +194,11 @@ fn find(series: &[Series], workload: &str, namespace: &str) -> Option<Found> {
             namespace: place(one),
         })
     });
-    let mut others = found.clone();
-    found
-        .into_iter()
-        .find(|found| found.namespace.is_some())
-        .or_else(|| others.next())
+    // The first of those that are equally good.
+    found.reduce(|best, next| match (best.namespace, next.namespace) {
+        (None, Some(_)) => next,
+        _ => best,
+    })
 }
 
 #[cfg(test)]

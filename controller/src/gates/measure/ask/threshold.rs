@@ -23,24 +23,20 @@ impl Asker {
         let query = arguments::fill(&question.query, &values).map_err(|error| error.to_string())?;
         let about = About::Now { not_before: due_at };
         let reply = self.put(&whom, query.clone(), about).await;
+        let answer = match &reply.outcome {
+            Ok(answer) => answer,
+            Err(why) => return Ok((reply.at, GateResult::Error { why: why.clone() })),
+        };
         let memory = &task.memory;
-        let result = match &reply.outcome {
-            Ok(answer) if answer.is_empty() => {
-                let why = self.why_empty(&whom, &query, about, memory).await;
-                GateResult::NoData { why }
-            }
-            Ok(answer) => {
-                self.doubt_ranges(&whom, &query, Role::Threshold, memory)
-                    .await;
-                threshold::judge(&answer.numbers(), question.bounds)
-            }
-            Err(why) => GateResult::Error { why: why.clone() },
+        let result = if answer.is_empty() {
+            let why = self.why_empty(&whom, &query, about, memory).await;
+            GateResult::NoData { why }
+        } else {
+            self.doubt_ranges(&whom, &query, Role::Threshold, memory)
+                .await;
+            threshold::judge(&answer.numbers(), question.bounds)
         };
-        let result = match reply.outcome {
-            Ok(_) => with_warnings(result, &reply.warnings),
-            Err(_) => result,
-        };
-        Ok((reply.at, result))
+        Ok((reply.at, with_warnings(result, &reply.warnings)))
     }
 }
 

@@ -7,6 +7,7 @@ use belay_api::analysis::http::{CountBounds, JsonCondition};
 use serde_json::Value;
 
 use super::{super::redact::Redactor, path::Path};
+use crate::text;
 
 /// Longest text of an answer that is shown.
 const SHOWN_BYTES: usize = 64;
@@ -120,7 +121,7 @@ impl Condition {
             }
         };
         // Before it is cut: half a secret would not be recognised.
-        let shown = shortened(&redactor.apply(&text));
+        let shown = shown(&redactor.apply(&text));
         if let Some(wanted) = self.equals.as_deref().filter(|wanted| !same(&text, wanted)) {
             let why = format!("{path} is {shown}, not {wanted}");
             return Held::No(shown, why);
@@ -185,16 +186,13 @@ fn same(value: &str, wanted: &str) -> bool {
     }
 }
 
-fn shortened(text: &str) -> String {
-    let cut = text
-        .get(..text.floor_char_boundary(SHOWN_BYTES))
-        .unwrap_or(text);
-    let line = cut.replace(['\n', '\r'], " ");
-    if cut.len() < text.len() {
-        format!("{line}…")
-    } else {
-        line
+/// The beginning of `text` on one line, and a sign if there is more.
+fn shown(text: &str) -> String {
+    let mut shown = text::line(text, SHOWN_BYTES);
+    if text.len() > SHOWN_BYTES {
+        shown.push('…');
     }
+    shown
 }
 
 #[cfg(test)]

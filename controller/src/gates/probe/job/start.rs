@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 use kube::{ResourceExt as _, api::ListParams};
 
 use super::{Account, outcome};
-use crate::client::bounded;
+use crate::{client::bounded, text};
 
 /// Part of its deadline after which a Job's pods are looked at.
 const LOOK_AFTER: f64 = 0.9;
@@ -54,7 +54,7 @@ fn why_none_started(pods: &[Pod]) -> Option<String> {
         return None;
     }
     let newest = pods.iter().max_by_key(|pod| pod.creation_timestamp())?;
-    Some(shortened(&words(newest)))
+    Some(text::line(&words(newest), WORDS_BYTES))
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
@@ -94,11 +94,6 @@ fn sentence(reason: Option<&str>, message: Option<&str>) -> String {
     } else {
         parts.join(": ")
     }
-}
-
-fn shortened(text: &str) -> String {
-    let cut = text.get(..text.floor_char_boundary(WORDS_BYTES));
-    cut.unwrap_or(text).replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -144,12 +139,5 @@ mod tests {
             let initial = pod(&json!({"initContainerStatuses": [container]}));
             assert_eq!(why_none_started(&[pod(&none), initial]), None);
         }
-    }
-
-    #[test]
-    fn long_words_are_cut() {
-        let long = "ä".repeat(400);
-        assert!(shortened(&long).len() <= WORDS_BYTES);
-        assert_eq!(shortened("a\nb"), "a b");
     }
 }

@@ -12,10 +12,7 @@ use std::{
 
 use belay_api::names::{PROBE_LABEL, TRIAL_LABEL};
 use k8s_openapi::api::batch::v1::Job;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Preconditions, PropagationPolicy},
-};
+use kube::{Api, ResourceExt as _, api::ListParams};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
@@ -162,19 +159,7 @@ async fn sweep(identities: &Identities, term: &Term, order: &Order) -> Result<()
             continue;
         }
         term.check()?;
-        let parameters = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions {
-                uid: job.uid(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        match bounded("deleting a Job", api.delete(&job.name_any(), &parameters)).await {
-            Ok(_) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
+        super::delete(&api, &job).await?;
     }
     Ok(())
 }
