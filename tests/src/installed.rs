@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use belay_lab::{Lab, Program, wait_for};
+use belay_lab::{Lab, Leash, Program, wait_for};
 use tokio::process::{Child, Command};
 
 use crate::Error;
@@ -123,6 +123,7 @@ impl Installed {
             .spawn()
             .map_err(Error::io(format!("start {}", program.display())))?;
         let mut controller = Controller {
+            _leash: child.id().map(Leash::on).transpose()?,
             child,
             url: format!("http://{listen}"),
             log,
@@ -136,6 +137,7 @@ impl Installed {
 #[derive(Debug)]
 pub struct Controller {
     child: Child,
+    _leash: Option<Leash>,
     url: String,
     log: PathBuf,
 }

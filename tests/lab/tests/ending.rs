@@ -6,11 +6,12 @@
 )]
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use belay_lab::{Lab, LabStatus, Part, wait_for};
+use belay_lab::{Lab, LabStatus, Leash, Part, wait_for};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
@@ -214,4 +215,16 @@ async fn a_lab_with_a_gateway_is_reached_from_outside_and_leaves_nothing() {
     down.args(["down", "--dir"]).arg(&place);
     assert!(down.status().await.unwrap().success());
     nothing_left(&status).await;
+}
+
+#[tokio::test]
+async fn a_process_on_a_leash_ends_with_the_leash() {
+    // Given a process that would go on for long, and that nobody else ends.
+    let mut process = Command::new("sleep").arg("3600").spawn().unwrap();
+    let leash = Leash::on(process.id().unwrap()).unwrap();
+    // When the leash goes, as it does when whoever holds it dies.
+    drop(leash);
+    // Then the process is killed.
+    let status = process.wait().await.unwrap();
+    assert_eq!(status.signal(), Some(9));
 }

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, process::Stdio, time::Duration};
 
-use belay_lab::{Program, program, wait_for};
+use belay_lab::{Leash, Program, program, wait_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -26,6 +26,7 @@ pub struct Prometheus {
     pub url: String,
     http: reqwest::Client,
     _process: Child,
+    _leash: Option<Leash>,
     _folder: TempDir,
 }
 
@@ -59,16 +60,17 @@ impl Prometheus {
                 "--log.level=warn",
             ])
             .stdin(Stdio::null())
-            // Held in a static it outlives the tests' process: whoever reads their output must not wait for it.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .map_err(Error::io("start Prometheus"))?;
+        let leash = process.id().map(Leash::on).transpose()?;
         let server = Self {
             url: format!("http://{port}"),
             http: reqwest::Client::new(),
             _process: process,
+            _leash: leash,
             _folder: folder,
         };
         wait_for("Prometheus", READY_WITHIN, || async {

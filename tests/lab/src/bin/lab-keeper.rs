@@ -4,7 +4,9 @@
 //! left. The keeper runs in a process group of its own, so that a ctrl-C in the terminal reaches the client only.
 //!
 //! One request a line, fields separated by U+001F: `start NAME LOG FOLDER PROGRAM ARG…`, `kill NAME`, `keep` (the folder stays).
-//! Answers: `started NAME PID`, `failed NAME MESSAGE`, `exited NAME STATUS`. It uses the standard library only, because the build
+//! Answers: `started NAME PID`, `failed NAME MESSAGE`, `exited NAME STATUS`.
+//!
+//! With `--leash PID` it owns nothing: it ends a process that somebody else started, as soon as its standard input closes. It uses the standard library only, because the build
 //! script compiles this one file by itself. It leaves out restarts and readiness: these are the client's.
 
 use std::collections::BTreeMap;
@@ -23,13 +25,47 @@ const REAP_INTERVAL: Duration = Duration::from_millis(50);
 const REMOVE_TRIES: u32 = 50;
 
 fn main() -> ExitCode {
-    let Some(folder) = env::args_os().nth(1).map(PathBuf::from) else {
+    let mut arguments = env::args_os().skip(1);
+    let Some(first) = arguments.next() else {
         let _ = writeln!(
             io::stderr(),
-            "usage: lab-keeper FOLDER (started by the lab, not by hand)"
+            "usage: lab-keeper FOLDER, or --leash PID (started by the lab, not by hand)"
         );
         return ExitCode::from(2);
     };
+    if first == "--leash" {
+        let pid = arguments.next().and_then(|pid| pid.into_string().ok());
+        return pid.map_or(ExitCode::from(2), |pid| leash(&pid));
+    }
+    keep(&PathBuf::from(first))
+}
+
+/// Ends the process `pid` once the input has closed, if it still runs.
+fn leash(pid: &str) -> ExitCode {
+    let seen = began(pid);
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    // Process ids are given anew.
+    if seen.is_some() && began(pid) == seen {
+        let killed = Command::new("kill")
+            .args(["-s", "KILL", "--", pid])
+            .stderr(Stdio::null())
+            .status();
+        return killed.map_or(ExitCode::FAILURE, |_| ExitCode::SUCCESS);
+    }
+    ExitCode::SUCCESS
+}
+
+/// When a process began, in the kernel's ticks: the 22nd field of its `stat`, of which the second is a name in brackets.
+fn began(pid: &str) -> Option<String> {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name
+        .split_whitespace()
+        .nth(19)
+        .map(ToOwned::to_owned)
+}
+
+fn keep(folder: &Path) -> ExitCode {
     // Held until this process ends: whoever gets this lock knows that the lab is gone.
     let lock = match File::create(folder.join("lock")).and_then(|lock| lock.lock().map(|()| lock)) {
         Ok(lock) => lock,
@@ -51,7 +87,7 @@ fn main() -> ExitCode {
         keep_folder: false,
     };
     keeper.serve(&requests);
-    keeper.end(&folder);
+    keeper.end(folder);
     drop(lock);
     ExitCode::SUCCESS
 }
