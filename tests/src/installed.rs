@@ -4,6 +4,7 @@
 //! The chart's own Deployment is installed with no replicas, for the lab has no containers that could run it.
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -19,6 +20,8 @@ pub const NAMESPACE: &str = "belay-system";
 /// Name of the Helm release, and so of the service account.
 pub const NAME: &str = "belay";
 
+/// Longer than the controller takes to hand over.
+const ENDED_WITHIN: Duration = Duration::from_mins(1);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// An installed chart.
@@ -207,11 +210,14 @@ impl Controller {
         let mut command = Command::new("kill");
         command.args(["-s", "TERM", "--", &pid]);
         run_program("kill", command).await?;
-        self.child
-            .wait()
-            .await
-            .map(|_| ())
-            .map_err(Error::io("wait for the controller's end"))
+        // Asked again and again, for the runtime that started it may be gone.
+        let child = RefCell::new(&mut self.child);
+        let ended = wait_for("the controller's end", ENDED_WITHIN, || async {
+            let status = child.borrow_mut().try_wait();
+            let status = status.map_err(|error| error.to_string())?;
+            status.map(drop).ok_or_else(|| "it runs".to_owned())
+        });
+        Ok(ended.await?)
     }
 
     async fn ready(&mut self) -> Result<(), Error> {

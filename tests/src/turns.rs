@@ -1,11 +1,13 @@
-//! Tests that take turns on one lab: a fault of one is a fault for all, and so is a controller that is killed.
+//! Tests that take turns on one lab: a fault of one is a fault for all, and so is a controller that is killed. Tests without faults
+//! share a turn, and a controller.
 //!
-//! Invariant: one test at a time; lab, chart and program are set up once for all of them. What a test does in its turn is its own.
+//! Invariant: a test that takes the turn is alone; lab, chart and program are set up once for all. What a test does in its turn is
+//! its own.
 
 use std::path::PathBuf;
 
 use belay_lab::{Lab, LabBuilder, SharedLab};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{Mutex, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{
     Error,
@@ -18,17 +20,29 @@ use crate::{
 pub struct Turns {
     lab: SharedLab,
     belay: OnceCell<(Installed, PathBuf)>,
-    turn: Mutex<()>,
+    turn: RwLock<()>,
+    /// The controller of those who share; it ends when somebody wants to be alone.
+    shared: Mutex<Option<Controller>>,
 }
 
-/// The turn of one test; it ends when this is dropped.
+/// The turn of one test, alone or shared; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
     /// The lab, with Belay installed and its policies in force.
     pub lab: &'static Lab,
     installed: &'static Installed,
     program: &'static PathBuf,
-    _held: MutexGuard<'static, ()>,
+    _held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+    Shared {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
 }
 
 impl Turns {
@@ -37,17 +51,50 @@ impl Turns {
         Self {
             lab: SharedLab::new(),
             belay: OnceCell::const_new(),
-            turn: Mutex::const_new(()),
+            turn: RwLock::const_new(()),
+            shared: Mutex::const_new(None),
         }
     }
 
-    /// Waits for its turn. The first one starts the lab that `describe` says and installs Belay, as changed by `adjust`.
+    /// Waits until it is alone; no controller runs. The first one starts the lab that `describe` says and installs Belay, as changed
+    /// by `adjust`.
     pub async fn take(
         &'static self,
         describe: impl FnOnce() -> LabBuilder,
         adjust: impl FnOnce(Installed) -> Installed,
     ) -> Result<Turn, Error> {
-        let held = self.turn.lock().await;
+        let held = Held::Alone {
+            _guard: self.turn.write().await,
+        };
+        if let Some(controller) = self.shared.lock().await.take() {
+            controller.terminate().await?;
+        }
+        self.set_up(held, describe, adjust).await
+    }
+
+    /// Waits until nobody is alone. A controller acts, for all who share; nobody ends it.
+    pub async fn share(
+        &'static self,
+        describe: impl FnOnce() -> LabBuilder,
+        adjust: impl FnOnce(Installed) -> Installed,
+    ) -> Result<Turn, Error> {
+        let held = Held::Shared {
+            _guard: self.turn.read().await,
+        };
+        let turn = self.set_up(held, describe, adjust).await?;
+        let mut shared = self.shared.lock().await;
+        if shared.is_none() {
+            *shared = Some(turn.acting("shared").await?);
+        }
+        Ok(turn)
+    }
+
+    async fn set_up(
+        &'static self,
+        held: Held,
+        describe: impl FnOnce() -> LabBuilder,
+        adjust: impl FnOnce(Installed) -> Installed,
+    ) -> Result<Turn, Error> {
         let lab = self.lab.get(describe).await?;
         let install = || async {
             let installed = adjust(Installed::chart(lab, &[]).await?);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     methods::{compare, gated, is_rolled_back, passes, requests, template},
-    turn,
+    shared_turn,
 };
 
 /// Another workload, which serves well, and a Service in front of it.
@@ -47,8 +47,7 @@ fn against(baseline: &Value, [bad, total]: &[String; 2]) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_is_compared_with_the_baseline_that_is_named_and_not_with_stable_pods() {
     // Given two workloads as bad as can be, and a third one that serves well and is the baseline of both.
-    let turn = turn().await;
-    let controller = turn.acting("baselines").await.unwrap();
+    let turn = shared_turn().await;
     let scene = Scene::new(turn.lab, "baselines").await.unwrap();
     reference(&turn, &scene).await;
     let service = json!({"service": {"name": "reference"}});
@@ -70,5 +69,4 @@ async fn a_version_is_compared_with_the_baseline_that_is_named_and_not_with_stab
         passes(&workload, "v3").await;
     };
     join(trial("by-service"), trial("by-query")).await;
-    controller.terminate().await.unwrap();
 }

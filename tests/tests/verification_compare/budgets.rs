@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     SOON,
     methods::{gated, is_rolled_back, passes, template},
-    more_readings, turn, when,
+    more_readings, shared_turn, turn, when,
 };
 
 /// The share of failed requests of a namespace over a window.
@@ -62,8 +62,7 @@ fn spoil(turn: &Turn, scene: &Scene, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_rules_of_sloth_and_pyrra_are_found_by_name_whatever_the_period() {
-    let turn = turn().await;
-    let controller = turn.acting("rules").await.unwrap();
+    let turn = shared_turn().await;
     let trial =
         async |prefix: &str, rules: &dyn Fn(&str) -> Vec<Value>, source: Value, days: u32| {
             let scene = Scene::new(turn.lab, prefix).await.unwrap();
@@ -94,7 +93,6 @@ async fn recording_rules_of_sloth_and_pyrra_are_found_by_name_whatever_the_perio
         trial("pyrra", &pyrra, of_pyrra, 30),
     )
     .await;
-    controller.terminate().await.unwrap();
 }
 
 /// Waits until the change is held for want of budget, which is told.

@@ -4,7 +4,7 @@ use belay_engine::rollout::status::{Phase, RollbackReason};
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::{Traffic, compared, ends_in, gate, scene, turn};
+use crate::{Traffic, compared, ends_in, gate, scene, shared_turn};
 
 /// Rollouts of each kind; `BELAY_VERIFICATION_RUNS` asks for more.
 fn runs(usual: usize) -> usize {
@@ -27,8 +27,7 @@ fn traffic(errors: (f64, f64)) -> Traffic {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_times_the_errors_are_rolled_back_at_five_percent() {
     // Given workloads whose new version fails one request in a hundred, where the stable one fails one in a thousand.
-    let turn = turn().await;
-    let controller = turn.acting("detection").await.unwrap();
+    let turn = shared_turn().await;
     let scene = scene(&turn, "detection", json!({})).await;
     let steps = json!([{"weight": 5, "hold": "1h"}]);
     let runs = (0..runs(4)).map(|run| {
@@ -82,14 +81,12 @@ async fn ten_times_the_errors_are_rolled_back_at_five_percent() {
         at(0.5),
         at(0.95)
     );
-    controller.terminate().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn healthy_versions_pass() {
     // Given workloads whose new version is as good as the stable one.
-    let turn = turn().await;
-    let controller = turn.acting("healthy").await.unwrap();
+    let turn = shared_turn().await;
     let scene = scene(&turn, "healthy", json!({"minRequests": 500})).await;
     let steps = json!([{"weight": 5, "hold": "20s"}]);
     let runs = (0..runs(5)).map(|run| {
@@ -126,5 +123,4 @@ async fn healthy_versions_pass() {
         counted.iter().all(|requests| *requests >= 500.0),
         "{counted:?}"
     );
-    controller.terminate().await.unwrap();
 }

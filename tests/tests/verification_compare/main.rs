@@ -24,9 +24,9 @@ use belay_engine::{
     gate::GateState,
     rollout::{RolloutStatus, status::Phase},
 };
-use belay_lab::{Lab, Part, wait_for, wait_for_object};
+use belay_lab::{Lab, LabBuilder, Part, wait_for, wait_for_object};
 use belay_tests::{
-    installed::Controller,
+    installed::{Controller, Installed},
     scene::Scene,
     turns::{Turn, Turns},
     workload::Workload,
@@ -39,15 +39,22 @@ static TURNS: Turns = Turns::new();
 /// Long enough on a slow machine; only a test that fails waits so long.
 const SOON: Duration = Duration::from_mins(5);
 
-/// The next turn on the lab.
+/// The next turn on the lab, alone.
 async fn turn() -> Turn {
-    TURNS
-        .take(
-            || Lab::builder().with(Part::Prometheus).with(Part::Load),
-            |installed| installed.with_argument("--allow-loopback"),
-        )
-        .await
-        .unwrap()
+    TURNS.take(lab, adjusted).await.unwrap()
+}
+
+/// A turn with others who need no more than a controller that acts.
+async fn shared_turn() -> Turn {
+    TURNS.share(lab, adjusted).await.unwrap()
+}
+
+fn lab() -> LabBuilder {
+    Lab::builder().with(Part::Prometheus).with(Part::Load)
+}
+
+fn adjusted(installed: Installed) -> Installed {
+    installed.with_argument("--allow-loopback")
 }
 
 /// A namespace with a template `errors` that compares failed requests, changed by `more`.

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::{SOON, ends_in, turn};
+use crate::{SOON, ends_in, shared_turn};
 
 /// A template whose only gate `g` asks this of Prometheus.
 pub(crate) async fn template(scene: &Scene, name: &str, prometheus: Value) {
@@ -93,8 +93,7 @@ async fn passes_good_and_rolls_back_bad(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slower_version_is_rolled_back_by_each_measure_of_both_kinds_of_histograms() {
-    let turn = turn().await;
-    let controller = turn.acting("latency").await.unwrap();
+    let turn = shared_turn().await;
     let load = turn.lab.load().unwrap();
     turn.lab.scrape_native_histograms().unwrap();
     let histograms = [
@@ -126,13 +125,11 @@ async fn a_slower_version_is_rolled_back_by_each_measure_of_both_kinds_of_histog
     for message in join_all(trials).await {
         println!("{message}");
     }
-    controller.terminate().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_burns_the_budget_is_rolled_back() {
-    let turn = turn().await;
-    let controller = turn.acting("burn").await.unwrap();
+    let turn = shared_turn().await;
     let load = turn.lab.load().unwrap();
     let burn = json!({"burnRate": {
         "objectivePercent": 99.9,
@@ -144,5 +141,4 @@ async fn a_version_that_burns_the_budget_is_rolled_back() {
     .await;
     println!("{message}");
     assert!(message.contains("budget"), "{message}");
-    controller.terminate().await.unwrap();
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     methods::{compare, gated, requests, template},
-    turn, when,
+    shared_turn, when,
 };
 
 fn at_most_one(query: &str) -> Value {
@@ -16,8 +16,7 @@ fn at_most_one(query: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_gives_no_answer_holds_the_change_and_says_what_to_write() {
-    let turn = turn().await;
-    let controller = turn.acting("mistakes").await.unwrap();
+    let turn = shared_turn().await;
     let failed = requests(r#",code=~"5..""#);
     let mistakes = [
         (
@@ -84,14 +83,12 @@ async fn what_gives_no_answer_holds_the_change_and_says_what_to_write() {
             }
         });
     join_all(trials).await;
-    controller.terminate().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_that_are_not_scraped_any_more_are_told_from_those_that_never_were() {
     // Given a canary whose counters are compared, which takes its time.
-    let turn = turn().await;
-    let controller = turn.acting("gone").await.unwrap();
+    let turn = shared_turn().await;
     let scene = Scene::new(turn.lab, "gone").await.unwrap();
     let patient = json!({"minRequests": 1_000_000});
     let gate = compare(&requests(r#",code=~"5..""#), &requests(""), &patient);
@@ -124,5 +121,4 @@ async fn counters_that_are_not_scraped_any_more_are_told_from_those_that_never_w
     })
     .await;
     assert_eq!(web.status().await.unwrap().phase, Phase::Progressing);
-    controller.terminate().await.unwrap();
 }

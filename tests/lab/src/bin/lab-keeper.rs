@@ -59,10 +59,7 @@ fn leash(pid: &str) -> ExitCode {
 fn began(pid: &str) -> Option<String> {
     let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name
-        .split_whitespace()
-        .nth(19)
-        .map(ToOwned::to_owned)
+    after_name.split_whitespace().nth(19).map(ToOwned::to_owned)
 }
 
 fn keep(folder: &Path) -> ExitCode {
