@@ -117,7 +117,7 @@ pub struct Reply {
     /// The time that the answer is about: when it was asked, or the time that it was asked about.
     pub at: Timestamp,
     /// The answer, or what went wrong in one sentence without secrets.
-    pub outcome: Result<Data, String>,
+    pub outcome: Result<Arc<Data>, String>,
     /// What Prometheus warns of.
     pub warnings: Vec<String>,
 }
@@ -125,7 +125,7 @@ pub struct Reply {
 impl Reply {
     /// The answer if it is whole. One with a warning may miss a part, which would be taken for events that did not happen, so it
     /// is no answer.
-    pub fn whole(&self) -> Result<&Data, String> {
+    pub fn whole(&self) -> Result<&Arc<Data>, String> {
         match self.warnings.first() {
             Some(warning) => Err(format!(
                 "the answer may be incomplete and does not count; Prometheus warns: {warning}"
@@ -243,7 +243,7 @@ impl Prometheus {
             };
             Arc::new(Reply {
                 at,
-                outcome,
+                outcome: outcome.map(Arc::new),
                 warnings,
             })
         };

@@ -5,7 +5,7 @@
 //!
 //! Invariant: a pod is on the side that the cluster says, never on one that a metric claims.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use belay_engine::analysis::{
     Count,
@@ -140,7 +140,7 @@ impl Counters {
             let why = "the counters are not series; give selectors such as http_requests_total{…}";
             return Err(Unusable::Wrong(why.to_owned()));
         };
-        let found = self.found(series)?;
+        let found = self.found_of(series, pods)?;
         if matches!(self.counted, Counted::Sides { .. }) {
             let samples = found
                 .iter()
@@ -210,8 +210,32 @@ impl Counters {
         Ok(Some(bounds))
     }
 
+    /// What the series say of each unit that matters: an answer that many gates share has a thousand others.
+    fn found_of<'a>(
+        &self,
+        series: &'a [Series],
+        pods: &[Sided],
+    ) -> Result<FoundByUnit<'a>, Unusable> {
+        let names: HashSet<&str> = pods.iter().map(|(_, pod)| pod.name.as_str()).collect();
+        if matches!(self.counted, Counted::Sides { .. }) || names.is_empty() {
+            return self.found(series);
+        }
+        let ours = series.iter().filter(|one| {
+            let pod = one.metric.get(&self.pod_label);
+            pod.is_some_and(|pod| names.contains(pod.as_str()))
+        });
+        match self.found(ours) {
+            // What is there instead tells what is wrong.
+            Err(Unusable::Empty) => self.found(series),
+            found => found,
+        }
+    }
+
     /// What the series say of each unit.
-    fn found<'a>(&self, series: &'a [Series]) -> Result<FoundByUnit<'a>, Unusable> {
+    fn found<'a>(
+        &self,
+        series: impl IntoIterator<Item = &'a Series>,
+    ) -> Result<FoundByUnit<'a>, Unusable> {
         let mut found = FoundByUnit::new();
         let mut nameless = false;
         for one in series {

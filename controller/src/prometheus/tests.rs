@@ -234,10 +234,10 @@ async fn who_has_other_credentials_gets_an_answer_of_his_own() {
 fn an_answer_with_a_warning_is_no_answer() {
     let reply = |warnings: &[&str]| Reply {
         at: Timestamp::UNIX_EPOCH,
-        outcome: Ok(Data::Vector(Vec::new())),
+        outcome: Ok(Arc::new(Data::Vector(Vec::new()))),
         warnings: warnings.iter().map(ToString::to_string).collect(),
     };
-    assert_eq!(reply(&[]).whole(), Ok(&Data::Vector(Vec::new())));
+    assert_eq!(reply(&[]).whole(), Ok(&Arc::new(Data::Vector(Vec::new()))));
     let why = reply(&["a store did not answer"]).whole().unwrap_err();
     assert!(why.ends_with("warns: a store did not answer"), "{why}");
 }

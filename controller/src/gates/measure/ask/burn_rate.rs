@@ -2,7 +2,7 @@
 //!
 //! Invariant: only spending fails a change. A budget that is used up holds it, and a rollback does not ask.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use belay_api::analysis::budget::{Budget as Watched, CLASS, Ratios, name, name_of_all};
 use belay_engine::{
@@ -161,9 +161,9 @@ impl Asker {
         whom: &Whom,
         query: String,
         about: About,
-    ) -> Result<(Timestamp, Data), String> {
+    ) -> Result<(Timestamp, Arc<Data>), String> {
         let reply = self.put(whom, query, about).await;
-        reply.whole().map(|data| (reply.at, data.clone()))
+        Ok((reply.at, Arc::clone(reply.whole()?)))
     }
 }
 

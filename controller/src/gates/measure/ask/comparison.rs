@@ -156,10 +156,13 @@ impl Asker {
             return Vec::new();
         };
         sides.retain(|(role, _)| *role == Role::Stable);
-        let looks = data.vectors().into_iter().filter_map(|(at, data)| {
-            let snapshot = asking.counters.snapshot(&data, at, &sides).ok()?;
-            Some(snapshot.stable_only())
-        });
+        let looks = Arc::unwrap_or_clone(data)
+            .vectors()
+            .into_iter()
+            .filter_map(|(at, data)| {
+                let snapshot = asking.counters.snapshot(&data, at, &sides).ok()?;
+                Some(snapshot.stable_only())
+            });
         looks.collect()
     }
 
@@ -199,7 +202,7 @@ impl Asker {
         asking: &Asking<'_>,
         query: String,
         about: Timestamp,
-    ) -> Result<Data, String> {
+    ) -> Result<Arc<Data>, String> {
         self.ask_about(asking, query, About::Time(about)).await
     }
 
@@ -208,7 +211,7 @@ impl Asker {
         asking: &Asking<'_>,
         query: String,
         about: About,
-    ) -> Result<Data, String> {
+    ) -> Result<Arc<Data>, String> {
         let reply = self.put(&asking.whom, query, about).await;
         reply.whole().cloned()
     }

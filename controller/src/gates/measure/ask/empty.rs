@@ -127,7 +127,7 @@ impl Asker {
             return None;
         }
         let reply = self.put(whom, counted.join(" or "), about).await;
-        let Ok(Data::Vector(series)) = reply.whole() else {
+        let Ok(Data::Vector(series)) = reply.whole().map(AsRef::as_ref) else {
             return None;
         };
         let places = series

@@ -120,7 +120,7 @@ impl Asker {
             not_before: Timestamp::now(),
         };
         let reply = self.put(whom, query(&key), about).await;
-        let Ok(Data::Vector(series)) = reply.whole() else {
+        let Ok(Data::Vector(series)) = reply.whole().map(AsRef::as_ref) else {
             return None;
         };
         let found = find(series, &key.workload, &key.namespace);

@@ -57,7 +57,7 @@ impl Asker {
         };
         let best = format!("topk(1, count_over_time({}[{LOOKED_AT}]))", selector.text);
         let reply = self.put(whom, best, about).await;
-        let Ok(Data::Vector(series)) = reply.whole() else {
+        let Ok(Data::Vector(series)) = reply.whole().map(AsRef::as_ref) else {
             return None;
         };
         let mut labels = series.first()?.metric.clone();
@@ -69,7 +69,7 @@ impl Asker {
             .collect::<Option<_>>()?;
         let samples = format!("{{{}}}[{LOOKED_AT}]", matchers.join(","));
         let reply = self.put(whom, samples, about).await;
-        let Ok(Data::Matrix(series)) = reply.whole() else {
+        let Ok(Data::Matrix(series)) = reply.whole().map(AsRef::as_ref) else {
             return None;
         };
         let one = series.first()?;
