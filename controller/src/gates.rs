@@ -93,6 +93,8 @@ pub(crate) trait Gated:
 /// Hashes of the pod templates of two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Versions {
+    /// Label that tells them apart on pods.
+    pub(crate) label: &'static str,
     /// Of the candidate.
     pub(crate) canary: String,
     /// Of the stable version.
@@ -143,6 +145,7 @@ impl Gated for Rollout {
     fn versions(&self) -> Option<Versions> {
         let status = self.status.as_ref()?;
         Some(Versions {
+            label: self.spec.workload_ref.kind.hash_label(),
             canary: status.candidate.as_ref()?.version.hash.clone(),
             stable: status.stable.as_ref()?.hash.clone(),
         })

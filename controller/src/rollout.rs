@@ -13,11 +13,14 @@ mod gather;
 mod groups;
 mod held;
 mod hold;
+mod lever;
 mod looked;
 pub mod metrics;
 mod pass;
+mod places;
 mod problem;
 mod project;
+mod stateful;
 mod traffic;
 mod world;
 
@@ -196,7 +199,7 @@ impl Shell {
         self.deferred.settle(&uid);
         self.looked.forget(&uid);
         let namespace = rollout.namespace().unwrap_or_default();
-        self.world.absent.settle(&namespace, &rollout.name_any());
+        self.world.settle_absent(&namespace, &rollout.name_any());
         self.world.roads.forget(&namespace, &rollout.name_any());
     }
 

@@ -4,7 +4,10 @@ pub mod plan;
 mod strategy;
 pub mod traffic;
 
-use belay_engine::rollout::RolloutStatus;
+use belay_engine::{
+    digest::{CONTROLLER_REVISION_HASH, POD_TEMPLATE_HASH},
+    rollout::RolloutStatus,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -31,6 +34,7 @@ pub use traffic::{Cohort, Condition, RouteRef, Traffic};
     validation = Rule::new("!has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, has(step.weight) || has(step.match) || has(step.mirror))").message("with traffic, give each step a weight, a match or a mirror; replicas may be given beside them"),
     validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.blueGreen)").message("blueGreen switches routes, or a Service: name it in traffic"),
     validation = Rule::new("!has(self.spec.traffic) || has(self.spec.traffic.routes) || !has(self.spec.strategy.canary)").message("a Service alone can't be shared by weight: name routes in traffic, or use blueGreen, which switches the Service"),
+    validation = Rule::new("!has(self.spec.workloadRef.kind) || self.spec.workloadRef.kind == 'Deployment' || (!has(self.spec.traffic) && !has(self.spec.strategy.blueGreen))").message("traffic and blueGreen need two versions beside each other, and only a Deployment has them: a StatefulSet's new version takes the places of its pods, so leave traffic out, use canary, and let its steps say how many pods"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.stepText"),
     printcolumn(
@@ -109,6 +113,26 @@ pub enum WorkloadKind {
     /// A Deployment.
     #[default]
     Deployment,
+    /// A StatefulSet. A new version takes the places of its pods, the highest first; Belay owns its partition.
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    /// The label by which its pods' versions are told apart.
+    pub const fn hash_label(self) -> &'static str {
+        match self {
+            Self::Deployment => POD_TEMPLATE_HASH,
+            Self::StatefulSet => CONTROLLER_REVISION_HASH,
+        }
+    }
 }
 
 /// A rising share, step by step.

@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 /// Label that the Deployment controller puts on ReplicaSets and pods to tell revisions apart.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
+/// Label that the controllers of StatefulSets and DaemonSets put on pods to tell revisions apart.
+pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
+
 /// Letters that can't form words and don't look alike, as Kubernetes uses in generated names.
 const NAME_ALPHABET: &[u8; 16] = b"bcdfghjklmnpqrst";
 

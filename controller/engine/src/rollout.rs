@@ -13,6 +13,7 @@ pub mod effect;
 pub mod observed;
 pub mod plan;
 pub mod reason;
+pub mod revisions;
 pub mod status;
 
 pub use decide::decide;

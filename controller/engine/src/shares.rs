@@ -35,6 +35,22 @@ pub fn routed_pods(percent: u8, replicas: i32) -> i32 {
     i32::try_from(pods.max(1)).unwrap_or(replicas)
 }
 
+/// Candidate pods for `share` when they take the places of stable ones: at least one, and one fewer than `replicas` at most, so that
+/// the stable version is never gone before a promotion. None where that can't be.
+pub fn in_place_pods(share: Share, replicas: i32) -> i32 {
+    if replicas <= 1 {
+        return 0;
+    }
+    let all = i64::from(replicas);
+    let pods = match share {
+        Share::WeightPercent(percent) | Share::ReplicasPercent(percent) => {
+            ceil_div(all * i64::from(percent), 100)
+        }
+        Share::Replicas(pods) => i64::from(pods),
+    };
+    i32::try_from(pods.clamp(1, all - 1)).unwrap_or(replicas - 1)
+}
+
 /// Share of all pods, in whole percent rounded down, that `candidate` pods have beside `stable` ones.
 pub fn weight_percent(candidate: i32, stable: i32) -> i32 {
     let (candidate, stable) = (i64::from(candidate.max(0)), i64::from(stable.max(0)));
@@ -82,6 +98,23 @@ mod tests {
         assert_eq!(pods(Share::ReplicasPercent(25), 10), 3);
         assert_eq!(pods(Share::ReplicasPercent(100), 10), 10);
         assert_eq!(pods(Share::WeightPercent(50), i32::MAX), i32::MAX);
+    }
+
+    #[test]
+    fn in_place_one_pod_stays_stable_and_the_share_is_enough_else() {
+        for replicas in 2..=100 {
+            for percent in 1..=100 {
+                let pods = in_place_pods(Share::WeightPercent(percent), replicas);
+                assert!((1..replicas).contains(&pods));
+                let enough = pods * 100 >= i32::from(percent) * replicas;
+                assert!(
+                    enough || pods == replicas - 1,
+                    "{percent} % of {replicas}: {pods}"
+                );
+            }
+        }
+        assert_eq!(in_place_pods(Share::Replicas(9), 3), 2);
+        assert_eq!(in_place_pods(Share::ReplicasPercent(50), 1), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Keeps a governed Deployment from rolling by itself when its template is about to change.
+//! Keeps a governed workload from rolling by itself when its template is about to change.
 //!
 //! Where the chart's admission policy is in force, the API server does so together with the change, and nothing is done here:
-//! the rehearsed answer is paused already. Elsewhere the Deployment is paused by a write of its own, before the change.
+//! the rehearsed answer is paused already. Elsewhere the workload is held by a write of its own, before the change.
 
 use belay_api::names::FIELD_MANAGER;
 use belay_engine::digest::Digest;
@@ -14,13 +14,16 @@ use serde_json::Value;
 use super::{
     Failure, Prepared,
     failure::Secrecy,
-    scale::pause_patch,
+    scale::hold_patch,
     server_side::{self, Mode},
 };
 use crate::limits;
 
-/// Pauses the Deployment if the change would change its template and nothing else would hold it.
+/// Holds the workload if the change would change its template and nothing else would hold it.
 pub async fn before_change(client: &Client, object: &Prepared) -> Result<(), Failure> {
+    let Some(kind) = object.workload_kind() else {
+        return Ok(());
+    };
     let api = server_side::api(client, object);
     let live = match tokio::time::timeout(limits::API_CALL, api.get_opt(&object.key.name)).await {
         Ok(Ok(Some(live))) => live,
@@ -29,14 +32,14 @@ pub async fn before_change(client: &Client, object: &Prepared) -> Result<(), Fai
         Ok(Err(error)) => return Err(Failure::of(&error, Secrecy::Open).at(object.place())),
         Err(_) => return Err(slow(object)),
     };
-    if is_paused(&live) {
+    if is_held(&live) {
         return Ok(());
     }
     let rehearsed = server_side::send(client, object, &object.body, Mode::Rehearse).await?;
-    if template(&rehearsed) == template(&live) || is_paused(&rehearsed) {
+    if template(&rehearsed) == template(&live) || is_held(&rehearsed) {
         return Ok(());
     }
-    let patch = pause_patch(&live.resource_version().unwrap_or_default());
+    let patch = hold_patch(kind, &live.resource_version().unwrap_or_default());
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
@@ -50,12 +53,17 @@ pub async fn before_change(client: &Client, object: &Prepared) -> Result<(), Fai
     }
 }
 
-fn is_paused(deployment: &DynamicObject) -> bool {
-    deployment.data.pointer("/spec/paused") == Some(&Value::Bool(true))
+/// Whether it is paused; or, a StatefulSet, has a partition above all its places.
+fn is_held(workload: &DynamicObject) -> bool {
+    let spec = |pointer: &str| workload.data.pointer(pointer);
+    let partition = spec("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_i64);
+    let replicas = spec("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    spec("/spec/paused") == Some(&Value::Bool(true))
+        || partition.is_some_and(|partition| partition >= replicas.max(1))
 }
 
-fn template(deployment: &DynamicObject) -> Option<Digest> {
-    deployment
+fn template(workload: &DynamicObject) -> Option<Digest> {
+    workload
         .data
         .pointer("/spec/template")
         .map(Digest::of_template)

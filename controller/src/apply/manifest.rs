@@ -5,7 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use belay_api::names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION};
+use belay_api::{
+    names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION},
+    rollout::WorkloadKind,
+};
 use belay_engine::release::observed::ObjectKey;
 use kube::discovery::{ApiResource, Scope};
 use serde_json::{Map, Value, json};
@@ -76,9 +79,18 @@ impl Prepared {
             && self.body.pointer("/spec/ttlSecondsAfterFinished").is_some()
     }
 
-    /// Whether it is a Deployment.
-    pub fn is_deployment(&self) -> bool {
-        self.key.group == "apps" && self.key.kind == "Deployment"
+    /// What it is, if a Rollout can govern it.
+    pub fn workload_kind(&self) -> Option<WorkloadKind> {
+        workload_kind(&self.key)
+    }
+}
+
+/// The kind of the workload, if a Rollout can govern it.
+pub fn workload_kind(key: &ObjectKey) -> Option<WorkloadKind> {
+    match (key.group.as_str(), key.kind.as_str()) {
+        ("apps", "Deployment") => Some(WorkloadKind::Deployment),
+        ("apps", "StatefulSet") => Some(WorkloadKind::StatefulSet),
+        _ => None,
     }
 }
 

@@ -1,10 +1,12 @@
-//! Fields that a Release leaves to others: `spec.replicas` to an autoscaler, `spec.paused` to the Rollout.
+//! Fields that a Release leaves to others: `spec.replicas` to an autoscaler, `spec.paused` and a partition to the Rollout.
 //!
 //! A field that Belay applied once can't simply be left out: the API server would take it away and put its default there. As
 //! long as it is still Belay's, the live value is sent; once the autoscaler has changed it, it is left out.
 
 use std::collections::HashSet;
 
+use belay_api::rollout::WorkloadKind;
+use belay_engine::rollout::revisions::HELD;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{
     Api, Client,
@@ -95,19 +97,32 @@ fn with_replicas_of(body: &Value, live: &DynamicObject) -> Value {
     body
 }
 
-/// Whether a governed Deployment's manifest says something about `paused`, which is the Rollout's to say.
-pub fn leave_paused(body: &Value) -> Option<Value> {
-    body.pointer("/spec/paused")?;
-    let mut body = body.clone();
-    if let Some(spec) = body.pointer_mut("/spec").and_then(Value::as_object_mut) {
-        spec.remove("paused");
+/// Where a workload's hold stands: `paused` of a Deployment, the partition of a StatefulSet. Both are the Rollout's to say.
+const HOLDS: [(&str, &str); 2] = [
+    ("/spec", "paused"),
+    ("/spec/updateStrategy/rollingUpdate", "partition"),
+];
+
+/// A governed workload's manifest without what it says about the hold; nothing if it says nothing.
+pub fn leave_hold(body: &Value) -> Option<Value> {
+    let mut left = body.clone();
+    for (pointer, field) in HOLDS {
+        if let Some(parent) = left.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            parent.remove(field);
+        }
     }
-    Some(body)
+    (left != *body).then_some(left)
 }
 
-/// A patch that pauses a Deployment before its template changes, where no admission policy does so.
-pub fn pause_patch(resource_version: &str) -> Value {
-    json!({"metadata": {"resourceVersion": resource_version}, "spec": {"paused": true}})
+/// A patch that holds a workload before its template changes, where no admission policy does so.
+pub fn hold_patch(kind: WorkloadKind, resource_version: &str) -> Value {
+    let spec = match kind {
+        WorkloadKind::Deployment => json!({"paused": true}),
+        WorkloadKind::StatefulSet => {
+            json!({"updateStrategy": {"rollingUpdate": {"partition": HELD}}})
+        }
+    };
+    json!({"metadata": {"resourceVersion": resource_version}, "spec": spec})
 }
 
 #[cfg(test)]

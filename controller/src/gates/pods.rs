@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{Api, Client, ResourceExt as _, runtime::watcher::Event};
 use tokio::{sync::watch, task::JoinHandle};
 
-use belay_engine::digest::POD_TEMPLATE_HASH;
+use belay_engine::digest::{CONTROLLER_REVISION_HASH, POD_TEMPLATE_HASH};
 
 use crate::{
     telemetry::Metrics,
@@ -160,7 +160,11 @@ fn facts(pod: &Pod) -> Option<PodFacts> {
     let created_at = pod.creation_timestamp().map(|time| time.0);
     Some(PodFacts {
         name: pod.name_any(),
-        hash: pod.labels().get(POD_TEMPLATE_HASH).cloned(),
+        hash: pod
+            .labels()
+            .get(POD_TEMPLATE_HASH)
+            .or_else(|| pod.labels().get(CONTROLLER_REVISION_HASH))
+            .cloned(),
         started_at: containers
             .filter_map(running_since)
             .max()

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::apply::{
     Failure, Identity, Owner, Prepared, fields, hold,
-    manifest::Standing,
+    manifest::{Standing, workload_kind},
     order::Rank,
     owners,
     scale::{self, Scaled},
@@ -260,14 +260,14 @@ impl Sending<'_> {
         let without_replicas = scale::leave_replicas(&self.client, object, &self.scaled).await?;
         let body = without_replicas.as_ref().unwrap_or(&object.body);
         let without_paused = if self.governs(object) {
-            scale::leave_paused(body)
+            scale::leave_hold(body)
         } else {
             None
         };
         Ok(without_paused.or(without_replicas))
     }
 
-    /// Where no admission policy holds a governed Deployment, it is paused before its template changes.
+    /// Where no admission policy holds a governed workload, it is held before its template changes.
     async fn hold(&self, object: &Prepared) -> Result<(), Failure> {
         if self.mode == Mode::Rehearse || !self.governs(object) {
             return Ok(());
@@ -280,7 +280,7 @@ impl Sending<'_> {
             object.key.namespace.clone().unwrap_or_default(),
             object.key.name.clone(),
         );
-        object.is_deployment() && self.governed.contains(&key)
+        object.workload_kind().is_some() && self.governed.contains(&key)
     }
 }
 
@@ -299,11 +299,11 @@ fn lacks_namespace(failure: &Failure) -> bool {
     failure.message.contains("namespaces \"") && failure.message.ends_with("not found")
 }
 
-/// Deployments of the set with the templates that the API server made of them.
+/// Workloads of the set with the templates that the API server made of them.
 fn workloads(answers: &[Answer]) -> Vec<Workload> {
     answers
         .iter()
-        .filter(|(key, _)| key.group == "apps" && key.kind == "Deployment")
+        .filter(|(key, _)| workload_kind(key).is_some())
         .filter_map(|(key, answer)| {
             let template = answer.data.pointer("/spec/template")?;
             Some(Workload {

@@ -1,17 +1,21 @@
 //! Rollouts whose workload does not exist, or does not carry Belay's label yet.
 //!
-//! While there are any, one metadata watch on Deployments without the label tells at once when such a workload appears. While
-//! there are none, the watch is closed, and other people's Deployments cost nothing.
+//! While there are any, one metadata watch for each kind on workloads without the label tells at once when such a workload appears.
+//! While there are none, the watch is closed, and other people's workloads cost nothing.
 
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use belay_api::{Rollout, names::ROLLOUT_LABEL};
+use belay_api::{Rollout, names::ROLLOUT_LABEL, rollout::WorkloadKind};
 use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, ResourceExt as _, core::PartialObjectMeta, runtime::watcher::Event};
+use kube::{
+    Api, ResourceExt as _,
+    core::{NamespaceResourceScope, PartialObjectMeta},
+    runtime::watcher::Event,
+};
 use tokio::sync::watch;
 
 use super::world::World;
@@ -73,24 +77,40 @@ impl Absent {
     }
 
     /// Runs the watch whenever somebody waits.
-    pub(super) async fn watch(world: Arc<World>, context: Arc<Context>) -> Result<()> {
-        let mut any = world.absent.any.subscribe();
+    pub(super) async fn watch<K>(
+        world: Arc<World>,
+        context: Arc<Context>,
+        kind: WorkloadKind,
+    ) -> Result<()>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + Send
+            + 'static,
+    {
+        let absent = world.absent_of(kind);
+        let mut any = absent.any.subscribe();
         loop {
             // The sender lives in the world, which this task holds.
             let _ = any.wait_for(|any| *any).await;
-            let api: Api<PartialObjectMeta<Deployment>> = match &context.settings.namespace {
+            let api: Api<PartialObjectMeta<K>> = match &context.settings.namespace {
                 Some(namespace) => Api::namespaced(context.client.clone(), namespace),
                 None => Api::all(context.client.clone()),
             };
             let unlabelled = Selection::labels(format!("!{ROLLOUT_LABEL}"));
             let (server, metrics) = (context.server, &context.metrics);
-            let mut seen = Box::pin(events(api, unlabelled, server, metrics, "deployments"));
+            let resource = match kind {
+                WorkloadKind::Deployment => "deployments",
+                WorkloadKind::StatefulSet => "statefulsets",
+            };
+            let mut seen = Box::pin(events(api, unlabelled, server, metrics, resource));
             loop {
                 tokio::select! {
                     _ = any.wait_for(|any| !*any) => break,
                     event = seen.next() => match event {
                         Some(Event::Apply(d) | Event::InitApply(d)) => {
-                            world.absent.appeared(&d.namespace().unwrap_or_default(), &d.name_any());
+                            absent.appeared(&d.namespace().unwrap_or_default(), &d.name_any());
                         }
                         Some(_) => {}
                         None => break,

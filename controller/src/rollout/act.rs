@@ -1,11 +1,11 @@
-//! Carries out effects on Deployments and Actions.
+//! Carries out effects on workloads and Actions.
 //!
 //! Invariant: nothing is written without a valid lease and a precondition. A precondition that does not hold ends the pass with
 //! [`Error::Stale`]: the next one decides on what is there now. What the API server gives back goes into the stores at once.
 
 use std::fmt::Debug;
 
-use belay_api::{Action, ActionStatus, Rollout, names::ROLLOUT_LABEL};
+use belay_api::{Action, ActionStatus, Rollout, names::ROLLOUT_LABEL, rollout::WorkloadKind};
 use belay_engine::{
     action::Receipt,
     digest::{Digest, without_hash},
@@ -18,12 +18,7 @@ use kube::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{
-    Shell,
-    pass::parameters,
-    project,
-    world::{deployment_resource, set_resource},
-};
+use super::{Shell, lever, pass::parameters, project, world::set_resource};
 use crate::{Error, Result, client::bounded, watch::store::Source};
 
 /// How often a write is tried again on a newer version of its object, where that is as good.
@@ -35,8 +30,8 @@ impl Shell {
         match effect {
             Effect::Adopt => self.adopt(rollout).await,
             Effect::Pause { resource_version } => {
-                let pause = [json!({"op": "add", "path": "/spec/paused", "value": true})];
-                self.patch_workload(rollout, "pausing the Deployment", &resource_version, &pause)
+                let hold = [lever::hold(rollout.spec.workload_ref.kind)];
+                self.patch_workload(rollout, "holding the workload", &resource_version, &hold)
                     .await
             }
             Effect::CreateCandidate {
@@ -58,6 +53,15 @@ impl Shell {
                 self.remove_candidate(rollout, &name, &uid, &resource_version)
                     .await
             }
+            Effect::MovePartition {
+                digest,
+                resource_version,
+                partition,
+            } => {
+                self.move_partition(rollout, &digest, resource_version, partition)
+                    .await
+            }
+            Effect::RemovePod { name, uid } => self.remove_pod(rollout, &name, &uid).await,
             Effect::HandOver {
                 name,
                 resource_version,
@@ -122,7 +126,7 @@ impl Shell {
         Api::namespaced_with(
             self.context.client.clone(),
             &namespace,
-            &deployment_resource(),
+            &lever::resource(rollout.spec.workload_ref.kind),
         )
     }
 
@@ -142,12 +146,13 @@ impl Shell {
             Patch::Merge(&label),
         );
         let adopted = bounded(
-            "labelling the Deployment",
+            "labelling the workload",
             api.patch(name, &parameters, &patch),
         )
         .await
         .map_err(gone_is_stale)?;
-        self.world.saw_workload(&adopted, Source::Answer);
+        let kind = rollout.spec.workload_ref.kind;
+        self.world.saw_workload(kind, &adopted, Source::Answer);
         Ok(())
     }
 
@@ -158,36 +163,57 @@ impl Shell {
         resource_version: String,
         guard: Guard,
     ) -> Result<()> {
-        let resume = [json!({"op": "add", "path": "/spec/paused", "value": false})];
-        let what = "un-pausing the Deployment";
+        let resume = [lever::release(rollout.spec.workload_ref.kind)];
+        let what = "letting the workload roll";
+        match guard {
+            Guard::Template => {
+                self.patch_same_template(rollout, what, digest, resource_version, &resume)
+                    .await
+            }
+            Guard::Unchanged => {
+                self.patch_workload(rollout, what, &resource_version, &resume)
+                    .await
+            }
+        }
+    }
+
+    /// A patch of the workload that is as good on a newer version of it, as long as the template is the same.
+    pub(super) async fn patch_same_template(
+        &self,
+        rollout: &Rollout,
+        what: &'static str,
+        digest: &Digest,
+        resource_version: String,
+        operations: &[Value],
+    ) -> Result<()> {
         let mut version = resource_version;
         for _ in 0..NEWER_VERSIONS {
-            match self.patch_workload(rollout, what, &version, &resume).await {
-                Err(error) if error.is_stale() && guard == Guard::Template => {
+            match self
+                .patch_workload(rollout, what, &version, operations)
+                .await
+            {
+                Err(error) if error.is_stale() => {
                     version = self.version_with(rollout, digest).await?;
                 }
                 outcome => return outcome,
             }
         }
-        Err(Error::Stale("the Deployment is being changed all the time"))
+        Err(Error::Stale("the workload is being changed all the time"))
     }
 
-    /// The newest version of the Deployment, provided it has the template that the decision was about.
+    /// The newest version of the workload, provided it has the template that the decision was about.
     async fn version_with(&self, rollout: &Rollout, digest: &Digest) -> Result<String> {
         let name = &rollout.spec.workload_ref.name;
-        let object = bounded(
-            "reading the Deployment",
-            self.workload_api(rollout).get(name),
-        )
-        .await
-        .map_err(gone_is_stale)?;
+        let object = bounded("reading the workload", self.workload_api(rollout).get(name))
+            .await
+            .map_err(gone_is_stale)?;
         if project::template(&object.data).digest != *digest {
-            return Err(Error::Stale("the Deployment has another template"));
+            return Err(Error::Stale("the workload has another template"));
         }
         Ok(object.resource_version().unwrap_or_default())
     }
 
-    /// Writes the template of the ReplicaSet with `hash` back into the Deployment.
+    /// Writes the template of the ReplicaSet or revision with `hash` back into the workload.
     async fn restore(
         &self,
         rollout: &Rollout,
@@ -195,6 +221,24 @@ impl Shell {
         digest: &Digest,
         resource_version: &str,
     ) -> Result<()> {
+        let kind = rollout.spec.workload_ref.kind;
+        let template = match kind {
+            WorkloadKind::Deployment => self.template_of_set(rollout, hash).await?,
+            WorkloadKind::StatefulSet => self.template_of_revision(rollout, hash).await?,
+        };
+        if Digest::of(&template) != *digest {
+            return Err(Error::Stale("what to go back to has another template"));
+        }
+        let restore = [
+            json!({"op": "replace", "path": "/spec/template", "value": template}),
+            lever::release(kind),
+        ];
+        let what = "writing the stable template back";
+        self.patch_workload(rollout, what, resource_version, &restore)
+            .await
+    }
+
+    async fn template_of_set(&self, rollout: &Rollout, hash: &str) -> Result<Value> {
         let namespace = rollout.namespace().unwrap_or_default();
         let sets = self.world.sets.group(&namespace, &rollout.name_any());
         let name = sets
@@ -205,23 +249,11 @@ impl Shell {
         let object = bounded("reading a ReplicaSet", self.set_api(rollout).get(&name))
             .await
             .map_err(gone_is_stale)?;
-        let template = object
+        Ok(object
             .data
             .pointer("/spec/template")
             .map(without_hash)
-            .unwrap_or_default();
-        if Digest::of(&template) != *digest {
-            return Err(Error::Stale(
-                "the ReplicaSet to go back to has another template",
-            ));
-        }
-        let restore = [
-            json!({"op": "replace", "path": "/spec/template", "value": template}),
-            json!({"op": "add", "path": "/spec/paused", "value": false}),
-        ];
-        let what = "writing the stable template back";
-        self.patch_workload(rollout, what, resource_version, &restore)
-            .await
+            .unwrap_or_default())
     }
 
     async fn let_go(&self, rollout: &Rollout, resume: bool, resource_version: &str) -> Result<()> {
@@ -229,11 +261,11 @@ impl Shell {
         let metadata =
             json!({"resourceVersion": resource_version, "labels": {ROLLOUT_LABEL: null}});
         let patch = if resume {
-            json!({"metadata": metadata, "spec": {"paused": false}})
+            json!({"metadata": metadata, "spec": lever::released(rollout.spec.workload_ref.kind)})
         } else {
             json!({ "metadata": metadata })
         };
-        let what = "letting the Deployment go";
+        let what = "letting the workload go";
         self.write_workload(rollout, what, &Patch::Merge(patch))
             .await?;
         self.unlabel_sets(rollout).await;
@@ -254,7 +286,7 @@ impl Shell {
         }
     }
 
-    /// One JSON patch of the Deployment, provided it has this resource version.
+    /// One JSON patch of the workload, provided it has this resource version.
     async fn patch_workload(
         &self,
         rollout: &Rollout,
@@ -278,7 +310,8 @@ impl Shell {
         let changed = bounded(what, api.patch(name, &parameters, patch))
             .await
             .map_err(gone_is_stale)?;
-        self.world.saw_workload(&changed, Source::Answer);
+        let kind = rollout.spec.workload_ref.kind;
+        self.world.saw_workload(kind, &changed, Source::Answer);
         Ok(())
     }
 

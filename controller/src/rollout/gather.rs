@@ -23,7 +23,7 @@ use serde_json::json;
 use super::{
     Shell,
     project::{self, Set, Workload, controller_of},
-    world::{deployment_resource, set_resource},
+    world::set_resource,
 };
 use crate::{Error, Result, client::bounded, gates::Trial, watch::store::Source};
 
@@ -42,8 +42,16 @@ impl Shell {
         let uid = rollout.uid().unwrap_or_default();
         let status = rollout.status.clone().unwrap_or_default();
         let workload = self.workload(rollout, &namespace, &name).await?;
-        let mut sets = self.sets(&namespace, &name, &uid, workload.as_ref());
-        if let Some(workload) = &workload
+        let places = workload
+            .as_ref()
+            .and_then(|workload| Some((workload, workload.places.as_ref()?)));
+        let mut sets = match places {
+            Some((workload, places)) => self.revisions_of(rollout, workload, places).await?,
+            None => self.sets(&namespace, &name, &uid, workload.as_ref()),
+        };
+        if let Some(workload) = workload
+            .as_ref()
+            .filter(|workload| workload.places.is_none())
             && self.must_look_for_sets(&uid, workload, &sets, &status)
         {
             self.look_for_sets(workload, &name).await?;
@@ -73,26 +81,24 @@ impl Shell {
         })
     }
 
-    /// The Deployment: from the store if it is governed, else by name from the API server.
+    /// The workload: from the store if it is governed, else by name from the API server.
     async fn workload(
         &self,
         rollout: &Rollout,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Workload>> {
+        let kind = rollout.spec.workload_ref.kind;
         let wanted = &rollout.spec.workload_ref.name;
-        if let Some(known) = self.world.workloads.get(namespace, wanted) {
-            self.world.absent.settle(namespace, name);
+        let absent = self.world.absent_of(kind);
+        if let Some(known) = self.world.workload(kind, namespace, wanted) {
+            absent.settle(namespace, name);
             return Ok(Some(known.as_ref().clone()));
         }
-        self.world.absent.expect(namespace, name, wanted);
-        let api: Api<DynamicObject> = Api::namespaced_with(
-            self.context.client.clone(),
-            namespace,
-            &deployment_resource(),
-        );
-        let object = bounded("reading the Deployment", api.get_opt(wanted)).await?;
-        Ok(object.map(|object| project::workload(&object, None)))
+        absent.expect(namespace, name, wanted);
+        let api = self.workload_api(rollout);
+        let object = bounded("reading the workload", api.get_opt(wanted)).await?;
+        Ok(object.map(|object| project::workload(kind, &object, None)))
     }
 
     fn seen(&self, name: &str, workload: Option<Workload>) -> Seen {
@@ -104,7 +110,8 @@ impl Shell {
             Some(label) if label == name => {}
             Some(other) if self.governs(&workload, other) => {
                 return Seen::Refused(format!(
-                    "Deployment {} is governed by Rollout {other}; a workload has one Rollout, delete one of the two",
+                    "{} {} is governed by Rollout {other}; a workload has one Rollout, delete one of the two",
+                    workload.view.kind.name(),
                     workload.name
                 ));
             }
@@ -118,7 +125,10 @@ impl Shell {
         self.world
             .rollouts
             .get(&ObjectRef::new(other).within(&workload.namespace))
-            .is_some_and(|rollout| rollout.spec.workload_ref.name == workload.name)
+            .is_some_and(|rollout| {
+                let governed = &rollout.spec.workload_ref;
+                governed.name == workload.name && governed.kind.name() == workload.view.kind.name()
+            })
     }
 
     /// Sets that the Deployment or the Rollout controls.

@@ -1,5 +1,5 @@
 //! How the hold is kept in this cluster: by Belay's admission policy where the API server has that API and the policy is in
-//! force, else by keeping Deployments paused.
+//! force, else by keeping workloads held.
 //!
 //! Both the policy and its binding are watched, by name: taking either away is noticed at once. Where the API itself is missing,
 //! it is asked for again now and then, for an API server can be upgraded.
@@ -101,7 +101,7 @@ impl HoldState {
         while !served(&context).await {
             if !self.known.send_replace(true) {
                 tracing::info!(
-                    "the API server has no MutatingAdmissionPolicy: governed Deployments stay paused while idle too"
+                    "the API server has no MutatingAdmissionPolicy: governed workloads stay held while idle too"
                 );
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -10,12 +10,9 @@ use std::{
 };
 
 use belay_api::Rollout;
-use belay_engine::{
-    digest::POD_TEMPLATE_HASH,
-    rollout::{
-        RolloutStatus,
-        observed::{ReplicaSet, Workload as Seen},
-    },
+use belay_engine::rollout::{
+    RolloutStatus,
+    observed::{ReplicaSet, Workload as Seen},
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{Api, ResourceExt as _, api::ListParams};
@@ -115,6 +112,7 @@ impl Shell {
         status: &RolloutStatus,
     ) {
         let uid = rollout.uid().unwrap_or_default();
+        let label = rollout.spec.workload_ref.kind.hash_label();
         let namespace = &rollout.namespace().unwrap_or_default();
         let hash = status.candidate.as_ref().map(|c| &c.version.hash);
         let set = sets.iter_mut().find(|set| Some(&set.view.hash) == hash);
@@ -124,7 +122,7 @@ impl Shell {
         };
         let (mut problem, due) = self.problems.last(&uid, &set.view);
         if due {
-            match self.ask_pods(namespace, &set.view.hash).await {
+            match self.ask_pods(namespace, label, &set.view.hash).await {
                 Ok(found) => {
                     problem = found;
                     self.problems.found(&uid, problem.clone());
@@ -142,10 +140,15 @@ impl Shell {
         }
     }
 
-    async fn ask_pods(&self, namespace: &str, hash: &str) -> crate::Result<Option<String>> {
+    async fn ask_pods(
+        &self,
+        namespace: &str,
+        label: &str,
+        hash: &str,
+    ) -> crate::Result<Option<String>> {
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), namespace);
         let parameters = ListParams::default()
-            .labels(&format!("{POD_TEMPLATE_HASH}={hash}"))
+            .labels(&format!("{label}={hash}"))
             .limit(PODS_LISTED);
         let pods = bounded("listing pods", api.list(&parameters)).await?;
         Ok(pods.items.iter().find_map(complaint))

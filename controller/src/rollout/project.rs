@@ -3,7 +3,7 @@
 //! Invariant: digests are taken of the raw JSON as the API server sent it. Typed structs would drop fields that they don't know,
 //! and two different templates would look the same.
 
-use belay_api::names::ROLLOUT_LABEL;
+use belay_api::{names::ROLLOUT_LABEL, rollout::WorkloadKind};
 use belay_engine::{
     digest::{Digest, POD_TEMPLATE_HASH},
     rollout::observed::{self, Owner, Template},
@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
+use super::stateful::Places;
 use crate::watch::store::Projected;
 
 /// Longest name of a version.
@@ -20,7 +21,7 @@ const VERSION_BYTES: usize = 120;
 /// Default of `spec.revisionHistoryLimit`.
 const REVISION_HISTORY: i64 = 10;
 
-/// A Deployment.
+/// A Deployment or a StatefulSet.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
     /// Namespace.
@@ -33,6 +34,8 @@ pub(super) struct Workload {
     pub(super) selector: Option<String>,
     /// Pods that its rolling update may add to `spec.replicas`.
     pub(super) max_surge: i32,
+    /// Of a StatefulSet: what it says of its pods and their revisions.
+    pub(super) places: Option<Places>,
     /// As the engine sees it.
     pub(super) view: observed::Deployment,
 }
@@ -88,30 +91,63 @@ impl Projected for Set {
     }
 }
 
-/// The projection of a Deployment. `previous` saves the digest when the spec has not changed.
-pub(super) fn workload(object: &DynamicObject, previous: Option<&Workload>) -> Workload {
+/// The projection of a workload. `previous` saves the digest when the spec has not changed.
+pub(super) fn workload(
+    kind: WorkloadKind,
+    object: &DynamicObject,
+    previous: Option<&Workload>,
+) -> Workload {
     let data = &object.data;
     let uid = object.uid().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
     let template = previous
         .filter(|p| p.view.uid == uid && p.view.generation == generation)
         .map_or_else(|| template(data), |p| p.view.template.clone());
+    let observed_generation = number(data, "/status/observedGeneration", 0);
+    let seen = observed_generation == generation;
+    let places = match kind {
+        WorkloadKind::Deployment => None,
+        WorkloadKind::StatefulSet => Some(Places::of(data, seen.then(|| template.clone()))),
+    };
+    let partition = places
+        .as_ref()
+        .map_or(0, |places| places.stateful.partition);
     Workload {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         rollout: object.labels().get(ROLLOUT_LABEL).cloned(),
         selector: selector(data),
         max_surge: max_surge(data),
+        places,
         view: observed::Deployment {
+            kind: match kind {
+                WorkloadKind::Deployment => observed::Kind::Deployment,
+                WorkloadKind::StatefulSet => observed::Kind::StatefulSet,
+            },
+            partition,
+            max_unavailable: match kind {
+                WorkloadKind::Deployment => 0,
+                WorkloadKind::StatefulSet => max_unavailable(data),
+            },
             uid,
             resource_version: object.resource_version().unwrap_or_default(),
             generation,
-            observed_generation: number(data, "/status/observedGeneration", 0),
+            observed_generation,
             labelled: object.labels().contains_key(ROLLOUT_LABEL),
-            paused: data.pointer("/spec/paused").and_then(Value::as_bool) == Some(true),
+            paused: match kind {
+                WorkloadKind::Deployment => {
+                    data.pointer("/spec/paused").and_then(Value::as_bool) == Some(true)
+                }
+                WorkloadKind::StatefulSet => partition > 0,
+            },
             replicas: count(data, "/spec/replicas", 1),
             template,
-            recreate: text(data, "/spec/strategy/type") == Some("Recreate"),
+            recreate: match kind {
+                WorkloadKind::Deployment => text(data, "/spec/strategy/type") == Some("Recreate"),
+                WorkloadKind::StatefulSet => {
+                    text(data, "/spec/updateStrategy/type") == Some("OnDelete")
+                }
+            },
             revision_history_limit: count(data, "/spec/revisionHistoryLimit", REVISION_HISTORY),
             total_replicas: count(data, "/status/replicas", 0),
             updated_replicas: count(data, "/status/updatedReplicas", 0),
@@ -156,6 +192,7 @@ pub(super) fn set(object: &DynamicObject, previous: Option<&Set>) -> Set {
             available: count(data, "/status/availableReplicas", 0),
             terminating: object.metadata.deletion_timestamp.is_some(),
             problem: problem(data),
+            pods: Vec::new(),
         },
     }
 }
@@ -170,7 +207,11 @@ pub(super) fn controller_of(object: &DynamicObject) -> Option<&OwnerReference> {
 
 /// The identity of `/spec/template`.
 pub(super) fn template(data: &Value) -> Template {
-    let template = data.pointer("/spec/template").unwrap_or(&Value::Null);
+    template_of(data.pointer("/spec/template").unwrap_or(&Value::Null))
+}
+
+/// The identity of a pod template.
+pub(super) fn template_of(template: &Value) -> Template {
     Template {
         digest: Digest::of_template(template),
         version: version(template),
@@ -208,8 +249,12 @@ fn tag(image: &str) -> &str {
 
 /// `maxSurge` as the Deployment controller computes it: a percentage is rounded up.
 fn max_surge(data: &Value) -> i32 {
-    let surge = data.pointer("/spec/strategy/rollingUpdate/maxSurge");
-    let pods = match surge {
+    percent_of_replicas(data, data.pointer("/spec/strategy/rollingUpdate/maxSurge"))
+}
+
+/// A number of pods, or a percentage of the replicas, rounded up.
+fn percent_of_replicas(data: &Value, value: Option<&Value>) -> i32 {
+    let pods = match value {
         Some(Value::String(text)) => text
             .strip_suffix('%')
             .and_then(|percent| percent.parse::<i64>().ok())
@@ -218,6 +263,12 @@ fn max_surge(data: &Value) -> i32 {
         None => None,
     };
     pods.and_then(|pods| i32::try_from(pods).ok()).unwrap_or(0)
+}
+
+/// Pods of a StatefulSet that may be unavailable at a time; a percentage is rounded up, and one pod always may.
+fn max_unavailable(data: &Value) -> i32 {
+    let budget = data.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable");
+    percent_of_replicas(data, budget).max(1)
 }
 
 /// `matchLabels` as a selector for lists.
@@ -244,7 +295,7 @@ fn problem(data: &Value) -> Option<String> {
     Some(stable.to_owned())
 }
 
-fn text<'a>(data: &'a Value, pointer: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(data: &'a Value, pointer: &str) -> Option<&'a str> {
     data.pointer(pointer).and_then(Value::as_str)
 }
 
@@ -254,7 +305,7 @@ fn number(data: &Value, pointer: &str, default: i64) -> i64 {
         .unwrap_or(default)
 }
 
-fn count(data: &Value, pointer: &str, default: i64) -> i32 {
+pub(super) fn count(data: &Value, pointer: &str, default: i64) -> i32 {
     i32::try_from(number(data, pointer, default)).unwrap_or(i32::MAX)
 }
 
@@ -283,7 +334,7 @@ mod tests {
             "selector": {"matchLabels": {"app": "web"}},
             "template": {"spec": {"containers": [{"image": "r.example/a/web:v2"}, {"image": "side:1"}, {"image": "b:v2"}]}},
         }));
-        let workload = workload(&object, None);
+        let workload = workload(WorkloadKind::Deployment, &object, None);
         assert_eq!(workload.selector.as_deref(), Some("app=web"));
         assert!(workload.view.paused && workload.view.recreate && workload.view.labelled);
         assert_eq!(workload.view.replicas, 1, "the API's default");
@@ -299,8 +350,14 @@ mod tests {
         let plain = deployment(&json!({"template": {"spec": {}}}));
         let newer = deployment(&json!({"template": {"spec": {"fromTheFuture": 1}}}));
         assert_ne!(
-            workload(&plain, None).view.template.digest,
-            workload(&newer, None).view.template.digest
+            workload(WorkloadKind::Deployment, &plain, None)
+                .view
+                .template
+                .digest,
+            workload(WorkloadKind::Deployment, &newer, None)
+                .view
+                .template
+                .digest
         );
     }
 
@@ -308,7 +365,10 @@ mod tests {
     fn surge_is_rounded_up_as_the_deployment_controller_does() {
         for (surge, expected) in [(json!("25%"), 3), (json!(2), 2), (json!("0%"), 0)] {
             let spec = json!({"replicas": 10, "template": {}, "strategy": {"rollingUpdate": {"maxSurge": surge}}});
-            assert_eq!(workload(&deployment(&spec), None).max_surge, expected);
+            assert_eq!(
+                workload(WorkloadKind::Deployment, &deployment(&spec), None).max_surge,
+                expected
+            );
         }
     }
 

@@ -9,9 +9,10 @@ use belay_api::{
     Action, AnalysisTemplate, ClusterAnalysisTemplate, Release, Rollout,
     action::TargetKind,
     names::{RELEASE_UID_ANNOTATION, ROLLOUT_LABEL},
+    rollout::WorkloadKind,
 };
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject},
@@ -26,7 +27,9 @@ use super::{
     absent::Absent,
     groups::Groups,
     held::Held,
+    lever,
     project::{self, Set, Workload},
+    stateful::Revisions,
     traffic::Roads,
 };
 use crate::{
@@ -43,6 +46,10 @@ use crate::{
 pub(super) struct World {
     /// Governed Deployments.
     pub(super) workloads: Projections<Workload>,
+    /// Governed StatefulSets.
+    pub(super) stateful: Projections<Workload>,
+    /// Revisions of StatefulSets.
+    pub(super) revisions: Revisions,
     /// Those whose template has just changed, in full.
     pub(super) held: Held,
     /// ReplicaSets of governed Deployments, and candidates.
@@ -56,18 +63,13 @@ pub(super) struct World {
     /// Releases that promote their Rollouts together.
     pub(super) groups: Groups,
     /// Rollouts whose workload does not exist or is not labelled yet.
-    pub(super) absent: Absent,
+    pub(super) absent: [Absent; 2],
     /// Routes and Services that Rollouts name.
     pub(super) roads: Arc<Roads>,
     /// The Rollouts themselves.
     pub(super) rollouts: Store<Rollout>,
     /// Rollouts to look at.
     pub(super) triggers: Triggers<Rollout>,
-}
-
-/// The resource of raw Deployments.
-pub(super) fn deployment_resource() -> ApiResource {
-    ApiResource::erase::<Deployment>(&())
 }
 
 /// The resource of raw ReplicaSets.
@@ -95,24 +97,28 @@ impl World {
         let (cluster_templates, cluster_writer) = reflector::store();
         let world = Arc::new(Self {
             workloads: Projections::new(),
+            stateful: Projections::new(),
+            revisions: Revisions::default(),
             held: Held::default(),
             sets: Projections::new(),
             templates,
             cluster_templates,
             acts: OpenActs::new(TargetKind::Rollout),
             groups: Groups::default(),
-            absent: Absent::new(triggers.clone()),
+            absent: [Absent::new(triggers.clone()), Absent::new(triggers.clone())],
             roads: Roads::new(context, triggers.clone()),
             rollouts,
             triggers,
         });
         let governed = || Selection::labels(ROLLOUT_LABEL);
-        tasks.spawn(Arc::clone(&world).follow_workloads(stream(
-            context,
-            raw(context, &deployment_resource()),
-            governed(),
-            "deployments",
-        )));
+        for (kind, name) in [
+            (WorkloadKind::Deployment, "deployments"),
+            (WorkloadKind::StatefulSet, "statefulsets"),
+        ] {
+            let objects = raw(context, &lever::resource(kind));
+            let events = stream(context, objects, governed(), name);
+            tasks.spawn(Arc::clone(&world).follow_workloads(kind, events));
+        }
         tasks.spawn(Arc::clone(&world).follow_sets(stream(
             context,
             raw(context, &set_resource()),
@@ -145,13 +151,24 @@ impl World {
             "clusteranalysistemplates",
         );
         tasks.spawn(Arc::clone(&world).follow_templates(events, cluster_writer));
-        tasks.spawn(Absent::watch(Arc::clone(&world), Arc::clone(context)));
+        let (world_of, context_of) = (|| Arc::clone(&world), || Arc::clone(context));
+        tasks.spawn(Absent::watch::<Deployment>(
+            world_of(),
+            context_of(),
+            WorkloadKind::Deployment,
+        ));
+        tasks.spawn(Absent::watch::<StatefulSet>(
+            world_of(),
+            context_of(),
+            WorkloadKind::StatefulSet,
+        ));
         world
     }
 
     /// Returns once every first list is complete. A decision before would take what is not read yet for missing.
     pub(super) async fn ready(&self) {
         self.workloads.ready().await;
+        self.stateful.ready().await;
         self.sets.ready().await;
         self.acts.ready().await;
         self.groups.ready().await;
@@ -160,14 +177,50 @@ impl World {
         let _ = self.cluster_templates.wait_until_ready().await;
     }
 
-    /// Takes in a Deployment.
-    pub(super) fn saw_workload(&self, object: &DynamicObject, source: Source) {
+    /// Governed workloads of this kind.
+    pub(super) const fn workloads_of(&self, kind: WorkloadKind) -> &Projections<Workload> {
+        match kind {
+            WorkloadKind::Deployment => &self.workloads,
+            WorkloadKind::StatefulSet => &self.stateful,
+        }
+    }
+
+    /// One governed workload.
+    pub(super) fn workload(
+        &self,
+        kind: WorkloadKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Workload>> {
+        self.workloads_of(kind).get(namespace, name)
+    }
+
+    /// Rollouts that wait for a workload of this kind.
+    pub(super) const fn absent_of(&self, kind: WorkloadKind) -> &Absent {
+        let [deployments, stateful] = &self.absent;
+        match kind {
+            WorkloadKind::Deployment => deployments,
+            WorkloadKind::StatefulSet => stateful,
+        }
+    }
+
+    /// A Rollout waits for no workload any more.
+    pub(super) fn settle_absent(&self, namespace: &str, rollout: &str) {
+        for absent in &self.absent {
+            absent.settle(namespace, rollout);
+        }
+    }
+
+    /// Takes in a workload.
+    pub(super) fn saw_workload(&self, kind: WorkloadKind, object: &DynamicObject, source: Source) {
         let namespace = object.namespace().unwrap_or_default();
-        let previous = self.workloads.get(&namespace, &object.name_any());
-        let workload = project::workload(object, previous.as_deref());
-        self.held.saw(object, &workload, previous.as_deref());
+        let previous = self.workload(kind, &namespace, &object.name_any());
+        let workload = project::workload(kind, object, previous.as_deref());
+        if kind == WorkloadKind::Deployment {
+            self.held.saw(object, &workload, previous.as_deref());
+        }
         let rollout = workload.rollout.clone();
-        if self.workloads.apply(workload, source) && source == Source::Watch {
+        if self.workloads_of(kind).apply(workload, source) && source == Source::Watch {
             self.trigger(&namespace, rollout.as_deref());
             if let Some(previous) = previous.filter(|p| p.rollout != rollout) {
                 self.trigger(&namespace, previous.rollout.as_deref());
@@ -194,26 +247,28 @@ impl World {
 
     async fn follow_workloads(
         self: Arc<Self>,
+        kind: WorkloadKind,
         events: impl Stream<Item = Event<DynamicObject>> + Send,
     ) -> Result<()> {
         let mut events = Box::pin(events);
+        let workloads = self.workloads_of(kind);
         while let Some(event) = events.next().await {
             match event {
-                Event::Init => self.workloads.list_begins(),
+                Event::Init => workloads.list_begins(),
                 Event::InitApply(object) | Event::Apply(object) => {
-                    self.saw_workload(&object, Source::Watch);
+                    self.saw_workload(kind, &object, Source::Watch);
                 }
                 Event::Delete(object) => {
                     let namespace = object.namespace().unwrap_or_default();
                     let uid = object.uid().unwrap_or_default();
                     let name = object.name_any();
-                    let gone = self.workloads.get(&namespace, &name);
-                    self.workloads
-                        .delete(&namespace, &name, &uid, Source::Watch);
+                    let gone = workloads.get(&namespace, &name);
+                    workloads.delete(&namespace, &name, &uid, Source::Watch);
+                    self.revisions.forget(&uid);
                     self.trigger(&namespace, gone.and_then(|g| g.rollout.clone()).as_deref());
                 }
                 Event::InitDone => {
-                    for gone in self.workloads.list_ends() {
+                    for gone in workloads.list_ends() {
                         self.trigger(&gone.namespace, gone.rollout.as_deref());
                     }
                 }

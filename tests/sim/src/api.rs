@@ -81,6 +81,10 @@ impl World {
                 digest,
                 resource_version,
             } => self.restore(hash, digest, resource_version),
+            Effect::MovePartition { .. } | Effect::RemovePod { .. } => {
+                self.breaks("fits_the_kind", format!("{effect:?}"));
+                Err(Refusal::Gone)
+            }
             Effect::Acknowledge(receipt) => {
                 self.actions.remove(&receipt.uid);
                 Ok(())

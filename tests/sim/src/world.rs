@@ -8,7 +8,7 @@ use belay_engine::{
     invariant::Broken,
     rollout::{
         Plan, RolloutStatus,
-        observed::{Deployment, Group, Hold, Owner, ReplicaSet, Template},
+        observed::{Deployment, Group, Hold, Kind, Owner, ReplicaSet, Template},
     },
 };
 use fastrand::Rng;
@@ -173,6 +173,9 @@ impl World {
         let revision_history_limit = self.rng.i32(1..=4);
         let template = self.template(content);
         let shown = Deployment {
+            kind: Kind::Deployment,
+            partition: 0,
+            max_unavailable: 0,
             uid,
             resource_version: self.fresh_version(),
             generation: 1,
@@ -291,6 +294,7 @@ impl World {
             available: 0,
             terminating: false,
             problem: None,
+            pods: Vec::new(),
         };
         let set = Set {
             shown,

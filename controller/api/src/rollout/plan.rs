@@ -12,7 +12,7 @@ use belay_engine::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use thiserror::Error;
 
-use super::{Cohort, RolloutSpec, Step};
+use super::{Cohort, RolloutSpec, Step, WorkloadKind};
 use crate::analysis::{GateRef, GateSpec};
 
 /// Why a spec can't be carried out.
@@ -61,6 +61,12 @@ pub enum PlanError {
     /// Something that needs a router.
     #[error("step {0}: only a router can tell requests apart or copy them; name one in traffic")]
     NeedsRouter(usize),
+    /// A strategy that this kind of workload can't follow.
+    #[error(
+        "traffic and strategy.blueGreen need two versions beside each other, and a StatefulSet's new version takes the places of its \
+         pods: leave traffic out, use strategy.canary, and let its steps say how many pods"
+    )]
+    InPlace,
     /// Something that one of the routers can't do.
     #[error("step {step}: {why}; take it out of the step, or that route out of traffic.routes")]
     Router {
@@ -119,7 +125,14 @@ impl RolloutSpec {
 impl RolloutSpec {
     /// Whether there is something that gives or switches the share.
     fn can_be_led(&self) -> Result<(), PlanError> {
+        let in_place = match self.workload_ref.kind {
+            WorkloadKind::Deployment => false,
+            WorkloadKind::StatefulSet => true,
+        };
         match (&self.traffic, &self.strategy.blue_green) {
+            (traffic, blue_green) if in_place && (traffic.is_some() || blue_green.is_some()) => {
+                Err(PlanError::InPlace)
+            }
             (None, Some(_)) => Err(PlanError::NothingToSwitch),
             (Some(traffic), None) if traffic.routes.is_empty() => Err(PlanError::NoRoutes),
             _ => Ok(()),

@@ -42,6 +42,11 @@ pub(super) fn stable_at_strength(case: Case<'_>) -> Result<(), String> {
             Effect::TakeBack { name, .. } if stable.is_some_and(|set| set.name == *name) => {
                 return Err(format!("{effect:?} takes the stable pods away"));
             }
+            Effect::RemovePod { uid, .. }
+                if stable.is_some_and(|set| set.pods.iter().any(|pod| pod.uid == *uid)) =>
+            {
+                return Err(format!("{effect:?} deletes a stable pod"));
+            }
             Effect::Resume { digest, .. } if !may_roll_to(case, digest) => {
                 return Err(format!(
                     "{effect:?} in {:?} leaves the stable version",
@@ -108,7 +113,9 @@ pub(super) fn quarantine_holds(case: Case<'_>) -> Result<(), String> {
         .is_some_and(|c| c.track == Track::Bypassed);
     for effect in &case.decision.effects {
         let digest = match effect {
-            Effect::CreateCandidate { digest, .. } | Effect::Resume { digest, .. } => digest,
+            Effect::CreateCandidate { digest, .. }
+            | Effect::MovePartition { digest, .. }
+            | Effect::Resume { digest, .. } => digest,
             Effect::HandOver { name, .. } => {
                 match case.observed.sets.iter().find(|set| set.name == *name) {
                     Some(set) => &set.template.digest,
@@ -136,7 +143,9 @@ pub(super) fn rollback_only_goes_back(case: Case<'_>) -> Result<(), String> {
     }
     for effect in &case.decision.effects {
         let forward = match effect {
-            Effect::CreateCandidate { .. } | Effect::HandOver { .. } => true,
+            Effect::CreateCandidate { .. }
+            | Effect::MovePartition { .. }
+            | Effect::HandOver { .. } => true,
             Effect::ScaleCandidate { name, replicas, .. } => case
                 .observed
                 .sets
@@ -146,6 +155,34 @@ pub(super) fn rollback_only_goes_back(case: Case<'_>) -> Result<(), String> {
         };
         if forward {
             return Err(format!("{effect:?} in {:?}", status.phase));
+        }
+    }
+    Ok(())
+}
+
+/// A candidate that takes places of stable pods has exactly those that its step gives it, and never all.
+pub(super) fn places_follow_the_step(case: Case<'_>) -> Result<(), String> {
+    let Workload::Deployment(workload) = &case.observed.workload else {
+        return Ok(());
+    };
+    let status = &case.decision.status;
+    for effect in &case.decision.effects {
+        let Effect::MovePartition {
+            digest, partition, ..
+        } = effect
+        else {
+            continue;
+        };
+        let step = case.plan.ok().zip(status.step.as_ref());
+        let step = step.and_then(|(plan, state)| plan.steps.get(state.index as usize));
+        let places = step.map(|step| workload.step_pods(step));
+        let is_step = places.is_some_and(|places| workload.replicas - places == *partition);
+        let on_trial = status
+            .candidate
+            .as_ref()
+            .is_some_and(|candidate| candidate.version.digest == *digest);
+        if status.phase != Phase::Progressing || !is_step || !on_trial || *partition <= 0 {
+            return Err(format!("{effect:?} in {:?}, step {step:?}", status.phase));
         }
     }
     Ok(())

@@ -213,7 +213,7 @@ pub(super) fn no_step_without_ready_pods(case: Case<'_>) -> Result<(), String> {
         .max()
         .unwrap_or(0);
     for step in steps {
-        let wanted = step.pods(deployment.replicas);
+        let wanted = deployment.step_pods(step);
         if available < wanted {
             return Err(format!(
                 "a step of {wanted} pods was passed with {available} available"

@@ -165,7 +165,7 @@ pub struct RolloutView {
     pub namespace: String,
     /// Name of the Rollout.
     pub name: String,
-    /// Name of the Deployment.
+    /// Name of the workload.
     pub workload: String,
     /// What Belay remembers of it.
     pub status: RolloutStatus,

@@ -21,6 +21,7 @@ mod conditions;
 mod delete;
 mod gates;
 mod idle;
+mod in_place;
 mod lookup;
 mod pass;
 mod pods;

@@ -30,7 +30,8 @@ pub struct Decision {
 pub enum Effect {
     /// Put Belay's label (and nothing else) on the Deployment.
     Adopt,
-    /// Pause the Deployment, provided it still has this resource version.
+    /// Pause the Deployment, provided it still has this resource version. A StatefulSet is paused by a partition above all places,
+    /// also those that it may be scaled to.
     Pause {
         /// Precondition.
         resource_version: String,
@@ -69,6 +70,23 @@ pub enum Effect {
         name: String,
         /// Precondition.
         resource_version: String,
+    },
+    /// Let a StatefulSet run its template at the places from `partition` on, provided the template still has this digest.
+    MovePartition {
+        /// Precondition on the template.
+        digest: Digest,
+        /// Precondition: the StatefulSet's version of the observation.
+        resource_version: String,
+        /// First place of the new version; above zero.
+        partition: i32,
+    },
+    /// Delete a pod that has a place of its own, so that its controller makes it anew of the revision that belongs there. Being gone
+    /// is success.
+    RemovePod {
+        /// Name of the pod.
+        name: String,
+        /// Precondition.
+        uid: String,
     },
     /// Undo a handover: make the Rollout the controller of a ReplicaSet of the *paused* Deployment. The Deployment then
     /// controls one active ReplicaSet, the stable one, and brings it to full strength by itself while these pods still serve.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::{action::Request, digest::Digest, gate::Reading, traffic::Seen};
+use super::{plan::Step, revisions::HELD};
+use crate::{action::Request, digest::Digest, gate::Reading, shares, traffic::Seen};
 
 /// Everything that a decision about a Rollout looks at, beside its plan and status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,13 +71,43 @@ pub enum Workload {
     Missing,
     /// It exists and can't be governed; the message says why and what to do.
     Refused(String),
-    /// A Deployment.
+    /// A Deployment, or a workload that is looked at like one.
     Deployment(Deployment),
 }
 
-/// A governed Deployment.
+/// Kinds of governed workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A candidate's pods run beside the stable ones, in a ReplicaSet of their own.
+    Deployment,
+    /// A candidate's pods take the places of stable ones, from the highest place down to the partition.
+    StatefulSet,
+}
+
+impl Kind {
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    /// Whether a candidate's pods take the places of stable ones.
+    pub const fn in_place(self) -> bool {
+        match self {
+            Self::Deployment => false,
+            Self::StatefulSet => true,
+        }
+    }
+}
+
+/// A governed Deployment; or a StatefulSet, whose revisions are looked at as ReplicaSets ([`crate::rollout::revisions`]) and whose
+/// partition says whether it is paused: at zero it rolls by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deployment {
+    /// What it is.
+    pub kind: Kind,
     /// UID.
     pub uid: String,
     /// Resource version of this observation, the precondition of writes that must not meet a newer template.
@@ -87,13 +118,17 @@ pub struct Deployment {
     pub observed_generation: i64,
     /// Whether it carries Belay's label, by which admission policies and watches find it.
     pub labelled: bool,
-    /// `spec.paused`.
+    /// `spec.paused`; of a StatefulSet, whether its partition is above zero.
     pub paused: bool,
+    /// Of a StatefulSet: the pods at places below it keep the revision that it runs by itself. Zero for a Deployment.
+    pub partition: i32,
+    /// Of a StatefulSet: pods that may be unavailable while it moves. Zero for a Deployment, whose controller knows.
+    pub max_unavailable: i32,
     /// `spec.replicas`.
     pub replicas: i32,
     /// Its pod template.
     pub template: Template,
-    /// Whether its strategy is `Recreate`.
+    /// Whether its strategy is one that Belay can't lead: `Recreate`, or `OnDelete` of a StatefulSet.
     pub recreate: bool,
     /// `spec.revisionHistoryLimit`.
     pub revision_history_limit: i32,
@@ -116,6 +151,26 @@ pub struct Template {
     pub digest: Digest,
     /// What people call it: the image tags.
     pub version: String,
+}
+
+impl Deployment {
+    /// Whether a new template would start nothing: a partition in the middle of a StatefulSet holds only a part of it.
+    pub const fn is_held(&self) -> bool {
+        match self.kind {
+            Kind::Deployment => self.paused,
+            Kind::StatefulSet => self.partition == HELD,
+        }
+    }
+
+    /// Pods of a candidate in this step. In place one pod at least stays stable, for it is the stable revision's pods that keep it
+    /// the one that the workload goes back to by itself.
+    pub fn step_pods(&self, step: &Step) -> i32 {
+        if self.kind.in_place() {
+            shares::in_place_pods(step.share, self.replicas)
+        } else {
+            step.pods(self.replicas)
+        }
+    }
 }
 
 /// Who controls a ReplicaSet.
@@ -154,4 +209,23 @@ pub struct ReplicaSet {
     pub terminating: bool,
     /// Why its pods can't be made or started, if the cluster says so.
     pub problem: Option<String>,
+    /// Its pods one by one, where a candidate takes the places of stable pods; else empty.
+    pub pods: Vec<Pod>,
+}
+
+/// A pod that has a place of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pod {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Its place, counted from zero.
+    pub place: i32,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it is available, and not being deleted.
+    pub available: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
 }

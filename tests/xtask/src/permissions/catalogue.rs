@@ -79,6 +79,18 @@ fn controller() -> Role {
             ),
             rule(
                 "apps",
+                &["statefulsets"],
+                &["get", "list", "watch", "patch"],
+                "to hold governed StatefulSets by their partition, move it step by step, and restore their template",
+            ),
+            rule(
+                "apps",
+                &["controllerrevisions"],
+                &["get", "list"],
+                "the templates of a StatefulSet's versions",
+            ),
+            rule(
+                "apps",
                 &["deployments/finalizers"],
                 &["update"],
                 "to hand a verified ReplicaSet over to its Deployment where owner references are checked",
@@ -94,6 +106,12 @@ fn controller() -> Role {
                 &["pods"],
                 &["list", "watch"],
                 "why the pods of a candidate don't get ready; ages and restarts of pods whose counters are compared",
+            ),
+            rule(
+                "",
+                &["pods"],
+                &["delete"],
+                "pods of a StatefulSet's rejected version, so that its controller makes them anew of the stable one",
             ),
             rule(
                 "",

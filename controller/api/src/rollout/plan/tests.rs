@@ -155,3 +155,27 @@ fn blue_green_needs_something_to_switch_and_a_canary_needs_routes() {
     let spec: RolloutSpec = serde_json::from_value(spec).unwrap();
     assert_eq!(spec.plan(&Nothing).unwrap_err(), PlanError::NoRoutes);
 }
+
+#[test]
+fn what_needs_two_versions_beside_each_other_is_refused_for_a_stateful_set() {
+    let plan = |more: Value| {
+        let mut spec = json!({"workloadRef": {"kind": "StatefulSet", "name": "db"},
+            "strategy": {"canary": {"steps": [{"weight": 10}]}}});
+        for (field, value) in more.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        let spec: RolloutSpec = serde_json::from_value(spec).unwrap();
+        spec.plan(&Nothing)
+    };
+    assert!(plan(json!({})).is_ok());
+    let traffic = json!({"service": "db", "routes": [{"kind": "HTTPRoute", "name": "db"}]});
+    assert_eq!(
+        plan(json!({"traffic": traffic})).unwrap_err(),
+        PlanError::InPlace
+    );
+    let strategy = json!({"blueGreen": {}});
+    assert_eq!(
+        plan(json!({"strategy": strategy})).unwrap_err(),
+        PlanError::InPlace
+    );
+}

@@ -79,11 +79,11 @@ pub(super) fn rollout_of<'a>(pass: &Pass<'a>, workload: &Workload) -> Option<&'a
     })
 }
 
-/// Whether an object's health is a Rollout's business: the Rollouts themselves, and the Deployments that they govern.
+/// Whether an object's health is a Rollout's business: the Rollouts themselves, and the workloads that they govern.
 pub(super) fn is_governed(pass: &Pass<'_>, object: &ObjectKey) -> bool {
     match (object.group.as_str(), object.kind.as_str()) {
         ("belay.dev", "Rollout") => true,
-        ("apps", "Deployment") => pass.observed.rollouts.iter().any(|rollout| {
+        ("apps", "Deployment" | "StatefulSet") => pass.observed.rollouts.iter().any(|rollout| {
             object.namespace.as_ref() == Some(&rollout.namespace) && rollout.workload == object.name
         }),
         _ => false,

@@ -18,12 +18,12 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     // A candidate of the time before has nothing left to run beside.
     clear::remove_all(pass);
     if deployment.observed_generation != deployment.generation {
-        return wait(pass, "the Deployment controller takes up its newest spec");
+        return wait(pass, "its controller takes up its newest spec");
     }
     if !deployment.paused {
         return match pass.seen.native_of(&deployment.template.digest) {
             Some(set) => record(pass, set),
-            None => wait(pass, "the Deployment controller makes its ReplicaSet"),
+            None => wait(pass, "its controller knows its template"),
         };
     }
     let runs = pass

@@ -6,7 +6,7 @@ use super::{
         reason,
         status::{Candidate, Phase, StepState, Track, Version},
     },
-    clear,
+    clear, in_place,
     lookup::version_of,
     pass::Pass,
     promote, traffic,
@@ -14,6 +14,9 @@ use super::{
 
 /// Begins with the paused template that is asked for: step by step, or at once if it was verified before.
 pub(super) fn candidate(pass: &mut Pass<'_>, deployment: &Deployment) {
+    if deployment.kind.in_place() && !in_place::is_seen(pass, deployment) {
+        return;
+    }
     if pass.verified(deployment).is_some() {
         let version = version(pass, deployment);
         let message = format!(

@@ -15,6 +15,7 @@ use super::{
         reason,
     },
     clock::after,
+    in_place,
     lookup::active,
     pass::Pass,
     traffic,
@@ -45,6 +46,9 @@ pub(super) fn remove(
     keep: Option<&Digest>,
     manner: Manner,
 ) -> bool {
+    if let Some(deployment) = deployment.filter(|deployment| deployment.kind.in_place()) {
+        return in_place::remove(pass, deployment, keep);
+    }
     let going: Vec<&ReplicaSet> = pass
         .seen
         .candidates()
@@ -60,7 +64,8 @@ pub(super) fn remove(
     for set in &going {
         let needed = set.desired.min(spare);
         spare -= needed;
-        if !set.terminating && traffic::may_lose(pass, set) {
+        // Pods that have a place of their own go with their workload, if that is not there or has none.
+        if !set.terminating && set.pods.is_empty() && traffic::may_lose(pass, set) {
             shrink(pass, set, needed);
         }
     }
@@ -94,7 +99,7 @@ fn shrink(pass: &mut Pass<'_>, set: &ReplicaSet, needed: i32) {
 /// Takes every active ReplicaSet but the stable one back from the paused Deployment; says whether there was none. Only while stable has pods: without any, the Deployment controller would pick a ReplicaSet by itself.
 pub(super) fn take_back_others(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
     let others = pass.others_active();
-    if deployment.paused && pass.stable_desired() > 0 {
+    if deployment.paused && pass.stable_desired() > 0 && !deployment.kind.in_place() {
         for set in &others {
             take_back(pass, set);
         }
@@ -145,6 +150,10 @@ pub(super) fn wait(pass: &mut Pass<'_>) {
 /// Takes back the ReplicaSets without pods that hold quarantined content: neither the Deployment controller nor a
 /// `kubectl rollout undo` shall find them.
 pub(super) fn take_back_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
+    if deployment.kind.in_place() {
+        // A revision is no object that could be owned by another, and the partition holds whatever it is rolled to.
+        return;
+    }
     let stable = pass.stable_set().map(|set| set.name.as_str());
     let rejected: Vec<&ReplicaSet> = pass
         .seen

@@ -10,6 +10,7 @@ use super::{
     actions,
     clear::{self, Manner},
     clock::after,
+    in_place,
     lookup::active,
     pass::Pass,
     traffic,
@@ -30,7 +31,7 @@ pub(super) fn go(pass: &mut Pass<'_>) {
         Workload::Deployment(deployment) => {
             let restored = restored(pass, deployment, &standing);
             let cleared = cleared(pass, deployment);
-            restored && cleared
+            restored && cleared && back(pass, deployment)
         }
         Workload::Missing | Workload::Refused(_) => clear::remove_all(pass),
     };
@@ -67,6 +68,15 @@ fn restored(pass: &mut Pass<'_>, deployment: &Deployment, standing: &Standing) -
         }
         _ => true,
     }
+}
+
+/// A pod that never gets ready would keep the workload from going back once nobody deletes it any more.
+fn back(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    let goes_back = deployment.kind.in_place()
+        && !deployment.paused
+        && pass.asks_for_stable(deployment)
+        && pass.next.rollback.is_some();
+    !goes_back || in_place::free(pass, deployment)
 }
 
 fn cleared(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {

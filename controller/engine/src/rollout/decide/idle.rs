@@ -48,7 +48,7 @@ fn stable(pass: &mut Pass<'_>, deployment: &Deployment) {
         (Hold::AlwaysPaused, true) if !settled && !pass.others_active().is_empty() => {
             pass.resume(deployment, Guard::Template);
         }
-        (Hold::AlwaysPaused, false) if settled => pass.pause(deployment),
+        (Hold::AlwaysPaused, _) if settled && !deployment.is_held() => pass.pause(deployment),
         _ => {}
     }
     match pass.next.phase {
@@ -83,7 +83,7 @@ fn stable(pass: &mut Pass<'_>, deployment: &Deployment) {
 fn is_held(pass: &Pass<'_>, deployment: &Deployment) -> bool {
     match pass.seen.hold {
         Hold::Admission => deployment.labelled,
-        Hold::AlwaysPaused => deployment.labelled && deployment.paused,
+        Hold::AlwaysPaused => deployment.labelled && deployment.is_held(),
     }
 }
 

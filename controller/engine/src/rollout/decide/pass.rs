@@ -145,6 +145,9 @@ fn governable(seen: &Observed) -> Result<(), String> {
     let Workload::Deployment(deployment) = &seen.workload else {
         return Ok(());
     };
+    if deployment.kind.in_place() {
+        return takes_places(deployment);
+    }
     if deployment.recreate {
         return Err("The Deployment's strategy is Recreate, which can't run two versions side by side; set \
                     spec.strategy.type to RollingUpdate."
@@ -153,6 +156,28 @@ fn governable(seen: &Observed) -> Result<(), String> {
     if deployment.revision_history_limit < 1 {
         return Err("The Deployment keeps no old ReplicaSet (spec.revisionHistoryLimit is 0), and going back after a \
                     promotion needs one; set it to at least 1."
+            .to_owned());
+    }
+    Ok(())
+}
+
+/// The same for workloads whose new version takes the places of stable pods.
+fn takes_places(deployment: &Deployment) -> Result<(), String> {
+    if deployment.recreate {
+        return Err("The StatefulSet's update strategy is OnDelete, by which it goes no step by itself; set \
+                    spec.updateStrategy.type to RollingUpdate."
+            .to_owned());
+    }
+    if deployment.revision_history_limit < 1 {
+        return Err(
+            "The StatefulSet keeps no old revision (spec.revisionHistoryLimit is 0), and going back after a \
+                    promotion needs one; set it to at least 1."
+                .to_owned(),
+        );
+    }
+    if deployment.replicas == 1 {
+        return Err("The StatefulSet has one replica, so a new version can't be tried beside the stable one; set \
+                    spec.replicas to at least 2, or delete its Rollout."
             .to_owned());
     }
     Ok(())

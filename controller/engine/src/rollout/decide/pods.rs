@@ -8,6 +8,7 @@ use super::{
     },
     clear::{self, Manner},
     clock::after,
+    in_place,
     lookup::is_of,
     pass::Pass,
 };
@@ -31,6 +32,9 @@ pub(super) fn ensure(
     replicas: i32,
 ) -> Pods {
     let digest = &deployment.template.digest;
+    if deployment.kind.in_place() {
+        return in_place::ensure(pass, deployment, candidate, replicas);
+    }
     clear_others(pass, deployment);
     let own = pass
         .seen

@@ -66,7 +66,8 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
             .map(|why| format!(" ({why})"))
             .unwrap_or_default();
         let message = format!(
-            "The Deployment controller rolls {} out; it must go on, or is rolled back after {} s without progress{problem}.",
+            "The {} controller rolls {} out; it must go on, or is rolled back after {} s without progress{problem}.",
+            deployment.kind.name(),
             candidate.version.version,
             clear::progress_deadline(pass).as_secs(),
         );

@@ -11,7 +11,7 @@ use super::{
     adopt,
     clear::{self, Manner},
     clock::after,
-    gates, idle,
+    gates, idle, in_place,
     lookup::{active, is_of},
     pass::Pass,
     traffic,
@@ -117,7 +117,13 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     } else {
         Manner::AtOnce
     };
-    let removed = clear::remove(pass, Some(deployment), None, manner);
+    let mut removed = clear::remove(pass, Some(deployment), None, manner);
+    if deployment.kind.in_place() {
+        removed &= in_place::is_back(pass, deployment);
+        if !deployment.paused {
+            in_place::free(pass, deployment);
+        }
+    }
     match natively {
         Natively::Elsewhere => finish(pass, deployment, &rollback),
         Natively::Back if removed && leaves_nothing(pass, deployment, &rollback) => {
@@ -143,7 +149,7 @@ fn leaves_nothing(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollb
         .iter()
         .any(|version| version.digest == from.digest);
     let rolls_to_it = !deployment.paused && pass.asks_for(deployment, from);
-    if !rollback.promoted || verified || rolls_to_it {
+    if !rollback.promoted || verified || rolls_to_it || deployment.kind.in_place() {
         return true;
     }
     let stable = pass.stable_set().map(|set| set.name.as_str());

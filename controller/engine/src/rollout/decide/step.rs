@@ -29,9 +29,14 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     let index = state.index as usize;
 
     let lead = traffic::lead(pass, plan, &state, deployment, candidate);
-    let replicas = step.pods(deployment.replicas).max(lead.keeps);
+    let replicas = deployment.step_pods(step).max(lead.keeps);
     pass.next.candidate_replicas = Some(replicas);
-    note_weight(pass, step, &lead.standing, replicas, deployment.replicas);
+    let beside = if deployment.kind.in_place() {
+        deployment.replicas.saturating_sub(replicas)
+    } else {
+        deployment.replicas
+    };
+    note_weight(pass, step, &lead.standing, replicas, beside);
     if !lead.may_have_pods {
         note_readiness(pass, candidate, &state, false);
         return wait_for_traffic(pass, plan, candidate, &state, &lead.standing);

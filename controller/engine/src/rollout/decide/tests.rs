@@ -7,6 +7,7 @@ mod canary;
 mod compare;
 mod gates;
 mod hold;
+mod in_place;
 mod leaving;
 mod promotion;
 mod requests;
@@ -21,7 +22,7 @@ use serde_json::json;
 use self::bench::Bench;
 use super::super::{
     Decision, Effect, Observed, Plan, RolloutStatus, decide,
-    observed::{Deployment, Group, Hold, Lifecycle, Owner, ReplicaSet, Template, Workload},
+    observed::{Deployment, Group, Hold, Kind, Lifecycle, Owner, ReplicaSet, Template, Workload},
     plan::{Approval, Share, Step},
     status::Phase,
 };

@@ -80,6 +80,9 @@ fn restore(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) 
 
 fn hand_over(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
     let digest = &deployment.template.digest;
+    if deployment.kind.in_place() {
+        return let_go(pass, deployment);
+    }
     clear::remove(pass, None, Some(digest), Manner::AtOnce);
     let own = pass
         .seen
@@ -103,6 +106,10 @@ fn hand_over(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate
         }
         None => {}
     }
+    let_go(pass, deployment);
+}
+
+fn let_go(pass: &mut Pass<'_>, deployment: &Deployment) {
     if deployment.paused {
         pass.next.released_generation = Some(deployment.generation);
         pass.resume(deployment, Guard::Template);

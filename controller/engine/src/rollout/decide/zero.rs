@@ -41,7 +41,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
         pass.normal(reason::ACCEPTED_AT_ZERO, message);
         return adopt::remember(pass, &found);
     }
-    let message = "The workload has no replicas; its new template is accepted once the Deployment controller has taken it up.";
+    let message = "The workload has no replicas; its new template is accepted once its controller has taken it up.";
     pass.wait(reason::DEPLOYMENT_CONTROLLER, message.to_owned());
 }
 

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_engine::{
     analysis::ledger::{Ledger, Lessons, Role, Rules, Snapshot},
-    digest::POD_TEMPLATE_HASH,
     gate::Result as GateResult,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -224,12 +223,16 @@ impl Asker {
         values: &BTreeMap<String, String>,
     ) -> Result<Vec<Arc<PodWatch>>, String> {
         let namespace = task.object.namespace.as_deref().unwrap_or_default();
-        let Versions { canary, stable } = asking.versions;
+        let Versions {
+            label,
+            canary,
+            stable,
+        } = asking.versions;
         let service = asking.question.service(values);
         let selectors = match service.map_err(|error| error.to_string())? {
-            None => vec![format!("{POD_TEMPLATE_HASH} in ({canary},{stable})")],
+            None => vec![format!("{label} in ({canary},{stable})")],
             Some(name) => vec![
-                format!("{POD_TEMPLATE_HASH}={canary}"),
+                format!("{label}={canary}"),
                 self.service_selector(namespace, &name).await?,
             ],
         };

@@ -25,12 +25,15 @@ impl Bench {
     pub(super) fn new() -> Self {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let deployment = Deployment {
+            kind: Kind::Deployment,
             uid: "deployment".to_owned(),
             resource_version: "1".to_owned(),
             generation: 1,
             observed_generation: 1,
             labelled: false,
             paused: false,
+            partition: 0,
+            max_unavailable: 0,
             replicas: 10,
             template: template("v1"),
             recreate: false,
@@ -85,6 +88,7 @@ impl Bench {
             available: pods,
             terminating: false,
             problem: None,
+            pods: Vec::new(),
         });
     }
 
@@ -274,6 +278,9 @@ impl Bench {
                 let deployment = self.deployment();
                 deployment.template = template;
                 deployment.paused = false;
+            }
+            Effect::MovePartition { .. } | Effect::RemovePod { .. } => {
+                panic!("not for a Deployment: {effect:?}")
             }
             Effect::Acknowledge(receipt) => self
                 .seen

@@ -1,0 +1,192 @@
+//! Candidates that take the places of stable pods.
+//!
+//! How far a candidate goes is one number, the partition. What was there before it, or must not be there any more, is pods that
+//! Belay deletes: their controller then makes them anew, of the revision that belongs at their place. Pods that serve nothing are
+//! deleted at once, for one that never gets ready keeps an ordered StatefulSet from touching any other; pods that serve go one by
+//! one, as far as the workload's own budget of unavailable pods allows.
+//!
+//! Invariant: no pod is deleted before its controller has seen the partition and the template that decide what comes in its place;
+//! and pods of the stable version are never deleted.
+
+use super::{
+    super::{
+        Effect,
+        observed::{Deployment, Pod, ReplicaSet},
+        reason,
+        status::{Candidate, Phase},
+    },
+    clear,
+    clock::after,
+    lookup::is_of,
+    pass::Pass,
+    pods::Pods,
+};
+use crate::digest::Digest;
+
+/// Whether the workload's controller has seen its newest spec; states that it is waited for if not.
+pub(super) fn is_seen(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    let known = pass
+        .seen
+        .sets
+        .iter()
+        .any(|set| set.template.digest == deployment.template.digest);
+    if known && deployment.observed_generation == deployment.generation {
+        return true;
+    }
+    let message = format!(
+        "The {} controller must take up the newest template before a candidate begins.",
+        deployment.kind.name()
+    );
+    pass.wait(reason::DEPLOYMENT_CONTROLLER, message);
+    false
+}
+
+/// Brings the candidate to the `pods` highest places.
+pub(super) fn ensure(
+    pass: &mut Pass<'_>,
+    deployment: &Deployment,
+    candidate: &Candidate,
+    pods: i32,
+) -> Pods {
+    let native = pass.seen.native_of(&deployment.template.digest);
+    if native.is_some_and(|set| set.desired > 0) && pass.stable_desired() == 0 {
+        return Pods::Native;
+    }
+    let partition = deployment.replicas.saturating_sub(pods);
+    if deployment.partition != partition {
+        pass.effect(Effect::MovePartition {
+            digest: deployment.template.digest.clone(),
+            resource_version: deployment.resource_version.clone(),
+            partition,
+        });
+        return Pods::Missing(deployment.problem.clone());
+    }
+    if deployment.observed_generation != deployment.generation {
+        return Pods::Missing(deployment.problem.clone());
+    }
+    let own = pass
+        .seen
+        .sets
+        .iter()
+        .find(|set| is_of(set, &candidate.version));
+    // Pods of other versions, and the candidate's own where it was before its workload was scaled up. From the partition on the
+    // workload's controller replaces them by itself.
+    let below = |pod: &&Pod| pod.place < partition;
+    let others = pass
+        .seen
+        .candidates()
+        .flat_map(|set| &set.pods)
+        .filter(below)
+        .collect();
+    take_away(pass, deployment, others);
+    let available = own.map_or(0, |set| {
+        set.pods
+            .iter()
+            .filter(|pod| pod.available && pod.place >= partition)
+            .count()
+    });
+    if i32::try_from(available).is_ok_and(|available| available >= pods) {
+        Pods::Ready
+    } else {
+        Pods::Missing(own.and_then(|set| set.problem.clone()))
+    }
+}
+
+/// Takes away the pods of all revisions that are neither the workload's own nor `keep`; says whether there are none left.
+pub(super) fn remove(pass: &mut Pass<'_>, deployment: &Deployment, keep: Option<&Digest>) -> bool {
+    // Nothing is on trial: held only in part, pods that are added later would be of this template.
+    let part = deployment.paused && !deployment.is_held();
+    if part && keep.is_none() && !pass.asks_for_stable(deployment) {
+        pass.pause(deployment);
+        return false;
+    }
+    let going: Vec<&ReplicaSet> = pass
+        .seen
+        .candidates()
+        .filter(|set| Some(&set.template.digest) != keep)
+        .collect();
+    if going.is_empty() {
+        return true;
+    }
+    if deployment.observed_generation == deployment.generation {
+        let pods = going.iter().flat_map(|set| &set.pods);
+        let below = pods.filter(|pod| pod.place < deployment.partition);
+        take_away(pass, deployment, below.collect());
+    }
+    false
+}
+
+/// Deletes what keeps the workload from going back by itself to the stable template: pods of other versions that are not available. Says whether there
+/// are none.
+pub(super) fn free(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    if !pass.asks_for_stable(deployment) {
+        return false;
+    }
+    let stable = pass.stable_set().map(|set| set.name.as_str());
+    let ready = deployment.observed_generation == deployment.generation;
+    let broken: Vec<&Pod> = pass
+        .seen
+        .sets
+        .iter()
+        .filter(|set| Some(set.name.as_str()) != stable)
+        .flat_map(|set| &set.pods)
+        .filter(|pod| !pod.available)
+        .collect();
+    for pod in broken.iter().filter(|pod| ready && !pod.terminating) {
+        delete(pass, pod);
+    }
+    broken.is_empty() && ready
+}
+
+/// Whether the stable version has all its pods back after a rollback, or had a progress deadline's time for it.
+pub(super) fn is_back(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    let whole = pass
+        .stable_set()
+        .is_some_and(|set| set.available >= deployment.replicas);
+    whole || is_over(pass)
+}
+
+/// Whether a rollback has had its time.
+fn is_over(pass: &mut Pass<'_>) -> bool {
+    let Some(rollback) = pass
+        .next
+        .rollback
+        .as_ref()
+        .filter(|_| pass.next.phase == Phase::RollingBack)
+    else {
+        return false;
+    };
+    let until = after(rollback.at, clear::progress_deadline(pass));
+    pass.wake(until);
+    pass.now >= until
+}
+
+fn take_away(pass: &mut Pass<'_>, deployment: &Deployment, mut pods: Vec<&Pod>) {
+    let available: i32 = pass
+        .seen
+        .sets
+        .iter()
+        .fold(0, |sum, set| sum.saturating_add(set.available));
+    let missing = deployment.replicas.saturating_sub(available).max(0);
+    let room = if is_over(pass) {
+        deployment.replicas
+    } else {
+        deployment.max_unavailable.saturating_sub(missing).max(0)
+    };
+    pods.sort_by_key(|pod| std::cmp::Reverse(pod.place));
+    let (serving, broken): (Vec<&Pod>, Vec<&Pod>) = pods
+        .into_iter()
+        .filter(|pod| !pod.terminating)
+        .partition(|pod| pod.available);
+    let room = usize::try_from(room).unwrap_or(0);
+    for pod in broken.into_iter().chain(serving.into_iter().take(room)) {
+        delete(pass, pod);
+    }
+}
+
+fn delete(pass: &mut Pass<'_>, pod: &Pod) {
+    pass.effect(Effect::RemovePod {
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+    });
+}

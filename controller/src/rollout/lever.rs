@@ -1,0 +1,49 @@
+//! What holds a workload, and what lets it go: `paused` of a Deployment, the partition of a StatefulSet.
+
+use belay_api::rollout::WorkloadKind;
+use belay_engine::rollout::revisions::HELD;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use kube::api::ApiResource;
+use serde_json::{Value, json};
+
+use super::stateful::PARTITION_POINTER;
+
+/// The resource of raw workloads of this kind.
+pub(super) fn resource(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+    }
+}
+
+/// The operation of a JSON patch that holds the workload.
+pub(super) fn hold(kind: WorkloadKind) -> Value {
+    match kind {
+        WorkloadKind::Deployment => json!({"op": "add", "path": "/spec/paused", "value": true}),
+        WorkloadKind::StatefulSet => move_partition(HELD),
+    }
+}
+
+/// The operation of a JSON patch that lets it roll to its template.
+pub(super) fn release(kind: WorkloadKind) -> Value {
+    match kind {
+        WorkloadKind::Deployment => json!({"op": "add", "path": "/spec/paused", "value": false}),
+        WorkloadKind::StatefulSet => move_partition(0),
+    }
+}
+
+/// The operation of a JSON patch that moves a StatefulSet's partition. The API server gives every StatefulSet that rolls a place
+/// for it.
+pub(super) fn move_partition(partition: i32) -> Value {
+    json!({"op": "add", "path": PARTITION_POINTER, "value": partition})
+}
+
+/// The same as [`release`], for a merge.
+pub(super) fn released(kind: WorkloadKind) -> Value {
+    match kind {
+        WorkloadKind::Deployment => json!({"paused": false}),
+        WorkloadKind::StatefulSet => {
+            json!({"updateStrategy": {"rollingUpdate": {"partition": 0}}})
+        }
+    }
+}
