@@ -15,6 +15,7 @@ mod ledgers;
 pub mod mutants;
 mod oracle;
 mod people;
+pub mod places;
 mod plans;
 mod pods;
 mod shell;
