@@ -11,6 +11,7 @@ pub mod plane;
 pub mod routers;
 pub mod scene;
 pub mod stage;
+pub mod stateful;
 pub mod tenant;
 pub mod told;
 pub mod turns;

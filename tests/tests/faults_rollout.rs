@@ -21,6 +21,7 @@ use belay_lab::{Lab, Part, wait_for};
 use belay_tests::{
     installed::Controller,
     scene::Scene,
+    stateful::{Db, canary},
     turns::{Turn, Turns},
     watching::{SetWatch, pods},
     workload::Workload,
@@ -32,6 +33,10 @@ static TURNS: Turns = Turns::new();
 
 /// Kills in each kind of moment.
 const KILLS: u32 = 10;
+/// Kills on the way of a StatefulSet's good version and of a bad one; few, for its pods change places one by one.
+const KILLS_OF_PLACES: u32 = 2;
+/// Long enough for a lease to be taken over and several pods to change places.
+const LONG: Duration = Duration::from_mins(2);
 /// Long enough for a lease to be taken over from one who said no goodbye.
 const SOON: Duration = Duration::from_mins(1);
 
@@ -174,6 +179,43 @@ async fn killed_at_any_moment_of_a_promotion_it_ends_with_the_new_version_and_ke
             canaries.keys().all(|uid| after.contains_key(uid)),
             "{canaries:?} are not all among {after:?}"
         );
+    }
+    controller.terminate().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_a_stateful_set_ends_with_the_version_that_works() {
+    // Given a StatefulSet with a gate.
+    let turn = turn().await;
+    let mut controller = turn.acting("places").await.unwrap();
+    let scene = Scene::new(turn.lab, "kill-places").await.unwrap();
+    scene.gate("errors", "vector(0)").await.unwrap();
+    let db = Db::healthy(&scene, "Parallel", canary(&two_steps(), &["errors"]))
+        .await
+        .unwrap();
+    let mut random = moments("places");
+    let mut stable = "v1".to_owned();
+    for kill in 0..KILLS_OF_PLACES {
+        // When the controller is killed at some moment of a good version's way, and of a bad one's.
+        let is_good = kill % 2 == 0;
+        let query = if is_good { "vector(0)" } else { "vector(1)" };
+        scene.set_query("errors", query).await.unwrap();
+        let tag = format!("v{}", kill + 2);
+        db.set_image(&format!("db:{tag}")).await.unwrap();
+        until_a_moment(&mut random, Duration::from_secs(6)).await;
+        controller.kill().await.unwrap();
+        controller = turn.controller("places").await.unwrap();
+        // Then the good one runs at all places, and of the bad one nothing is left.
+        if is_good {
+            stable = tag;
+            db.rollout
+                .settled(Phase::Healthy, &stable, LONG)
+                .await
+                .unwrap();
+        } else {
+            db.rollout.is_in(Phase::Rejected).await.unwrap();
+        }
+        db.runs(&[stable.as_str(); 3]).await.unwrap();
     }
     controller.terminate().await.unwrap();
 }

@@ -135,7 +135,7 @@ pub(super) async fn allow(scene: &Scene, user: &str, verbs: &[&str]) {
         "rules": [
             {"apiGroups": ["belay.dev"], "resources": ["actions"], "verbs": ["create"]},
             {"apiGroups": ["belay.dev"], "resources": ["rollouts"], "resourceNames": ["web"], "verbs": verbs},
-            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch", "create", "update", "patch"]},
+            {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch", "create", "update", "patch"]},
         ],
     }))
     .unwrap();

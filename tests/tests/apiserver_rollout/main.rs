@@ -13,6 +13,7 @@ mod canary;
 mod changes;
 mod hold;
 mod router;
+mod stateful;
 
 use belay_lab::{Lab, Part};
 use belay_tests::stage::Stage;
