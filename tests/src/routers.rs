@@ -18,6 +18,10 @@ pub const KINDS: [RouterKind; 4] = [
     RouterKind::TraefikService,
 ];
 
+/// Where their definitions are.
+pub const DEFINITIONS: [Manifests; 3] =
+    [Manifests::GatewayApi, Manifests::Istio, Manifests::Traefik];
+
 /// Installs the definitions, and returns once all of their routes are served.
 pub async fn install(lab: &Lab, wanted: &[Manifests]) -> Result<(), Error> {
     for one in wanted {

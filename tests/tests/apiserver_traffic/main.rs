@@ -32,7 +32,7 @@ async fn lab() -> &'static Lab {
         .expect("the lab starts");
     DEFINED
         .get_or_init(|| async {
-            routers::install(lab, &belay_lab::Manifests::ALL)
+            routers::install(lab, &routers::DEFINITIONS)
                 .await
                 .expect("the definitions install");
         })

@@ -23,6 +23,10 @@ pub enum Manifests {
     Istio,
     /// Traefik.
     Traefik,
+    /// Argo Rollouts.
+    ArgoRollouts,
+    /// Flagger.
+    Flagger,
 }
 
 /// Where the definitions lie.
@@ -38,7 +42,13 @@ struct Source {
 
 impl Manifests {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::GatewayApi, Self::Istio, Self::Traefik];
+    pub const ALL: [Self; 5] = [
+        Self::GatewayApi,
+        Self::Istio,
+        Self::Traefik,
+        Self::ArgoRollouts,
+        Self::Flagger,
+    ];
 
     const fn source(self) -> Source {
         match self {
@@ -59,6 +69,18 @@ impl Manifests {
                 module: "github.com/traefik/traefik/v3",
                 version: "v3.6.12",
                 path: "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
+            },
+            Self::ArgoRollouts => Source {
+                name: "argo-rollouts",
+                module: "github.com/argoproj/argo-rollouts",
+                version: "v1.9.2",
+                path: "manifests/crds",
+            },
+            Self::Flagger => Source {
+                name: "flagger",
+                module: "github.com/fluxcd/flagger",
+                version: "v1.43.0",
+                path: "artifacts/flagger/crd.yaml",
             },
         }
     }
@@ -129,7 +151,7 @@ async fn fetch(source: &Source) -> Result<PathBuf, LabError> {
     Ok(downloaded.dir)
 }
 
-/// A file, or all YAML files of a folder as one.
+/// A file, or all YAML files of a folder as one; a kustomization only names the others.
 fn read(path: &Path) -> Result<String, LabError> {
     let failed = || format!("read {}", path.display());
     if path.is_file() {
@@ -138,7 +160,10 @@ fn read(path: &Path) -> Result<String, LabError> {
     let mut files: Vec<PathBuf> = fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
         .map_err(LabError::io(failed()))?;
-    files.retain(|file| file.extension().is_some_and(|end| end == "yaml"));
+    files.retain(|file| {
+        file.extension().is_some_and(|end| end == "yaml")
+            && file.file_stem().is_some_and(|name| name != "kustomization")
+    });
     files.sort();
     let texts: Result<Vec<String>, _> = files.iter().map(fs::read_to_string).collect();
     Ok(texts.map_err(LabError::io(failed()))?.join("\n---\n"))
