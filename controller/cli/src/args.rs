@@ -6,7 +6,7 @@ use belay_api::action::TargetKind;
 use belay_engine::action::Verb;
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-use crate::{Error, lint::LintArgs, simulate::SimulateArgs};
+use crate::{Error, convert::ConvertArgs, lint::LintArgs, simulate::SimulateArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,10 +19,11 @@ Examples:
   kubectl belay abort checkout               roll the candidate back and quarantine it
   kubectl belay retry checkout               try rejected content again from the first step
   kubectl belay lint deploy/*.yaml           mistakes in gates, without a cluster
+  kubectl belay convert -f rollout.yaml      Argo Rollouts' and Flagger's objects as Belay's
   kubectl belay simulate checkout --prometheus http://localhost:9090 --from 7d
                                              what its gates would have done last week
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the act was refused, 4 nobody took the act up in time,\n5 lint found errors.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the act was refused, 4 nobody took the act up in time,\n5 lint found errors,\n6 fields that convert has no counterpart for.
 Of simulate: 0 done, 1 a limit (--max-false-alarms, --max-missed) is exceeded, 2 failed or wrong usage.";
 
 /// See and steer progressive delivery: where changes stand, and acts on them.
@@ -92,6 +93,8 @@ pub enum Command {
     Undo(ActArgs),
     /// Find mistakes in the queries of gates, in files; needs no cluster.
     Lint(LintArgs),
+    /// Turn manifests of Argo Rollouts and Flagger into Belay's, with a list of what has no counterpart; needs no cluster.
+    Convert(ConvertArgs),
     /// Replay the gates of a Rollout or template on a Prometheus's past: false alarms, faults found, past rollouts.
     Simulate(Box<SimulateArgs>),
     /// Print a script that completes this plugin's words.
@@ -118,6 +121,7 @@ impl Command {
             | Self::Watch(_)
             | Self::History(_)
             | Self::Lint(_)
+            | Self::Convert(_)
             | Self::Simulate(_)
             | Self::Completion { .. } => None,
         }
@@ -134,7 +138,11 @@ impl Command {
                 .map(|name| target(args.kind, name))
                 .transpose(),
             Self::Watch(args) | Self::History(args) => target(args.kind, &args.name).map(Some),
-            Self::List(_) | Self::Lint(_) | Self::Simulate(_) | Self::Completion { .. } => Ok(None),
+            Self::List(_)
+            | Self::Lint(_)
+            | Self::Convert(_)
+            | Self::Simulate(_)
+            | Self::Completion { .. } => Ok(None),
             Self::Approve(args)
             | Self::Promote(args)
             | Self::Skip(args)

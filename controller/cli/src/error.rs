@@ -59,6 +59,16 @@ pub enum Error {
     /// The lint found this many errors.
     #[error("the lint found {0} to correct")]
     Findings(usize),
+    /// This many fields have no counterpart.
+    #[error(
+        "fields without a counterpart: {0}. Each is listed with what to write instead; -o table lists nothing else"
+    )]
+    LeftOver(usize),
+    /// No object of a peer.
+    #[error(
+        "nothing to convert: the files have no object of Argo Rollouts (argoproj.io) or Flagger (flagger.app)"
+    )]
+    NothingToConvert,
     /// An object can't be written as JSON.
     #[error("an object can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -81,6 +91,7 @@ impl Error {
             Self::Refused(_) => 3,
             Self::NoOutcome { .. } => 4,
             Self::Findings(_) => 5,
+            Self::LeftOver(_) => 6,
             _ => 1,
         }
     }

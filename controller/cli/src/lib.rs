@@ -2,11 +2,12 @@
 //!
 //! Invariant: the plugin decides nothing. It shows what the controller wrote into status, and asks for acts by creating
 //! `Action` objects, with the rights of whoever calls it. Everything is printed through one writer, so that tests read what
-//! people read. `simulate` judges, but only the past. Left out: anything that needs the controller's own rights or address.
+//! people read. `simulate` judges, but only the past; `convert` translates. Left out: anything that needs the controller's own rights or address.
 
 mod act;
 mod args;
 mod cluster;
+mod convert;
 mod error;
 mod fetch;
 mod history;
@@ -37,6 +38,9 @@ pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Er
     }
     if let Command::Lint(asked) = command {
         return lint::run(asked, style, out);
+    }
+    if let Command::Convert(asked) = command {
+        return convert::run(asked, style, out);
     }
     if let Command::Simulate(simulation) = command {
         return simulate::run(simulation, &args.cluster, style, out).await;

@@ -54,20 +54,29 @@ impl LintArgs {
 
 /// One finding, as it is printed.
 #[derive(Debug, Serialize)]
-struct Report {
+pub(crate) struct Report {
     file: String,
-    kind: &'static str,
-    name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    gate: Option<String>,
-    field: String,
-    severity: &'static str,
-    code: &'static str,
+    pub(crate) gate: Option<String>,
+    pub(crate) field: String,
+    pub(crate) severity: &'static str,
+    pub(crate) code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
-    message: String,
+    pub(crate) message: String,
+}
+
+/// What the lint finds in `documents`, with its usual settings. Those that can't be read are passed over.
+pub(crate) fn findings(documents: &[serde_json::Value]) -> Vec<Report> {
+    let settings = Settings {
+        scrape_interval: ScrapeInterval::Assumed(Duration::from_secs(15)),
+        pod_label: Some("pod".to_owned()),
+    };
+    reports(&Objects::of(documents), &settings)
 }
 
 /// Lints the files of `args` and prints what it finds.

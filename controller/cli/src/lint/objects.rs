@@ -67,6 +67,15 @@ impl Objects {
         Ok(objects)
     }
 
+    /// The same from documents that were read already. Those that can't be understood are passed over.
+    pub(super) fn of(documents: &[Value]) -> Self {
+        let mut objects = Self::default();
+        for document in documents {
+            let _ = objects.add("", document.clone());
+        }
+        objects
+    }
+
     /// The template that `reference` of an object in `namespace` means, if it is among the files.
     pub(super) fn template(
         &self,
