@@ -38,6 +38,9 @@ pub enum Error {
     /// A route or Service can't be made what it is to be.
     #[error("{0}")]
     Traffic(String),
+    /// A copy of configuration can't be made.
+    #[error("{0}")]
+    Config(String),
     /// A template that comes with Belay can't be read.
     #[error("built-in templates: {0}; this is a bug, please report it")]
     BuiltIn(String),
@@ -102,6 +105,7 @@ impl Error {
             Self::Stale(_) => "stale",
             Self::Release(_) => "release",
             Self::Traffic(_) => "traffic",
+            Self::Config(_) => "config",
             Self::Malformed { .. } | Self::BuiltIn(_) | Self::Json(_) => "malformed",
             Self::Listen { .. } | Self::Io(_) | Self::Http(_) | Self::TaskEnded(_) => "internal",
         }

@@ -8,6 +8,7 @@ mod act;
 pub(crate) mod acts;
 mod candidate;
 mod complaints;
+mod config;
 mod deferred;
 mod gather;
 mod groups;
@@ -201,6 +202,7 @@ impl Shell {
         let namespace = rollout.namespace().unwrap_or_default();
         self.world.settle_absent(&namespace, &rollout.name_any());
         self.world.roads.forget(&namespace, &rollout.name_any());
+        self.world.configs.forget(&namespace, &rollout.name_any());
     }
 
     fn written(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Rollout>>> {

@@ -10,9 +10,9 @@ use belay::{
     runtime::{self, GitSettings, Settings},
 };
 use belay_api::{Action, names::ROLLOUT_LABEL};
-use belay_engine::rollout::observed::Hold;
+use belay_engine::{config::STAMP_ANNOTATION, rollout::observed::Hold};
 use belay_lab::{Lab, LabBuilder, Program, SharedLab, wait_for};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -130,6 +130,36 @@ fn tracing_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// The policy that leads pods to their version's configuration: waits until a pod is led.
+async fn leads_to_config(lab: &Lab, namespace: &str) -> Result<(), Error> {
+    let api: Api<Pod> = Api::namespaced(lab.client()?, namespace);
+    let probe = serde_json::from_value(json!({
+        "metadata": {"name": "probe", "annotations": {STAMP_ANNOTATION: "c/probe=copy"}},
+        "spec": {"containers": [{"name": "main", "image": "probe:1", "envFrom": [{"configMapRef": {"name": "probe"}}]}]},
+    }))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait_for(
+        "the configuration policy to be in force",
+        IN_FORCE_WITHIN,
+        || async {
+            let pod = api.create(&dry_run, &probe).await;
+            let pod = pod.map_err(|error| error.to_string())?;
+            let spec = json!(pod.spec);
+            let name = spec.pointer("/containers/0/envFrom/0/configMapRef/name");
+            if name == Some(&json!("probe-copy")) {
+                Ok(())
+            } else {
+                Err(format!("it reads {name:?}"))
+            }
+        },
+    )
+    .await?;
+    Ok(())
+}
+
 /// A policy is in force a moment after its creation: waits until a probe is held.
 pub async fn policies_in_force(lab: &Lab) -> Result<(), Error> {
     let namespace = lab.namespace("probe").await?;
@@ -168,6 +198,7 @@ pub async fn policies_in_force(lab: &Lab) -> Result<(), Error> {
     .await?;
     api.delete("probe", &kube::api::DeleteParams::default())
         .await?;
+    leads_to_config(lab, &namespace).await?;
     acts_in_force(lab, &namespace).await
 }
 

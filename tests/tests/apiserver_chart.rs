@@ -69,6 +69,11 @@ async fn bind(client: &Client, namespace: &str, role: &str, user: &str) -> kube:
     Ok(())
 }
 
+const HOLD_POLICY: &str =
+    "admissionregistration.k8s.io/mutatingadmissionpolicies:hold.rollouts.belay.dev";
+const CONFIG_POLICY: &str =
+    "admissionregistration.k8s.io/mutatingadmissionpolicies:config.rollouts.belay.dev";
+
 #[tokio::test]
 async fn the_controller_may_do_its_work_and_nothing_beside_it() {
     // given the chart as it is installed by default, and a namespace that nobody prepared
@@ -95,6 +100,7 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
         ("create", "events.k8s.io/events"),
         ("create", "/services"),
         ("delete", "/services"),
+        ("create", "/configmaps"),
         ("watch", "discovery.k8s.io/endpointslices"),
         ("patch", "gateway.networking.k8s.io/httproutes"),
         ("watch", "networking.istio.io/virtualservices"),
@@ -109,10 +115,8 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
         ("watch", "belay.dev/clusteranalysistemplates"),
         ("create", "belay.dev/clusteranalysistemplates"),
         ("patch", "belay.dev/clusteranalysistemplates"),
-        (
-            "watch",
-            "admissionregistration.k8s.io/mutatingadmissionpolicies:hold.rollouts.belay.dev",
-        ),
+        ("watch", HOLD_POLICY),
+        ("watch", CONFIG_POLICY),
     ] {
         assert!(
             may(&client, CONTROLLER, verb, resource, "").await,
@@ -134,7 +138,8 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
     for (verb, resource) in [
         ("get", "/secrets"),
         ("list", "/secrets"),
-        ("get", "/configmaps"),
+        ("update", "/configmaps"),
+        ("patch", "/configmaps"),
         ("impersonate", "/serviceaccounts"),
         ("update", "coordination.k8s.io/leases"),
         ("get", "/pods/log"),
@@ -160,10 +165,7 @@ async fn the_controller_may_do_its_work_and_nothing_beside_it() {
     }
     for (verb, resource) in [
         ("create", "rbac.authorization.k8s.io/clusterrolebindings"),
-        (
-            "patch",
-            "admissionregistration.k8s.io/mutatingadmissionpolicies:hold.rollouts.belay.dev",
-        ),
+        ("patch", HOLD_POLICY),
         (
             "list",
             "admissionregistration.k8s.io/mutatingadmissionpolicies",

@@ -26,6 +26,8 @@ use belay_tests::{
     watching::{SetWatch, pods},
     workload::Workload,
 };
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -134,6 +136,96 @@ async fn killed_at_any_moment_of_a_canary_it_ends_with_the_new_version() {
         only_this_version_runs(&scene, &web, &tag, 4).await;
     }
     controller.terminate().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_of_a_change_of_configuration_pods_read_their_versions_own() {
+    // Given a workload that reads a ConfigMap, and a controller that is killed at some moment of its first look at it.
+    let turn = turn().await;
+    let controller = turn.acting("config").await.unwrap();
+    let scene = Scene::new(turn.lab, "kill-config").await.unwrap();
+    let settings = scene.api::<ConfigMap>();
+    let configure = async |value: &str| {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"key": value}});
+        let apply = PatchParams::apply("git").force();
+        let applied = settings.patch("settings", &apply, &Patch::Apply(map)).await;
+        applied.unwrap();
+    };
+    configure("0").await;
+    let spec = json!({"strategy": {"canary": {"steps": two_steps()}}});
+    let web = Workload::create(&scene.client, &scene.namespace, "web", 4, "web:v1", spec);
+    let web = web.await.unwrap();
+    let reads = json!({"spec": {"template": {"spec": {"containers": [
+        {"name": "main", "image": "web:v1", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}}}});
+    web.patch(reads).await.unwrap();
+    let mut random = moments("config");
+    until_a_moment(&mut random, Duration::from_secs(1)).await;
+    controller.kill().await.unwrap();
+    let mut controller = turn.controller("config").await.unwrap();
+    for kill in 1..=KILLS / 2 {
+        wait_for("its configuration to be noted", SOON, || stamped(&web))
+            .await
+            .unwrap();
+        // When it is killed at some moment after the ConfigMap changed, and a node is lost while nobody acts.
+        configure(&kill.to_string()).await;
+        until_a_moment(&mut random, Duration::from_secs(6)).await;
+        controller.kill().await.unwrap();
+        scene
+            .api::<Pod>()
+            .delete_collection(&DeleteParams::default(), &ListParams::default().limit(2))
+            .await
+            .unwrap();
+        controller = turn.controller("config").await.unwrap();
+        // Then all pods read the new content in the end, from a copy.
+        wait_for("all pods to read the new content", SOON, || async {
+            let list = ListParams::default().labels("app=web");
+            let pods = scene
+                .api::<Pod>()
+                .list(&list)
+                .await
+                .map_err(|error| error.to_string())?;
+            let mut values = Vec::new();
+            for pod in pods {
+                let name = json!(pod.spec)
+                    .pointer("/containers/0/envFrom/0/configMapRef/name")
+                    .cloned();
+                let name = name
+                    .and_then(|name| name.as_str().map(str::to_owned))
+                    .unwrap_or_default();
+                let map = settings
+                    .get_opt(&name)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let value = map.and_then(|map| map.data?.get("key").cloned());
+                values.push((name != "settings", value));
+            }
+            let right = (true, Some(kill.to_string()));
+            if values.len() == 4 && values.iter().all(|value| *value == right) {
+                Ok(())
+            } else {
+                Err(format!("{values:?}"))
+            }
+        })
+        .await
+        .unwrap();
+        web.is_in(Phase::Healthy).await.unwrap();
+    }
+    controller.terminate().await.unwrap();
+}
+
+/// Whether the Deployment's template has a stamp, and rolls by itself.
+async fn stamped(web: &Workload) -> Result<(), String> {
+    let deployment = web
+        .deployments()
+        .get("web")
+        .await
+        .map_err(|error| error.to_string())?;
+    let spec = json!(deployment.spec);
+    let stamp = spec.pointer("/template/metadata/annotations/belay.dev~1config-version");
+    match (stamp, spec.get("paused")) {
+        (Some(_), None | Some(Value::Bool(false))) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,12 @@ pub const FINALIZER: &str = "belay.dev/finalizer";
 pub const FIELD_MANAGER: &str = "belay";
 /// Annotation on a candidate: digest of the template it was made from.
 pub const DIGEST_ANNOTATION: &str = "belay.dev/template-digest";
+/// Annotation on a `ConfigMap` or `Secret`: with the value [`CONFIG_LIVE`], changes of it are no releases.
+pub const CONFIG_ANNOTATION: &str = "belay.dev/config";
+/// See [`CONFIG_ANNOTATION`].
+pub const CONFIG_LIVE: &str = "Live";
+/// Label on a copy of configuration that belongs to a version; beside it, [`ROLLOUT_LABEL`] names the Rollout.
+pub const CONFIG_COPY_LABEL: &str = "belay.dev/config-copy";
 /// Label on a Job of a gate: the UID of the Rollout or Release that it is for.
 pub const PROBE_LABEL: &str = "belay.dev/probe-for";
 /// Label on a Job of a gate: the trial that it is part of.

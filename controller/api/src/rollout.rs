@@ -1,5 +1,6 @@
 //! `Rollout`: how one workload moves from its verified version to a new one.
 
+mod config;
 pub mod plan;
 mod strategy;
 pub mod traffic;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, analysis::GateRef};
+pub use config::{ConfigMaps, Configuration, Secrets};
 pub use strategy::{BlueGreen, Preview, Strategy};
 pub use traffic::{Cohort, Condition, RouteRef, Traffic};
 
@@ -78,6 +80,9 @@ pub struct RolloutSpec {
     /// What must hold for the new version to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// Which configuration goes with the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Configuration>,
     /// How long the pods of a step, and of the final rolling update, may take to become ready.
     #[serde(default = "defaults::progress_deadline")]
     pub progress_deadline: Duration,

@@ -55,6 +55,7 @@ pub const OF_A_DECISION: &[(&str, Predicate)] = &[
     ("quarantine_holds", effects::quarantine_holds),
     ("rollback_only_goes_back", effects::rollback_only_goes_back),
     ("places_follow_the_step", effects::places_follow_the_step),
+    ("stamps_are_no_releases", effects::stamps_are_no_releases),
     ("no_step_on_old_verdict", forward::no_step_on_old_verdict),
     (
         "no_step_without_ready_pods",

@@ -11,6 +11,7 @@
 pub mod action;
 pub mod analysis;
 pub mod condition;
+pub mod config;
 pub mod digest;
 pub mod gate;
 pub mod health;

@@ -24,6 +24,9 @@ pub struct Entry {
     pub reason: String,
     /// When it was rejected.
     pub since: Timestamp,
+    /// For a pod template, its digest as its author wrote it, where that is another: without the stamp of its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bare: Option<Digest>,
 }
 
 /// Whether `digest` is quarantined.

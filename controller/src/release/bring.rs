@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use belay_api::Release;
 use belay_engine::{
+    config::without_stamp,
     digest::Digest,
     release::{
         OnFailure,
@@ -309,7 +310,8 @@ fn workloads(answers: &[Answer]) -> Vec<Workload> {
             Some(Workload {
                 namespace: key.namespace.clone()?,
                 name: key.name.clone(),
-                digest: Digest::of_template(template),
+                // The Rollout notes configuration on it later.
+                digest: Digest::of(&without_stamp(template)),
             })
         })
         .collect()

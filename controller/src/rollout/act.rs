@@ -89,6 +89,19 @@ impl Shell {
                 resource_version,
             } => self.let_go(rollout, resume, &resource_version).await,
             Effect::Finish => self.remove_finalizer(rollout).await,
+            Effect::Stamp {
+                stamp,
+                resource_version,
+            } => self.stamp(rollout, stamp.as_ref(), &resource_version).await,
+            Effect::StampSet {
+                name,
+                stamp,
+                resource_version,
+            } => {
+                self.stamp_set(rollout, &name, stamp.as_ref(), &resource_version)
+                    .await
+            }
+            Effect::SweepConfig { copies } => self.sweep_config(rollout, copies).await,
             Effect::EnsureService {
                 service,
                 side,
@@ -226,7 +239,7 @@ impl Shell {
             WorkloadKind::Deployment => self.template_of_set(rollout, hash).await?,
             WorkloadKind::StatefulSet => self.template_of_revision(rollout, hash).await?,
         };
-        if Digest::of(&template) != *digest {
+        if project::template_of(&template).digest != *digest {
             return Err(Error::Stale("what to go back to has another template"));
         }
         let restore = [
@@ -298,7 +311,7 @@ impl Shell {
         self.write_workload(rollout, what, &patch).await
     }
 
-    async fn write_workload<P: Serialize + Debug>(
+    pub(super) async fn write_workload<P: Serialize + Debug>(
         &self,
         rollout: &Rollout,
         what: &'static str,

@@ -60,6 +60,7 @@ impl Shell {
         let readings = Trial::of(&status)
             .map(|trial| self.measurements.readings(&uid, &trial, &status.gates))
             .unwrap_or_default();
+        let config = self.config(rollout, workload.as_ref(), &sets).await?;
         let mut seen = self.seen(&name, workload);
         self.add_problems(rollout, &mut seen, &mut sets, &status)
             .await;
@@ -77,6 +78,7 @@ impl Shell {
             group: self.world.groups.of(rollout, &status),
             hold: self.hold.get(),
             traffic: self.traffic(rollout, routing, &status).await?,
+            config,
             acting_since: self.context.term.since(),
         })
     }
@@ -191,7 +193,7 @@ impl Shell {
     }
 
     /// Finds the Deployment's ReplicaSets that don't carry Belay's label, and labels those that matter.
-    async fn look_for_sets(&self, workload: &Workload, rollout: &str) -> Result<()> {
+    pub(super) async fn look_for_sets(&self, workload: &Workload, rollout: &str) -> Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(
             self.context.client.clone(),
             &workload.namespace,
@@ -207,8 +209,9 @@ impl Shell {
                 continue;
             }
             let set = project::set(&object, None);
-            let matters =
-                set.view.desired > 0 || set.view.template.digest == workload.view.template.digest;
+            let matters = set.view.desired > 0
+                || set.view.template.digest == workload.view.template.digest
+                || set.view.template.stamp.is_some();
             if set.rollout.as_deref() == Some(rollout) || !matters {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! How the hold is kept in this cluster: by Belay's admission policy where the API server has that API and the policy is in
-//! force, else by keeping workloads held.
+//! force, else by keeping workloads held. And whether the policy is in force that leads pods to their version's configuration.
 //!
-//! Both the policy and its binding are watched, by name: taking either away is noticed at once. Where the API itself is missing,
+//! Policies and their bindings are watched, by name: taking one away is noticed at once. Where the API itself is missing,
 //! it is asked for again now and then, for an API server can be upgraded.
 
 use std::{
@@ -29,8 +29,11 @@ use crate::{
     watch::{Selection, events},
 };
 
-/// Name of the policy and of its binding in the chart.
-pub(super) const POLICY: &str = "hold.rollouts.belay.dev";
+/// Name of the policy that holds, and of its binding in the chart.
+const HOLD_POLICY: &str = "hold.rollouts.belay.dev";
+
+/// Name of the policy that leads pods to their configuration, and of its binding.
+const CONFIG_POLICY: &str = "config.rollouts.belay.dev";
 
 /// Time between two looks at whether the API server has learnt of the API.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
@@ -44,22 +47,43 @@ const KINDS: [(&str, &str); 2] = [
     ),
 ];
 
-/// What is known of the policy.
+/// What is watched: the policies, then their bindings.
+const PARTS: [(&str, usize); 4] = [
+    (HOLD_POLICY, 0),
+    (HOLD_POLICY, 1),
+    (CONFIG_POLICY, 0),
+    (CONFIG_POLICY, 1),
+];
+
+/// What is known of the policies.
 #[derive(Debug, Default)]
 pub(super) struct HoldState {
-    present: [AtomicBool; 2],
-    listed: [AtomicBool; 2],
+    present: [AtomicBool; PARTS.len()],
+    listed: [AtomicBool; PARTS.len()],
     known: watch::Sender<bool>,
 }
 
 impl HoldState {
     /// How the hold is kept now.
     pub(super) fn get(&self) -> Hold {
-        if self.present.iter().all(|part| part.load(Ordering::Acquire)) {
+        if self.in_force(HOLD_POLICY) {
             Hold::Admission
         } else {
             Hold::AlwaysPaused
         }
+    }
+
+    /// Whether pods are led to their version's configuration. Without the hold by admission, stamping a template could let it roll.
+    pub(super) fn leads_to_config(&self) -> bool {
+        self.in_force(HOLD_POLICY) && self.in_force(CONFIG_POLICY)
+    }
+
+    fn in_force(&self, policy: &str) -> bool {
+        PARTS
+            .iter()
+            .zip(&self.present)
+            .filter(|((of, _), _)| *of == policy)
+            .all(|(_, present)| present.load(Ordering::Acquire))
     }
 
     /// Returns once it is known.
@@ -68,12 +92,13 @@ impl HoldState {
     }
 
     fn set(&self, part: usize, present: bool, world: &World) {
-        let before = self.get();
+        let before = (self.get(), self.leads_to_config());
         if let Some(flag) = self.present.get(part) {
             flag.store(present, Ordering::Release);
         }
-        if self.get() != before && *self.known.borrow() {
-            tracing::info!(hold = ?self.get(), "the hold is kept in another way from now on");
+        if (self.get(), self.leads_to_config()) != before && *self.known.borrow() {
+            let leads_to_config = self.leads_to_config();
+            tracing::info!(hold = ?self.get(), leads_to_config, "other policies are in force from now on");
             for rollout in world.rollouts.state() {
                 world
                     .triggers
@@ -106,21 +131,26 @@ impl HoldState {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let policy = self.follow_part(0, &world, &context);
-        let binding = self.follow_part(1, &world, &context);
-        let ((), ()) = tokio::join!(policy, binding);
+        let parts = (0..PARTS.len()).map(|part| self.follow_part(part, &world, &context));
+        futures::future::join_all(parts).await;
         Ok(())
     }
 
     async fn follow_part(&self, part: usize, world: &World, context: &Context) {
-        let Some(resource) = KINDS.get(part).map(|(kind, plural)| resource(kind, plural)) else {
+        let Some((policy, kind)) = PARTS.get(part) else {
+            return;
+        };
+        let Some(resource) = KINDS
+            .get(*kind)
+            .map(|(kind, plural)| resource(kind, plural))
+        else {
             return;
         };
         let api: Api<PartialObjectMeta<DynamicObject>> =
             Api::all_with(context.client.clone(), &resource);
         let selection = Selection {
             labels: None,
-            fields: Some(format!("metadata.name={POLICY}")),
+            fields: Some(format!("metadata.name={policy}")),
         };
         let (server, metrics) = (context.server, &context.metrics);
         let mut events = Box::pin(events(api, selection, server, metrics, "admissionpolicies"));
@@ -128,7 +158,7 @@ impl HoldState {
         while let Some(event) = events.next().await {
             match event {
                 Event::Init => listed = false,
-                Event::InitApply(object) => listed |= object.name_any() == POLICY,
+                Event::InitApply(object) => listed |= object.name_any() == *policy,
                 Event::InitDone => {
                     self.set(part, listed, world);
                     self.learnt(part);

@@ -3,8 +3,11 @@
 //! Invariant: digests are taken of the raw JSON as the API server sent it. Typed structs would drop fields that they don't know,
 //! and two different templates would look the same.
 
+use std::sync::Arc;
+
 use belay_api::{names::ROLLOUT_LABEL, rollout::WorkloadKind};
 use belay_engine::{
+    config::{Reference, Stamp, references, without_stamp},
     digest::{Digest, POD_TEMPLATE_HASH},
     rollout::observed::{self, Owner, Template},
 };
@@ -36,6 +39,8 @@ pub(super) struct Workload {
     pub(super) max_surge: i32,
     /// Of a StatefulSet: what it says of its pods and their revisions.
     pub(super) places: Option<Places>,
+    /// ConfigMaps and Secrets that its template refers to.
+    pub(super) references: Arc<[Reference]>,
     /// As the engine sees it.
     pub(super) view: observed::Deployment,
 }
@@ -100,9 +105,12 @@ pub(super) fn workload(
     let data = &object.data;
     let uid = object.uid().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
-    let template = previous
-        .filter(|p| p.view.uid == uid && p.view.generation == generation)
-        .map_or_else(|| template(data), |p| p.view.template.clone());
+    let same = previous.filter(|p| p.view.uid == uid && p.view.generation == generation);
+    let template = same.map_or_else(|| template(data), |p| p.view.template.clone());
+    let references = same.map_or_else(
+        || references(data.pointer("/spec/template").unwrap_or(&Value::Null)).into(),
+        |p| Arc::clone(&p.references),
+    );
     let observed_generation = number(data, "/status/observedGeneration", 0);
     let seen = observed_generation == generation;
     let places = match kind {
@@ -119,6 +127,7 @@ pub(super) fn workload(
         selector: selector(data),
         max_surge: max_surge(data),
         places,
+        references,
         view: observed::Deployment {
             kind: match kind {
                 WorkloadKind::Deployment => observed::Kind::Deployment,
@@ -212,10 +221,11 @@ pub(super) fn template(data: &Value) -> Template {
 
 /// The identity of a pod template.
 pub(super) fn template_of(template: &Value) -> Template {
-    Template {
-        digest: Digest::of_template(template),
-        version: version(template),
-    }
+    Template::new(
+        Digest::of(&without_stamp(template)),
+        Stamp::on(template),
+        version(template),
+    )
 }
 
 /// What people call a template: the tags of its images, each once.

@@ -232,10 +232,7 @@ fn revision_template(data: &Value) -> Option<Value> {
 }
 
 fn unknown(name: &str) -> Template {
-    Template {
-        digest: Digest::from_text(name),
-        version: name.to_owned(),
-    }
+    Template::new(Digest::from_text(name), None, name.to_owned())
 }
 
 fn controller_uid(owners: &[OwnerReference]) -> Option<&String> {

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use super::{
     absent::Absent,
+    config::Configs,
     groups::Groups,
     held::Held,
     lever,
@@ -66,6 +67,8 @@ pub(super) struct World {
     pub(super) absent: [Absent; 2],
     /// Routes and Services that Rollouts name.
     pub(super) roads: Arc<Roads>,
+    /// ConfigMaps and Secrets that templates refer to.
+    pub(super) configs: Arc<Configs>,
     /// The Rollouts themselves.
     pub(super) rollouts: Store<Rollout>,
     /// Rollouts to look at.
@@ -107,6 +110,7 @@ impl World {
             groups: Groups::default(),
             absent: [Absent::new(triggers.clone()), Absent::new(triggers.clone())],
             roads: Roads::new(context, triggers.clone()),
+            configs: Configs::new(context, triggers.clone()),
             rollouts,
             triggers,
         });

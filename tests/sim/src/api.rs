@@ -110,6 +110,9 @@ impl World {
                     .retain(|_, set| set.shown.owner == Owner::Deployment);
                 Ok(())
             }
+            Effect::Stamp { .. } | Effect::StampSet { .. } | Effect::SweepConfig { .. } => {
+                self.write_config(effect)
+            }
             Effect::EnsureService { .. }
             | Effect::RemoveService { .. }
             | Effect::PinService { .. }
@@ -197,7 +200,7 @@ impl World {
         Ok(())
     }
 
-    fn at_version(&self, version: &str) -> Written {
+    pub(crate) fn at_version(&self, version: &str) -> Written {
         let workload = self.workload.as_ref().ok_or(Refusal::Gone)?;
         if workload.shown.resource_version == version {
             Ok(())

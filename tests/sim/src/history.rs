@@ -47,6 +47,7 @@ pub fn play(seed: u64, decide: Decide, story: Story) -> Outcome {
         clock_jumps: rng.u8(0..4) == 0,
         quota: rng.u8(0..4) == 0,
         routed: rng.bool(),
+        configured: rng.u8(0..3) == 0,
     };
     let length = rng.u32(10..90);
     let mut world = World::new(rng, spice, story == Story::Recorded);
@@ -203,6 +204,8 @@ fn epilogue(world: &mut World, shell: &mut Shell) {
     }
     world.quota = None;
     let good = world.new_content(Quality::Good);
+    // Configuration that was never rejected, and stays from here on.
+    world.configure(1_000);
     world.apply(good);
     settle(world, shell);
     world.check_promoted(good);

@@ -9,6 +9,7 @@
 //! written against the promises, in `oracle`.
 
 mod api;
+mod config;
 mod deployment;
 pub mod history;
 mod ledgers;

@@ -70,6 +70,11 @@ pub const MUTANTS: &[Mutant] = &[
         memory::calls_everything_verified,
     ),
     mutant("goes on while paused by a person", judging::ignores_pause),
+    mutant("forgets the configuration", acting::drops_stamps),
+    mutant(
+        "stamps a set under a running workload",
+        acting::stamps_running,
+    ),
     mutant(
         "raises a share before pods are ready",
         leading::raises_before_pods_are_ready,

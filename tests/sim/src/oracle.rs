@@ -207,12 +207,15 @@ impl World {
 
     /// A good version in a fair world is the stable one in the end, and its canary's pods serve on.
     pub(crate) fn check_promoted(&mut self, content: usize) {
-        let digest = self.template(content).digest;
-        let status = &self.rollout.status;
-        let stable = status
-            .stable
+        let bare = self.template(content).bare;
+        let asked = self
+            .workload
             .as_ref()
-            .filter(|stable| stable.digest == digest);
+            .map(|workload| &workload.shown.template);
+        let status = &self.rollout.status;
+        let stable = status.stable.as_ref().filter(|stable| {
+            stable.is_of_template(&bare) && asked.is_some_and(|asked| asked.digest == stable.digest)
+        });
         let Some(stable) = stable.filter(|_| status.phase == Phase::Healthy) else {
             let detail = format!("{:?} because of {:?}", status.phase, status.rollback);
             return self.breaks("good_comes_through", detail);
@@ -334,6 +337,9 @@ impl World {
     fn let_go(&self) -> Result<(), String> {
         match &self.workload {
             Some(workload) if workload.shown.labelled => Err("the label is left behind".to_owned()),
+            Some(workload) if workload.shown.template.stamp.is_some() && self.trusting() => {
+                Err("the stamp is left behind".to_owned())
+            }
             _ => Ok(()),
         }
     }

@@ -41,6 +41,7 @@ impl World {
 
     pub(crate) fn somebody_acts(&mut self) {
         match self.rng.u8(0..100) {
+            0..=9 if self.config.is_some() => self.configure_any(),
             0..=29 => self.apply_any(),
             30..=37 => self.apply_known(),
             38..=49 => self.scale_to_any(),
@@ -86,6 +87,7 @@ impl World {
 
     /// Somebody applies a template; the admission policy pauses the labelled workload with every change.
     pub(crate) fn apply(&mut self, content: usize) {
+        let content = self.as_applied(content);
         let template = self.template(content);
         let held = self.hold == Hold::Admission && self.policy_in_force;
         let Some(workload) = &mut self.workload else {
@@ -102,6 +104,16 @@ impl World {
             format!("somebody: applies {content:?}")
         });
         self.changed_spec();
+    }
+
+    /// What becomes of a template that is applied: most tools leave the stamp that they don't know, and some take it away.
+    fn as_applied(&mut self, content: usize) -> usize {
+        let workload = self.workload.as_ref();
+        let stamp = workload.and_then(|workload| workload.shown.template.stamp.clone());
+        match stamp {
+            Some(stamp) if self.chance(80) => self.variant(content, Some(&stamp)),
+            _ => content,
+        }
     }
 
     fn scale_to_any(&mut self) {

@@ -6,7 +6,7 @@ use belay_engine::{
     invariant::{self, Case},
     rollout::{
         Decision, Effect, Measure, Observed, RolloutStatus,
-        observed::{Lifecycle, Workload},
+        observed::{Config, Lifecycle, Workload},
         status::Phase,
     },
 };
@@ -171,6 +171,10 @@ impl Shell {
             actions: self.view.actions.values().cloned().collect(),
             group: world.group.clone(),
             hold: world.hold,
+            config: self
+                .view
+                .config
+                .map_or(Config::AsIs, |live| live.seen(world.hold)),
             traffic: named(
                 &self.view.traffic,
                 self.view.plan.as_ref().ok(),

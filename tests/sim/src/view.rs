@@ -12,7 +12,7 @@ use belay_engine::{
 
 use belay_engine::traffic::Seen;
 
-use crate::world::World;
+use crate::{config::Live, world::World};
 
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -24,6 +24,7 @@ pub(crate) struct View {
     pub(crate) deleting: bool,
     pub(crate) plan: Result<Plan, String>,
     pub(crate) traffic: Seen,
+    pub(crate) config: Option<Live>,
 }
 
 impl View {
@@ -38,6 +39,7 @@ impl View {
             deleting: world.rollout.deleting,
             plan: world.plan.clone(),
             traffic: world.roads.seen(),
+            config: world.config,
         }
     }
 
@@ -64,6 +66,10 @@ impl View {
         }
         if world.chance(percent) {
             news |= self.read_rollout(world);
+        }
+        if self.config != world.config && world.chance(percent) {
+            self.config = world.config;
+            news = true;
         }
         news
     }

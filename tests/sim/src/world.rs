@@ -15,7 +15,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{plans, traffic::Roads};
+use crate::{config::Live, plans, traffic::Roads};
 
 /// How a version behaves.
 #[derive(Clone, Debug)]
@@ -87,6 +87,8 @@ pub(crate) struct Spice {
     pub(crate) quota: bool,
     /// Routers may lead the requests.
     pub(crate) routed: bool,
+    /// Configuration goes with the version.
+    pub(crate) configured: bool,
 }
 
 pub(crate) struct World {
@@ -98,6 +100,7 @@ pub(crate) struct World {
     pub(crate) sets: BTreeMap<String, Set>,
     pub(crate) rollout: Rollout,
     pub(crate) actions: BTreeMap<String, Request>,
+    pub(crate) config: Option<Live>,
     pub(crate) roads: Roads,
     pub(crate) plan: Result<Plan, String>,
     pub(crate) good_plan: Plan,
@@ -147,6 +150,7 @@ impl World {
                 finished: false,
             },
             actions: BTreeMap::new(),
+            config: spice.configured.then_some(Live::FIRST),
             roads: Roads::new(),
             plan: Ok(good_plan.clone()),
             good_plan,
@@ -205,10 +209,7 @@ impl World {
     pub(crate) fn new_content(&mut self, quality: Quality) -> usize {
         let index = self.contents.len();
         self.contents.push(Content {
-            template: Template {
-                digest: Digest::of(&json!(index)),
-                version: format!("app:{index}"),
-            },
+            template: Template::new(Digest::of(&json!(index)), None, format!("app:{index}")),
             quality,
             ready_ms: Some(1_000),
         });
@@ -231,10 +232,7 @@ impl World {
 
     pub(crate) fn template(&self, content: usize) -> Template {
         self.contents.get(content).map_or_else(
-            || Template {
-                digest: Digest::of(&json!(null)),
-                version: String::new(),
-            },
+            || Template::new(Digest::of(&json!(null)), None, String::new()),
             |content| content.template.clone(),
         )
     }
@@ -339,10 +337,7 @@ fn content(rng: &mut Rng, index: usize) -> Content {
     let ready_ms = (!never).then(|| rng.i64(0..8_000));
     let quality = if index == 0 { Quality::Good } else { quality };
     Content {
-        template: Template {
-            digest: Digest::of(&json!(index)),
-            version: format!("app:{index}"),
-        },
+        template: Template::new(Digest::of(&json!(index)), None, format!("app:{index}")),
         quality,
         ready_ms,
     }

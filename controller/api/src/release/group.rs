@@ -34,7 +34,7 @@ pub fn group_of(
     let status = release.status.as_ref().unwrap_or(&empty);
     let is_it = |known: &&Workload| known.namespace == namespace && known.name == workload;
     let applied = status.workloads.iter().find(is_it);
-    if applied.is_none_or(|applied| applied.digest != candidate.version.digest) {
+    if applied.is_none_or(|applied| !candidate.version.is_of_template(&applied.digest)) {
         return Group::Waiting {
             message: format!(
                 "Release {name} promotes its Rollouts together, and has not applied this template"

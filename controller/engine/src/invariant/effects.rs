@@ -65,6 +65,23 @@ pub(super) fn stable_at_strength(case: Case<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// A stamp is put on a ReplicaSet's template only under a paused workload, whose controller else would take it for another version,
+/// and never in exchange for another stamp: that would be a release past all gates.
+pub(super) fn stamps_are_no_releases(case: Case<'_>) -> Result<(), String> {
+    for effect in &case.decision.effects {
+        let Effect::StampSet { name, stamp, .. } = effect else {
+            continue;
+        };
+        let set = case.observed.sets.iter().find(|set| set.name == *name);
+        let swaps = set.is_some_and(|set| set.template.stamp.is_some() && stamp.is_some());
+        let paused = matches!(&case.observed.workload, Workload::Deployment(deployment) if deployment.paused);
+        if swaps || !paused {
+            return Err(format!("{effect:?}, paused: {paused}, of {set:?}"));
+        }
+    }
+    Ok(())
+}
+
 /// Only a promotion hands over; it is entered from the last step, or by a track that says why not.
 pub(super) fn no_unverified_promotion(case: Case<'_>) -> Result<(), String> {
     let status = &case.decision.status;

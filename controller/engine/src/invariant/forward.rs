@@ -37,7 +37,13 @@ fn passed(case: Case<'_>) -> Option<Passed<'_>> {
     // A plan that was shortened: its last step is the present one.
     let first = (state.index as usize).min(plan.steps.len().saturating_sub(1));
     let last = match case.decision.status.phase {
-        Phase::Progressing => case.decision.status.step.as_ref()?.index as usize,
+        Phase::Progressing => {
+            let now = case.decision.status.step.as_ref()?;
+            if now.index <= state.index {
+                return None;
+            }
+            now.index as usize
+        }
         Phase::Promoting | Phase::Baking => plan.steps.len(),
         _ => return None,
     };

@@ -18,6 +18,7 @@ mod clear;
 mod clock;
 mod compare;
 mod conditions;
+mod config;
 mod delete;
 mod gates;
 mod idle;
@@ -118,11 +119,24 @@ fn note_hold(pass: &mut Pass<'_>, deployment: &super::observed::Deployment) {
 }
 
 fn by_phase(pass: &mut Pass<'_>, deployment: &super::observed::Deployment) {
-    match pass.next.phase {
+    let phase = pass.next.phase;
+    let at_rest = matches!(
+        phase,
+        Phase::Pending | Phase::Healthy | Phase::Rejected | Phase::Terminating
+    );
+    if !at_rest && config::lost(pass, deployment) == config::Course::Busy {
+        return;
+    }
+    match phase {
         Phase::Pending | Phase::Healthy | Phase::Rejected | Phase::Terminating => {
             idle::go(pass, deployment);
         }
-        Phase::Progressing => progress::go(pass, deployment),
+        Phase::Progressing => {
+            progress::go(pass, deployment);
+            if pass.next.phase == Phase::Progressing {
+                config::newer(pass, deployment);
+            }
+        }
         Phase::Promoting => promote::go(pass, deployment),
         Phase::Baking => bake::go(pass, deployment),
         Phase::RollingBack => rollback::go(pass, deployment),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::RolloutStatus;
 use crate::{
     action::Receipt,
+    config::{ConfigKind, Stamp},
     digest::Digest,
     traffic::{RouteId, Split},
 };
@@ -125,6 +126,28 @@ pub enum Effect {
     },
     /// Take Belay's finalizer off the Rollout.
     Finish,
+    /// Make the copies that this stamp names, then put it on the Deployment's template (or take the one there off), and pause the Deployment
+    /// in the same write, provided it still has this resource version.
+    Stamp {
+        /// The stamp; none takes it off.
+        stamp: Option<Stamp>,
+        /// Precondition.
+        resource_version: String,
+    },
+    /// The same with the template of a ReplicaSet of the *paused* Deployment, for pods that it makes from now on. Running pods stay.
+    StampSet {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// The stamp; none takes it off.
+        stamp: Option<Stamp>,
+        /// Precondition.
+        resource_version: String,
+    },
+    /// Delete copies of configuration that no template refers to any more.
+    SweepConfig {
+        /// Kinds and names.
+        copies: Vec<(ConfigKind, String)>,
+    },
     /// Make the Service of one side, `<service>-stable` or `<service>-canary`, or change what it selects: the user's Service's
     /// selector with this `pod-template-hash`. Being so already is success; another owner's Service is refused.
     EnsureService {

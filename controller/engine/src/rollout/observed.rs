@@ -3,7 +3,14 @@
 use jiff::Timestamp;
 
 use super::{plan::Step, revisions::HELD};
-use crate::{action::Request, digest::Digest, gate::Reading, shares, traffic::Seen};
+use crate::{
+    action::Request,
+    config::{ConfigKind, Stamp, digest_with},
+    digest::Digest,
+    gate::Reading,
+    shares,
+    traffic::Seen,
+};
 
 /// Everything that a decision about a Rollout looks at, beside its plan and status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +35,8 @@ pub struct Observed {
     pub hold: Hold,
     /// Routes and Services that the plan or the status names.
     pub traffic: Seen,
+    /// ConfigMaps and Secrets that the workload's template refers to.
+    pub config: Config,
     /// Since when this process acts under its present lease. Verdicts from before do not count for a step forward.
     pub acting_since: Timestamp,
 }
@@ -147,8 +156,12 @@ pub struct Deployment {
 /// A pod template, reduced to its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
-    /// Digest of the content without `pod-template-hash`.
+    /// Digest of the content without `pod-template-hash`; with a stamp, of the next two.
     pub digest: Digest,
+    /// The same without the stamp of its configuration, too: what its author wrote.
+    pub bare: Digest,
+    /// With which configuration its pods run; without a stamp, with what they find.
+    pub stamp: Option<Stamp>,
     /// What people call it: the image tags.
     pub version: String,
 }
@@ -171,6 +184,40 @@ impl Deployment {
             step.pods(self.replicas)
         }
     }
+}
+
+impl Template {
+    /// The template whose author's part has the digest `bare`.
+    pub fn new(bare: Digest, stamp: Option<Stamp>, version: String) -> Self {
+        Self {
+            digest: digest_with(&bare, stamp.as_ref()),
+            bare,
+            stamp,
+            version,
+        }
+    }
+}
+
+/// The configuration that the workload's template refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Config {
+    /// Configuration does not go with versions in this cluster: stamps stay as they are.
+    AsIs,
+    /// It can't be had, for this reason, told to people.
+    Unavailable(String),
+    /// It is as follows.
+    Live(LiveConfig),
+}
+
+/// The configuration as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LiveConfig {
+    /// The stamp that stands for it; none when nothing is to go with the version.
+    pub stamp: Option<Stamp>,
+    /// When it was last seen to change.
+    pub changed_at: Timestamp,
+    /// Copies that no template refers to any more.
+    pub unused: Vec<(ConfigKind, String)>,
 }
 
 /// Who controls a ReplicaSet.

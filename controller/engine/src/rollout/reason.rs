@@ -34,6 +34,8 @@ pub const PROMOTION: &str = "Promotion";
 pub const ROLLBACK: &str = "Rollback";
 /// Waits: the content that is asked for is quarantined.
 pub const QUARANTINED: &str = "Quarantined";
+/// Waits: the configuration that goes with the version.
+pub const CONFIG: &str = "Configuration";
 /// Waits: the Rollout is being deleted.
 pub const DELETION: &str = "Deletion";
 

@@ -164,10 +164,7 @@ mod tests {
     fn revision(name: &str) -> Revision {
         Revision {
             name: name.to_owned(),
-            template: Template {
-                digest: Digest::of(&json!(name)),
-                version: name.to_owned(),
-            },
+            template: Template::new(Digest::of(&json!(name)), None, name.to_owned()),
         }
     }
 

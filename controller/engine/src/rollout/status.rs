@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::Receipt, condition::Condition, digest::Digest, gate::GateState, quarantine::Entry,
-    traffic::Traffic,
+    action::Receipt, condition::Condition, config::Stamp, digest::Digest, gate::GateState,
+    quarantine::Entry, traffic::Traffic,
 };
 
 /// Where a Rollout stands.
@@ -41,6 +41,16 @@ pub struct Version {
     pub hash: String,
     /// What people call it: the image tags.
     pub version: String,
+    /// Digest of the template as its author wrote it, where that is another: without the stamp of its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bare: Option<Digest>,
+}
+
+impl Version {
+    /// Whether this is a version of the template with this digest, with whatever configuration.
+    pub fn is_of_template(&self, bare: &Digest) -> bool {
+        self.bare.as_ref().unwrap_or(&self.digest) == bare
+    }
 }
 
 /// A version on trial.
@@ -216,6 +226,10 @@ pub struct RolloutStatus {
     /// The template that was last judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// Configuration that was part of a version that was taken back after its promotion, and is not asked for again with the stable
+    /// template until it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_set_aside: Option<Stamp>,
     /// The step as people count it, for example `2/4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_text: Option<String>,

@@ -2,7 +2,7 @@
 
 use belay_engine::rollout::{
     Decision, Effect, Guard,
-    observed::{Owner, Workload},
+    observed::{Config, Owner, Workload},
     status::Phase,
 };
 
@@ -71,6 +71,32 @@ pub(super) fn drops_remove(look: Look<'_>) -> Decision {
     without(look, |effect| {
         matches!(effect, Effect::RemoveCandidate { .. })
     })
+}
+
+pub(super) fn drops_stamps(look: Look<'_>) -> Decision {
+    without(look, |effect| matches!(effect, Effect::Stamp { .. }))
+}
+
+/// The stable ReplicaSet gets the first stamp without a pause: its controller would take it for another version's.
+pub(super) fn stamps_running(look: Look<'_>) -> Decision {
+    let mut decision = production(look);
+    let Config::Live(live) = &look.observed.config else {
+        return decision;
+    };
+    let sets = &look.observed.sets;
+    if let Some(set) = sets.iter().find(|set| set.template.stamp != live.stamp)
+        && decision
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Pause { .. }))
+    {
+        decision.effects = vec![Effect::StampSet {
+            name: set.name.clone(),
+            stamp: live.stamp.clone(),
+            resource_version: set.resource_version.clone(),
+        }];
+    }
+    decision
 }
 
 pub(super) fn drops_restore(look: Look<'_>) -> Decision {

@@ -98,10 +98,7 @@ impl Cluster {
     pub(super) fn new(mut rng: Rng) -> Self {
         let contents = (0..6)
             .map(|index| Content {
-                template: Template {
-                    digest: Digest::of(&json!(index)),
-                    version: format!("db:{index}"),
-                },
+                template: Template::new(Digest::of(&json!(index)), None, format!("db:{index}")),
                 bad: index > 0 && rng.u8(0..3) == 0,
                 ready_after: (index == 0 || rng.u8(0..5) > 0).then(|| rng.i64(0..6)),
             })

@@ -6,7 +6,7 @@ use belay_engine::{
     invariant::{self, Case},
     rollout::{
         Decision, Effect, Guard, Measure, Observed,
-        observed::{Deployment, Group, Kind, Lifecycle, Pod, Workload},
+        observed::{Config, Deployment, Group, Kind, Lifecycle, Pod, Workload},
         revisions::{HELD, Member, Revision, Stateful},
         status::Phase,
     },
@@ -174,6 +174,7 @@ impl Shell {
         let stable = cluster.status.stable.as_ref();
         let stable = stable.map(|stable| stable.hash.as_str());
         Observed {
+            config: Config::AsIs,
             generation: 1,
             lifecycle: if cluster.deleting {
                 Lifecycle::Deleting

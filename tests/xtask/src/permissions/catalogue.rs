@@ -7,12 +7,16 @@ use super::{Role, Rule};
 const BELAY: &str = "belay.dev";
 /// Name of the policy that holds governed workloads, and of its binding.
 const HOLD_POLICY: &str = "hold.rollouts.belay.dev";
+/// Name of the policy that leads pods to their version's configuration, and of its binding.
+const CONFIG_POLICY: &str = "config.rollouts.belay.dev";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
 pub(super) fn roles() -> Vec<Role> {
     vec![
         controller(),
+        config(),
+        config_secrets(),
         traffic(),
         gateway_api(),
         istio(),
@@ -129,6 +133,34 @@ fn controller() -> Role {
     }
 }
 
+fn config() -> Role {
+    Role {
+        name: "config",
+        purpose: "The controller, where configuration goes with versions (`config.enabled`), in every namespace, or in the one under \
+                  `controller.namespace`.",
+        rules: vec![rule(
+            "",
+            &["configmaps"],
+            &["get", "list", "watch", "create", "delete"],
+            "to notice that one changed that a governed workload reads, and to keep a copy for each version; only its own copies are deleted",
+        )],
+    }
+}
+
+fn config_secrets() -> Role {
+    Role {
+        name: "config-secrets",
+        purpose: "The controller, in the namespaces under `config.secretNamespaces`, and in those whose owners bind this role to Belay's \
+                  service account.",
+        rules: vec![rule(
+            "",
+            &["secrets"],
+            &["get", "list", "watch", "create", "delete"],
+            "the same for Secrets, where a Rollout asks for it; only its own copies are deleted",
+        )],
+    }
+}
+
 fn traffic() -> Role {
     Role {
         name: "traffic",
@@ -221,9 +253,9 @@ fn cluster() -> Role {
                     "mutatingadmissionpolicybindings",
                 ],
                 &["list", "watch"],
-                "whether the policy that holds governed workloads is in force",
+                "whether the policies are in force that hold governed workloads and lead pods to their version's configuration",
             )
-            .named(&[HOLD_POLICY]),
+            .named(&[HOLD_POLICY, CONFIG_POLICY]),
         ],
     }
 }

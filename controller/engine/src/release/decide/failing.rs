@@ -19,6 +19,7 @@ pub(super) fn fail(pass: &mut Pass<'_>, reason: FailureReason, message: impl Int
             version: failed.content.revision.clone(),
             reason: message.clone(),
             since: pass.now,
+            bare: None,
         },
     );
     let good = pass.last_good().cloned();

@@ -6,12 +6,15 @@
 use super::pass::Pass;
 use crate::{
     digest::Digest,
-    quarantine,
+    quarantine::Entry,
     release::{
         observed::{ObjectKey, RolloutView},
         status::Workload,
     },
-    rollout::status::{Phase, RolloutStatus},
+    rollout::{
+        reason::CONFIG,
+        status::{Phase, RolloutStatus},
+    },
 };
 
 /// Reason that a Rollout gives while it waits, verified, for the others of its Release.
@@ -34,35 +37,43 @@ pub enum Standing {
 
 /// What `status` says about the template with this digest.
 pub fn standing(status: &RolloutStatus, digest: &Digest) -> Standing {
+    let waits_for = |reason: &str| {
+        let waiting = status.waiting_for.as_ref();
+        waiting.is_some_and(|waiting| waiting.reason == reason)
+    };
     let is_stable = status
         .stable
         .as_ref()
-        .is_some_and(|stable| &stable.digest == digest);
-    if is_stable {
-        return match status.phase {
-            Phase::Healthy => Standing::Verified,
-            Phase::Pending => Standing::Starting(message(status)),
-            _ => Standing::Moving(message(status)),
-        };
-    }
+        .is_some_and(|stable| stable.is_of_template(digest));
+    let candidate = status.candidate.as_ref();
+    let is_candidate = candidate.is_some_and(|candidate| candidate.version.is_of_template(digest));
     if status.stable.is_none() {
         return Standing::Starting(message(status));
     }
-    if let Some(entry) = quarantine::find(&status.quarantine, digest) {
-        return Standing::Rejected(entry.reason.clone());
-    }
-    let is_candidate = status
-        .candidate
-        .as_ref()
-        .is_some_and(|candidate| &candidate.version.digest == digest);
-    let waits = status
-        .waiting_for
-        .as_ref()
-        .is_some_and(|waiting| waiting.reason == PROMOTION_REASON);
-    if is_candidate && waits {
+    if is_candidate && waits_for(PROMOTION_REASON) {
         return Standing::Promotable;
     }
-    Standing::Moving(message(status))
+    // With other configuration than the stable version, the same template can be on trial, or rejected.
+    let on_trial = candidate.filter(|_| is_candidate);
+    let rejected = rejected(status, digest)
+        .filter(|_| !is_stable || status.phase == Phase::Rejected)
+        .filter(|_| !waits_for(CONFIG))
+        .filter(|entry| on_trial.is_none_or(|trial| trial.version.digest == entry.digest));
+    match (status.phase, rejected) {
+        (_, Some(entry)) => Standing::Rejected(entry.reason.clone()),
+        (Phase::Healthy, _) if is_stable && !waits_for(CONFIG) => Standing::Verified,
+        (Phase::Pending, _) if is_stable => Standing::Starting(message(status)),
+        _ => Standing::Moving(message(status)),
+    }
+}
+
+/// The newest rejection of this template, with whatever configuration, that is not the stable version's own.
+pub(super) fn rejected<'a>(status: &'a RolloutStatus, digest: &Digest) -> Option<&'a Entry> {
+    let stable = status.stable.as_ref().map(|stable| &stable.digest);
+    let entries = status.quarantine.iter().rev();
+    entries
+        .filter(|entry| stable != Some(&entry.digest))
+        .find(|entry| entry.bare.as_ref().unwrap_or(&entry.digest) == digest)
 }
 
 fn message(status: &RolloutStatus) -> String {

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     health::Health,
-    quarantine,
     release::{
         Effect,
         observed::{ObjectHealth, Task},
@@ -176,8 +175,7 @@ fn rejected(pass: &mut Pass<'_>, target: &Target) -> Option<(FailureReason, Stri
         else {
             continue;
         };
-        let since =
-            quarantine::find(&rollout.status.quarantine, &workload.digest).map(|entry| entry.since);
+        let since = governed::rejected(&rollout.status, &workload.digest).map(|entry| entry.since);
         match &target.retried_by {
             Some(actor) if since.is_some_and(|since| since < target.started_at) => {
                 retries.push(Effect::RetryRollout {

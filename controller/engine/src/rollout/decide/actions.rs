@@ -12,8 +12,8 @@ use super::{
     },
     begin,
     clock::after,
-    gates,
-    lookup::version_of,
+    config, gates,
+    lookup::{bare_of, version_of},
     pass::Pass,
     promote, rollback,
 };
@@ -127,6 +127,7 @@ fn meant(pass: &Pass<'_>, deployment: &Deployment, request: &Request) -> Result<
             digest: deployment.template.digest.clone(),
             hash: deployment.template.digest.short(),
             version: deployment.template.version.clone(),
+            bare: bare_of(&deployment.template),
         }),
         Verb::Undo => pass.next.stable.clone(),
         _ => pass
@@ -366,8 +367,10 @@ fn undo(pass: &mut Pass<'_>, deployment: &Deployment, actor: &str) -> Answer {
         version: stable.version.clone(),
         reason: format!("{actor} undid it."),
         since: pass.now,
+        bare: stable.bare,
     };
     quarantine::add(&mut pass.next.quarantine, entry);
+    config::set_aside(pass);
     begin::enter(
         pass,
         Version {

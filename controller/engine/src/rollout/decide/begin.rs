@@ -7,7 +7,7 @@ use super::{
         status::{Candidate, Phase, StepState, Track, Version},
     },
     clear, in_place,
-    lookup::version_of,
+    lookup::{bare_of, version_of},
     pass::Pass,
     promote, traffic,
 };
@@ -101,6 +101,21 @@ pub(super) fn first_step(pass: &Pass<'_>) -> StepState {
 
 /// The template that is asked for, with the hash of the ReplicaSet that holds it already, if one does.
 fn version(pass: &Pass<'_>, deployment: &Deployment) -> Version {
+    let found = found(pass, deployment);
+    let stable = pass.next.stable.as_ref();
+    let only_config_differs = stable.is_some_and(|stable| {
+        stable.is_of_template(&deployment.template.bare) && stable.digest != found.digest
+    });
+    match &deployment.template.stamp {
+        Some(stamp) if only_config_differs => Version {
+            version: format!("{} with configuration {}", found.version, stamp.short()),
+            ..found
+        },
+        _ => found,
+    }
+}
+
+fn found(pass: &Pass<'_>, deployment: &Deployment) -> Version {
     let template = &deployment.template;
     let own = pass
         .seen
@@ -111,6 +126,7 @@ fn version(pass: &Pass<'_>, deployment: &Deployment) -> Version {
             digest: template.digest.clone(),
             hash: template.digest.short(),
             version: template.version.clone(),
+            bare: bare_of(template),
         },
         |set| Version {
             version: template.version.clone(),

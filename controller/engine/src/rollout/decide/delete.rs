@@ -10,7 +10,7 @@ use super::{
     actions,
     clear::{self, Manner},
     clock::after,
-    in_place,
+    config, in_place,
     lookup::active,
     pass::Pass,
     traffic,
@@ -36,10 +36,14 @@ pub(super) fn go(pass: &mut Pass<'_>) {
         Workload::Missing | Workload::Refused(_) => clear::remove_all(pass),
     };
     if done && pass.next.traffic.is_none() {
-        if let Workload::Deployment(deployment) = &pass.seen.workload {
-            let_go(pass, deployment);
+        match &pass.seen.workload {
+            Workload::Deployment(deployment) if !config::left(pass, deployment) => {}
+            Workload::Deployment(deployment) => {
+                let_go(pass, deployment);
+                pass.effect(Effect::Finish);
+            }
+            Workload::Missing | Workload::Refused(_) => pass.effect(Effect::Finish),
         }
-        pass.effect(Effect::Finish);
     }
     let message = "The candidate is taken away, then the workload is let go.";
     pass.wait(reason::DELETION, message.to_owned());

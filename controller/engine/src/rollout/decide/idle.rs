@@ -7,7 +7,7 @@ use super::{
         reason,
         status::{Phase, RollbackReason},
     },
-    adopt, begin, clear,
+    adopt, begin, clear, config,
     lookup::{active, version_of},
     pass::Pass,
     rollback, traffic, zero,
@@ -29,6 +29,9 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
         version,
         ..version_of(set)
     });
+    if config::idle(pass, deployment, set) == config::Course::Busy {
+        return;
+    }
 
     if pass.asks_for_stable(deployment) {
         stable(pass, deployment);
@@ -68,6 +71,9 @@ fn stable(pass: &mut Pass<'_>, deployment: &Deployment) {
             pass.wait(reason::HOLDING, message.to_owned());
         }
         _ => pass.enter(Phase::Healthy),
+    }
+    if settled && pass.next.phase == Phase::Healthy {
+        config::sweep(pass);
     }
     if pass.next.traffic.is_some() {
         let standing = traffic::retreat(pass, Some(deployment));
@@ -128,6 +134,7 @@ fn rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
 fn hold_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
     remove_strays(pass, deployment);
     clear::take_back_others(pass, deployment);
+    config::sweep(pass);
     if pass.next.phase != Phase::Rejected {
         pass.enter(Phase::Rejected);
         pass.normal(

@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        observed::{Deployment, Observed, Owner, ReplicaSet},
+        observed::{Deployment, Observed, Owner, ReplicaSet, Template},
         status::Version,
     },
     pass::Pass,
@@ -26,7 +26,13 @@ pub(super) fn version_of(set: &ReplicaSet) -> Version {
         digest: set.template.digest.clone(),
         hash: set.hash.clone(),
         version: set.template.version.clone(),
+        bare: bare_of(&set.template),
     }
+}
+
+/// The digest of the template as its author wrote it, where that is another.
+pub(super) fn bare_of(template: &Template) -> Option<Digest> {
+    (template.bare != template.digest).then(|| template.bare.clone())
 }
 
 impl Observed {

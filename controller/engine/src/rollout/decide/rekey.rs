@@ -2,12 +2,15 @@
 //! digest changes though nobody changed anything. A workload whose generation is the judged one still asks for the same
 //! content, so the records of it move to the new digest, silently.
 
-use super::super::{
-    Observed, RolloutStatus,
-    observed::Workload,
-    status::{Asked, Version},
+use super::{
+    super::{
+        Observed, RolloutStatus,
+        observed::{Template, Workload},
+        status::{Asked, Version},
+    },
+    lookup::bare_of,
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, quarantine::Entry};
 
 /// `status` with the judged template's digest brought up to date.
 pub(super) fn same_content(status: &RolloutStatus, observed: &Observed) -> RolloutStatus {
@@ -19,7 +22,7 @@ pub(super) fn same_content(status: &RolloutStatus, observed: &Observed) -> Rollo
         && (&asked.uid, asked.generation) == (&deployment.uid, deployment.generation)
         && asked.digest != deployment.template.digest
     {
-        replace(&mut status, &asked.digest, &deployment.template.digest);
+        replace(&mut status, &asked.digest, &deployment.template);
         status.asked = Some(Asked {
             digest: deployment.template.digest.clone(),
             ..asked
@@ -28,7 +31,7 @@ pub(super) fn same_content(status: &RolloutStatus, observed: &Observed) -> Rollo
     status
 }
 
-fn replace(status: &mut RolloutStatus, old: &Digest, new: &Digest) {
+fn replace(status: &mut RolloutStatus, old: &Digest, new: &Template) {
     let versions = status
         .stable
         .iter_mut()
@@ -45,10 +48,12 @@ fn replace(status: &mut RolloutStatus, old: &Digest, new: &Digest) {
                 .map(|rollback| &mut rollback.from),
         )
         .chain(status.verified.iter_mut());
-    let digests = versions
-        .map(|Version { digest, .. }| digest)
-        .chain(status.quarantine.iter_mut().map(|entry| &mut entry.digest));
-    for digest in digests.filter(|digest| **digest == *old) {
-        *digest = new.clone();
+    let entries = status.quarantine.iter_mut();
+    let both = versions
+        .map(|Version { digest, bare, .. }| (digest, bare))
+        .chain(entries.map(|Entry { digest, bare, .. }| (digest, bare)));
+    for (digest, bare) in both.filter(|(digest, _)| **digest == *old) {
+        *digest = new.digest.clone();
+        *bare = bare_of(new);
     }
 }

@@ -11,7 +11,7 @@ use super::{
     adopt,
     clear::{self, Manner},
     clock::after,
-    gates, idle, in_place,
+    config, gates, idle, in_place,
     lookup::{active, is_of},
     pass::Pass,
     traffic,
@@ -30,6 +30,9 @@ pub(super) fn begin(
     promoted: bool,
 ) {
     gates::write_down(pass);
+    if promoted {
+        config::set_aside(pass);
+    }
     if pass
         .next
         .candidate
@@ -45,6 +48,7 @@ pub(super) fn begin(
             version: from.version.clone(),
             reason: message.clone(),
             since: pass.now,
+            bare: from.bare.clone(),
         };
         if !pass.quarantined(&from.digest) {
             quarantine::add(&mut pass.next.quarantine, entry);

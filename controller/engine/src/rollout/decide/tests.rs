@@ -5,6 +5,7 @@ mod actions;
 mod bench;
 mod canary;
 mod compare;
+mod config;
 mod gates;
 mod hold;
 mod in_place;
@@ -22,21 +23,26 @@ use serde_json::json;
 use self::bench::Bench;
 use super::super::{
     Decision, Effect, Observed, Plan, RolloutStatus, decide,
-    observed::{Deployment, Group, Hold, Kind, Lifecycle, Owner, ReplicaSet, Template, Workload},
+    observed::{
+        Config, Deployment, Group, Hold, Kind, Lifecycle, Owner, ReplicaSet, Template, Workload,
+    },
     plan::{Approval, Share, Step},
     status::Phase,
 };
 use crate::{
     action::{Request, Verb},
+    config::Stamp,
     digest::Digest,
     gate::{GatePolicy, Mode, Reading, Result, Then, UnknownPolicy},
 };
 
 fn template(version: &str) -> Template {
-    Template {
-        digest: Digest::of(&json!(version)),
-        version: version.to_owned(),
-    }
+    stamped(version, None)
+}
+
+/// The template with a stamp of its configuration.
+fn stamped(version: &str, stamp: Option<Stamp>) -> Template {
+    Template::new(Digest::of(&json!(version)), stamp, version.to_owned())
 }
 
 fn gate(name: &str) -> GatePolicy {

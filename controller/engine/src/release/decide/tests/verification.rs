@@ -6,6 +6,8 @@ use super::{
     super::{PROMOTION_REASON, Standing, standing},
     world::{World, content},
 };
+use jiff::Timestamp;
+
 use crate::{
     digest::Digest,
     gate::{GatePolicy, Mode, Reading, Result, Then, UnknownPolicy, Verdict},
@@ -27,6 +29,7 @@ fn version(name: &str) -> Version {
         digest: digest(name),
         hash: name.into(),
         version: name.into(),
+        bare: None,
     }
 }
 
@@ -66,6 +69,7 @@ fn rejected(mut view: RolloutView, world: &World, name: &str) -> RolloutView {
         version: name.into(),
         reason: "gate errors failed".into(),
         since: world.now,
+        bare: None,
     }];
     view
 }
@@ -298,4 +302,36 @@ fn doubts_about_gates_are_shown_and_change_nothing() {
     world.plan.doubts.clear();
     world.settle();
     assert!(!shown(&world));
+}
+
+#[test]
+fn a_template_with_other_configuration_is_told_from_what_was_rejected_before() {
+    let bare = digest("v2");
+    let with = |config: &str| Version {
+        digest: Digest::of(&serde_json::json!([bare, config])),
+        bare: Some(bare.clone()),
+        ..version("v2")
+    };
+    let mut status = rollout("web", RolloutPhase::Rejected, "v1").status;
+    status.quarantine = vec![Entry {
+        digest: with("one").digest,
+        version: "v2".into(),
+        reason: "worse".into(),
+        since: Timestamp::UNIX_EPOCH,
+        bare: Some(bare.clone()),
+    }];
+    let standing = |status: &RolloutStatus| standing(status, &bare);
+    assert!(matches!(standing(&status), Standing::Rejected(_)));
+    // While its configuration changes, and while it is on trial with another one, nothing is decided.
+    status.waiting_for = Some(Waiting {
+        reason: crate::rollout::reason::CONFIG.into(),
+        message: "gathered".into(),
+        since: Timestamp::UNIX_EPOCH,
+    });
+    assert!(matches!(standing(&status), Standing::Moving(_)));
+    // As the stable version it is verified, whatever it was rejected with before.
+    status.waiting_for = None;
+    status.phase = RolloutPhase::Healthy;
+    status.stable = Some(with("two"));
+    assert!(matches!(standing(&status), Standing::Verified));
 }

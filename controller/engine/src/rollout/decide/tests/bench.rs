@@ -56,6 +56,7 @@ impl Bench {
                 actions: Vec::new(),
                 group: Group::Alone,
                 traffic: crate::traffic::Seen::default(),
+                config: Config::AsIs,
                 hold: Hold::Admission,
                 acting_since: start,
             },
@@ -251,8 +252,9 @@ impl Bench {
                 self.deployment().paused = false;
             }
             Effect::CreateCandidate { hash, replicas, .. } => {
-                let version = self.deployment().template.version.clone();
-                self.add_set(&version, Owner::Rollout, hash, *replicas);
+                let template = self.deployment().template.clone();
+                self.add_set(&template.version, Owner::Rollout, hash, *replicas);
+                self.named(&format!("app-{hash}")).template = template;
             }
             Effect::ScaleCandidate { name, replicas, .. } => {
                 let set = self.named(name);
@@ -292,6 +294,20 @@ impl Bench {
                 deployment.paused &= !resume;
             }
             Effect::Finish => {}
+            Effect::Stamp { stamp, .. } => {
+                let deployment = self.deployment();
+                deployment.template = stamped(&deployment.template.version, stamp.clone());
+                deployment.paused = true;
+            }
+            Effect::StampSet { name, stamp, .. } => {
+                assert!(
+                    self.deployment().paused,
+                    "{effect:?} under a running workload"
+                );
+                let set = self.named(name);
+                set.template = stamped(&set.template.version, stamp.clone());
+            }
+            Effect::SweepConfig { .. } => self.swept(),
             Effect::EnsureService { .. }
             | Effect::RemoveService { .. }
             | Effect::PinService { .. }
@@ -327,8 +343,9 @@ impl Bench {
                 .iter()
                 .any(|set| set.owner == Owner::Deployment && set.template == template)
         {
-            let hash = format!("native-{}", template.version);
+            let hash = format!("native-{}", template.digest.short());
             self.add_set(&template.version, Owner::Deployment, &hash, 0);
+            self.named(&format!("app-{hash}")).template = template.clone();
         }
         let active = self
             .seen

@@ -78,10 +78,11 @@ fn a_pause_left_over_from_a_cluster_without_the_policy_is_ended() {
 #[test]
 fn new_defaults_of_an_upgraded_api_server_are_no_new_content() {
     let mut bench = Bench::healthy();
-    let defaulted = Template {
-        digest: Digest::of(&json!("v1 with defaults")),
-        version: "v1".to_owned(),
-    };
+    let defaulted = Template::new(
+        Digest::of(&json!("v1 with defaults")),
+        None,
+        "v1".to_owned(),
+    );
     bench.deployment().template = defaulted.clone();
     bench.set("v1").template = defaulted.clone();
     bench.settle();
