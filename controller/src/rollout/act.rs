@@ -26,6 +26,10 @@ const NEWER_VERSIONS: usize = 4;
 
 impl Shell {
     /// Carries out one effect.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each effect, and the compiler sees that none is forgotten"
+    )]
     pub(super) async fn act(&self, rollout: &Rollout, effect: Effect) -> Result<()> {
         match effect {
             Effect::Adopt => self.adopt(rollout).await,
