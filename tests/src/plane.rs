@@ -3,6 +3,7 @@
 //! Such a test binary has `harness = false`, and its `main` is [`Tests::begin`] first of all. The arguments are those of other test
 //! binaries. Where this machine allows no network namespace its tests are skipped, and it says so.
 
+mod share;
 mod shop;
 
 use std::io::Write as _;
@@ -12,6 +13,7 @@ use belay_lab::{LabError, enter_plane};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::Error;
+pub use share::{TOLERANCE_POINTS, answers_needed};
 pub use shop::{SOON, Shop, from_now_on, share_becomes};
 
 /// The tests of one binary.
@@ -33,7 +35,9 @@ impl Tests {
         let skipped = match entered {
             Ok(()) => false,
             Err(error @ LabError::PlaneForbidden(_)) => {
-                say(&format!("SKIPPED, all tests of this binary: {error}"));
+                say(&format!(
+                    "SKIPPED, all tests that need pods that answer: {error}"
+                ));
                 true
             }
             Err(error) => return Err(error),
@@ -47,7 +51,29 @@ impl Tests {
 
     /// Adds a test; it has a runtime of its own, as with `#[tokio::test]`.
     #[must_use]
-    pub fn test<F>(mut self, name: &str, test: impl FnOnce() -> F + Send + 'static) -> Self
+    pub fn test<F>(self, name: &str, test: impl FnOnce() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        let skipped = self.skipped;
+        self.add(name, skipped, test)
+    }
+
+    /// Adds a test that needs no namespace of its own.
+    #[must_use]
+    pub fn test_anywhere<F>(self, name: &str, test: impl FnOnce() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        self.add(name, false, test)
+    }
+
+    fn add<F>(
+        mut self,
+        name: &str,
+        skipped: bool,
+        test: impl FnOnce() -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<(), Error>>,
     {
@@ -58,7 +84,7 @@ impl Tests {
                 .build()?;
             runtime.block_on(test()).map_err(Failed::from)
         };
-        let trial = Trial::test(name, run).with_ignored_flag(self.skipped);
+        let trial = Trial::test(name, run).with_ignored_flag(skipped);
         self.trials.push(trial);
         self
     }
