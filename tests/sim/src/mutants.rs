@@ -88,6 +88,10 @@ pub const MUTANTS: &[Mutant] = &[
         leading::leads_away_and_removes_in_one_pass,
     ),
     mutant("asks no router", leading::asks_no_router),
+    mutant(
+        "takes a router's word for the deed",
+        leading::takes_the_word_for_the_deed,
+    ),
     mutant("leaves the route behind", leading::leaves_the_route_behind),
     mutant("leaves the Service pinned", leading::forgets_to_unpin),
     mutant("leaves the pair behind", leading::forgets_the_pair),

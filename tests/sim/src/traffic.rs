@@ -1,6 +1,7 @@
 //! Routes, Services and routers: what stands in the objects, what the routers really do, and what people and GitOps tools do to both.
 //!
-//! A router takes a change up late. Some acknowledge it, some never say anything, and in chaos one may hang.
+//! A router takes a change up late. Some acknowledge it when they have read it, which is before they apply it; some never say anything,
+//! and in chaos one may hang before it reads.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +23,13 @@ use crate::{api::Refusal, world::World};
 pub(crate) struct Route {
     pub(crate) version: u64,
     pub(crate) state: RouteState,
+    /// What its router has read, and acknowledged if it speaks.
+    read: RouteState,
     /// What its router does.
     applied: RouteState,
-    /// When the router takes the newest state up.
+    /// When the router reads the newest state.
+    read_ms: i64,
+    /// When the router applies the newest state.
     due_ms: i64,
     /// Whether the router ever says what it does.
     speaks: bool,
@@ -70,7 +75,9 @@ impl Roads {
             let route = Route {
                 version: 1,
                 state: RouteState::Home,
+                read: RouteState::Home,
                 applied: RouteState::Home,
+                read_ms: 0,
                 due_ms: 0,
                 speaks,
             };
@@ -142,13 +149,15 @@ impl Roads {
 
     /// Everything that was asked for of a router is done.
     pub(crate) fn next_due_ms(&self, clock_ms: i64) -> Option<i64> {
-        let late = self
-            .routes
-            .values()
-            .filter(|route| route.applied != route.state && !(self.stuck && route.speaks));
-        late.map(|route| route.due_ms)
-            .filter(|due| *due > clock_ms)
-            .min()
+        let pending = self.routes.values().flat_map(|route| {
+            let reads = route.read != route.state && !(self.stuck && route.speaks);
+            let applies = route.applied != route.state && route.read == route.state;
+            [
+                reads.then_some(route.read_ms),
+                applies.then_some(route.due_ms),
+            ]
+        });
+        pending.flatten().filter(|due| *due > clock_ms).min()
     }
 }
 
@@ -173,7 +182,7 @@ impl Route {
             state: self.state.clone(),
             acknowledged: match self.speaks {
                 false => Acknowledgement::NeverGiven,
-                true if self.applied == self.state => Acknowledgement::Given,
+                true if self.read == self.state => Acknowledgement::Given,
                 true => Acknowledgement::Waiting("it is being programmed".to_owned()),
             },
         }
@@ -208,7 +217,8 @@ impl World {
 
     fn applied(&self) -> Vec<RouteState> {
         let routes = self.roads.routes.values();
-        routes.map(|route| route.applied.clone()).collect()
+        let both = routes.flat_map(|route| [&route.read, &route.applied]);
+        both.cloned().collect()
     }
 
     /// Routers take up what is due, and it is noted until when requests came to the candidate.
@@ -218,8 +228,10 @@ impl World {
         let mut led_at_ms = None;
         for route in self.roads.routes.values_mut() {
             let led = reaches(&route.applied);
-            let due = !(stuck && route.speaks) && route.due_ms <= clock_ms;
-            if due {
+            if route.read_ms <= clock_ms && !(stuck && route.speaks) {
+                route.read = route.state.clone();
+            }
+            if route.due_ms <= clock_ms && route.read == route.state {
                 route.applied = route.state.clone();
             }
             if reaches(&route.applied) {
@@ -239,14 +251,16 @@ impl World {
         self.take_up();
         let version = self.count();
         let delay = self.rng.i64(0..3_000);
-        // A router that never says anything is given a fixed time.
         let clock_ms = self.clock_ms;
         let settle = i64::try_from(SETTLE.as_millis()).unwrap_or(0);
+        let lag = self.rng.i64(0..=settle);
         if let Some(route) = self.roads.routes.get_mut(id) {
             route.version = version;
             route.state = state;
             let speaks = route.speaks && route.state != RouteState::Missing;
-            route.due_ms = clock_ms + if speaks { delay } else { delay.min(settle) };
+            // What never says anything is given a fixed time.
+            route.read_ms = clock_ms + if speaks { delay } else { 0 };
+            route.due_ms = route.read_ms + lag;
         }
     }
 

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Acknowledgement, Aim, RouteState, Seen, Split, Traffic};
+use super::{Aim, Seen, Split, Traffic};
 use crate::rollout::{Effect, Side};
 
-/// How long a router that never says when it is done is given, beside the drain time.
-pub const SETTLE: Duration = Duration::from_secs(2);
+/// How long a router may take from its word to the deed, beside the drain time. Gateways acknowledge a route when they have read it
+/// and apply it later (Traefik by up to two seconds, others as they push it to their proxies), and some routers say nothing at all.
+pub const SETTLE: Duration = Duration::from_secs(3);
 
 /// Where the requests are to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +210,7 @@ impl Journey<'_> {
             }
             _ => {
                 memory.reached_at.get_or_insert(self.now);
-                if let Some(until) = self.quiet_until(&memory).filter(|until| self.now < *until) {
+                if let Some(until) = Self::quiet_until(&memory).filter(|until| self.now < *until) {
                     leg.standing = Standing::Draining(until);
                     leg.wake_at = Some(until);
                 }
@@ -244,18 +245,8 @@ impl Journey<'_> {
     }
 
     /// When connections to what was left have had their time to end.
-    fn quiet_until(&self, memory: &Traffic) -> Option<Timestamp> {
-        // A route that was deleted acknowledges nothing either.
-        let silent = self.routes().any(|route| {
-            route.acknowledged == Acknowledgement::NeverGiven || route.state == RouteState::Missing
-        });
-        let switched = memory.routes.is_empty();
-        let settle = if silent || switched {
-            SETTLE
-        } else {
-            Duration::ZERO
-        };
-        let length = memory.drain().saturating_add(settle);
+    fn quiet_until(memory: &Traffic) -> Option<Timestamp> {
+        let length = memory.drain().saturating_add(SETTLE);
         memory.reached_at.map(|reached| after(reached, length))
     }
 }

@@ -2,11 +2,11 @@
 
 use belay_engine::{
     rollout::{
-        Decision, Effect, Guard,
+        Decision, Effect, Guard, RolloutStatus,
         observed::{Owner, Workload},
         status::Phase,
     },
-    traffic::{RouteState, Split},
+    traffic::{RouteState, Split, plan::SETTLE},
 };
 
 use super::acting::without;
@@ -79,6 +79,27 @@ pub(super) fn asks_no_router(look: Look<'_>) -> Decision {
         observed: &seen,
         ..look
     })
+}
+
+/// Gives routers no time between their word and the deed: to it, they gave it that much earlier.
+pub(super) fn takes_the_word_for_the_deed(look: Look<'_>) -> Decision {
+    let mut status = look.status.clone();
+    let reached = |status: &RolloutStatus| status.traffic.as_ref()?.reached_at;
+    let known = reached(&status);
+    let earlier = known.and_then(|at| at.checked_sub(SETTLE).ok());
+    if let Some(traffic) = &mut status.traffic {
+        traffic.reached_at = earlier;
+    }
+    let mut decision = production(Look {
+        status: &status,
+        ..look
+    });
+    if reached(&decision.status) == earlier
+        && let Some(traffic) = &mut decision.status.traffic
+    {
+        traffic.reached_at = known;
+    }
+    decision
 }
 
 pub(super) fn leaves_the_route_behind(look: Look<'_>) -> Decision {

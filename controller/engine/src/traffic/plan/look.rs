@@ -116,7 +116,7 @@ impl<'a> Journey<'a> {
             return Ok(());
         }
         let left = matches!(self.memory.aim, Aim::Stable | Aim::Workload);
-        match self.quiet_until(self.memory).filter(|_| left) {
+        match Self::quiet_until(self.memory).filter(|_| left) {
             Some(until) if self.now >= until => Ok(()),
             until => Err(until),
         }

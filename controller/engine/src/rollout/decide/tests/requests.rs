@@ -8,6 +8,8 @@ use crate::traffic::{
 };
 
 const DRAIN_SECONDS: i64 = 5;
+/// From a router's word that requests are away to the end of what they came to.
+const AWAY_SECONDS: i64 = DRAIN_SECONDS + SETTLE.as_secs().cast_signed();
 
 impl Bench {
     /// A workload of ten pods behind an `HTTPRoute`.
@@ -193,9 +195,9 @@ fn all_requests_are_with_the_candidate_before_stable_goes_and_nothing_is_left_at
     assert_eq!(*bench.user(), UserService::Open);
     assert_eq!(bench.route().state, RouteState::Split(Split::share(100)));
 
-    bench.after(DRAIN_SECONDS).settle();
+    bench.after(AWAY_SECONDS).settle();
     assert_eq!(bench.status.phase, Phase::Baking);
-    bench.after(DRAIN_SECONDS).settle();
+    bench.after(AWAY_SECONDS).settle();
     bench.after(121).pass().settle();
     assert_eq!((bench.status.phase, bench.stable()), (Phase::Healthy, "v2"));
     bench.assert_left_as_found();
@@ -213,7 +215,7 @@ fn a_candidate_with_fewer_pods_is_handed_over_with_the_route_at_home() {
     assert_eq!(bench.route().state, RouteState::Home);
     assert_eq!(*bench.user(), UserService::Open);
 
-    bench.after(DRAIN_SECONDS).settle();
+    bench.after(AWAY_SECONDS).settle();
 
     assert_eq!(bench.status.phase, Phase::Baking);
     bench.after(121).pass().settle();
@@ -233,11 +235,27 @@ fn a_rollback_leads_away_then_waits_and_only_then_removes() {
     assert_eq!(bench.pods("v2"), 2, "connections may last");
     assert_eq!(*bench.user(), UserService::Pinned("native1".to_owned()));
 
-    bench.after(DRAIN_SECONDS).settle();
+    bench.after(AWAY_SECONDS).settle();
     assert!(!bench.has_set("v2"));
-    bench.after(DRAIN_SECONDS).settle();
+    bench.after(AWAY_SECONDS).settle();
     assert_eq!(bench.status.phase, Phase::Rejected);
     bench.assert_left_as_found();
+}
+
+#[test]
+fn a_gateway_has_time_to_do_what_it_has_acknowledged() {
+    let mut bench = Bench::routed();
+    bench.apply("v2");
+    bench.settle();
+    bench.fail().settle();
+    assert_eq!(bench.route().acknowledged, Acknowledgement::Given);
+
+    // Requests may have come until a moment ago: connections had less than their time.
+    bench.after(DRAIN_SECONDS).settle();
+    assert_eq!(bench.pods("v2"), 2);
+
+    bench.after(AWAY_SECONDS - DRAIN_SECONDS).settle();
+    assert!(!bench.has_set("v2"));
 }
 
 #[test]
@@ -251,7 +269,7 @@ fn a_rollback_waits_for_a_router_that_hangs_but_not_for_ever() {
     bench.after(599).settle();
     assert_eq!(bench.pods("v2"), 2);
     bench.after(1).settle();
-    bench.after(DRAIN_SECONDS).settle();
+    bench.after(AWAY_SECONDS).settle();
 
     assert!(!bench.has_set("v2"));
 }
@@ -264,9 +282,7 @@ fn a_route_that_was_deleted_keeps_no_rollback_waiting() {
     bench.route().state = RouteState::Missing;
 
     bench.fail().settle();
-    bench
-        .after(DRAIN_SECONDS + SETTLE.as_secs().cast_signed())
-        .settle();
+    bench.after(AWAY_SECONDS).settle();
 
     assert!(!bench.has_set("v2"));
 }
@@ -313,7 +329,7 @@ fn a_newer_template_begins_when_nothing_of_the_older_is_left() {
     bench.apply("v3");
     for _ in 0..4 {
         bench.settle();
-        bench.after(DRAIN_SECONDS);
+        bench.after(AWAY_SECONDS);
     }
     assert!(!bench.has_set("v2"));
     assert!(bench.has_set("v3"));
