@@ -12,7 +12,7 @@ use crate::pki::Pki;
 use crate::ports::Ports;
 use crate::programs::Program;
 use crate::settings::Settings;
-use crate::{LabError, Part, gateway};
+use crate::{LabError, Part, gateway, plane};
 
 /// The user names of the parts that talk to the API server.
 pub(crate) const CONTROLLER_MANAGER_USER: &str = "system:kube-controller-manager";
@@ -119,7 +119,7 @@ impl Parameters<'_> {
             // Nodes have names that nobody resolves.
             "--kubelet-preferred-address-types=InternalIP".into(),
         ];
-        if self.settings.parts.contains(&Part::Pods) {
+        if plane::is_entered() {
             // In a namespace without a way out it can't find an address of its own. Nobody asks for this one.
             arguments.push("--advertise-address=192.0.2.1".into());
         }

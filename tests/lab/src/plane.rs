@@ -91,9 +91,14 @@ fn build() -> Result<(), LabError> {
     })
 }
 
+/// Whether this process is in a namespace of its own.
+pub(crate) fn is_entered() -> bool {
+    ENTERED.get().is_some()
+}
+
 /// Fails when this process is not in a namespace of its own.
 pub(crate) fn required() -> Result<(), LabError> {
-    ENTERED.get().map(drop).ok_or(LabError::PlaneNotEntered)
+    is_entered().then_some(()).ok_or(LabError::PlaneNotEntered)
 }
 
 /// Ports for a lab. In the plane, the first lab gets those that are set aside outside, and with them their outer half.
