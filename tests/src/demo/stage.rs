@@ -11,23 +11,24 @@ use belay_lab::{GitRepo, Lab, Part, Program, wait_for_object};
 use kube::Api;
 use serde_json::json;
 
-use super::{observer::Observer, report::Report};
+use super::{
+    callers::{Callers, Requests},
+    observer::Observer,
+    report::Report,
+};
 use crate::{
     Error,
     installed::{Controller, Installed, controller_program, run_program},
+    plane::Shop,
 };
 
 const WITHIN: Duration = Duration::from_mins(3);
 const NAME: &str = "checkout";
-const FILES: [(&str, &str); 5] = [
+const DEPLOYMENT: &str = "deploy/deployment.yaml";
+const FILES: [(&str, &str); 3] = [
     ("deploy/service.yaml", include_str!("shop/service.yaml")),
     ("deploy/config.yaml", include_str!("shop/config.yaml")),
     ("deploy/gates.yaml", include_str!("shop/gates.yaml")),
-    ("deploy/rollout.yaml", include_str!("shop/rollout.yaml")),
-    (
-        "deploy/deployment.yaml",
-        include_str!("shop/deployment.yaml"),
-    ),
 ];
 
 /// The stage, with everything on it.
@@ -35,6 +36,7 @@ pub(super) struct Stage {
     pub(super) lab: Lab,
     pub(super) controller: Controller,
     pub(super) observer: Observer,
+    requests: Requests,
     report: Arc<Report>,
     namespace: String,
     repo: GitRepo,
@@ -42,13 +44,17 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Boots the control plane and installs Belay on it.
-    pub(super) async fn set(report: &Arc<Report>) -> Result<Self, Error> {
+    pub(super) async fn set(report: &Arc<Report>, requests: Requests) -> Result<Self, Error> {
         report.chapter("A real control plane");
+        let load = match requests {
+            Requests::Real => Part::Gateway,
+            Requests::Played(_) => Part::Load,
+        };
         let lab = Lab::builder()
             .nodes(3)
             .with(Part::Prometheus)
             .with(Part::Git)
-            .with(Part::Load)
+            .with(load)
             .start()
             .await?;
         report.say(&format!(
@@ -60,6 +66,15 @@ impl Stage {
             lab.prometheus_url()?,
             lab.git_url()?
         ));
+        report.say(&match &requests {
+            Requests::Real => format!(
+                "a real gateway, Traefik, at {}, before pods that answer",
+                lab.gateway_url()?
+            ),
+            Requests::Played(why) => {
+                format!("no gateway, and requests are only played, by the pods' counters: {why}")
+            }
+        });
         report.chapter("Belay, from its own chart");
         let program = controller_program(false).await?;
         let installed = Installed::chart(&lab, &[]).await?;
@@ -73,6 +88,7 @@ impl Stage {
             lab,
             controller,
             observer,
+            requests,
             report: Arc::clone(report),
             namespace,
             repo,
@@ -83,16 +99,21 @@ impl Stage {
     pub(super) async fn open_shop(&self, tag: &str) -> Result<(), Error> {
         self.apply(include_str!("shop/account.yaml")).await?;
         let deployment = deployment(tag);
-        let files: Vec<(&str, &str)> = FILES
-            .iter()
-            .map(|(path, text)| {
-                if path.ends_with("deployment.yaml") {
-                    (*path, deployment.as_str())
-                } else {
-                    (*path, *text)
-                }
-            })
-            .collect();
+        let route = include_str!("shop/route.yaml").replace("@HOST@", &self.shop()?.host());
+        let mut files = FILES.to_vec();
+        files.push((DEPLOYMENT, &deployment));
+        match self.requests {
+            Requests::Real => files.extend([
+                (
+                    "deploy/rollout.yaml",
+                    include_str!("shop/rollout-routed.yaml"),
+                ),
+                ("deploy/route.yaml", &route),
+            ]),
+            Requests::Played(_) => {
+                files.push(("deploy/rollout.yaml", include_str!("shop/rollout.yaml")));
+            }
+        }
         let commit = self.repo.commit(&files, "Open the shop").await?;
         self.report.say(&format!(
             "commit {} on main: checkout:{tag}, its Rollout and its gate",
@@ -108,11 +129,27 @@ impl Stage {
         self.apply(&release.to_string()).await
     }
 
+    /// Lets the customers in, if there are any.
+    pub(super) async fn callers(&self) -> Result<Option<Callers>, Error> {
+        match self.requests {
+            Requests::Real => Callers::begin(&self.shop()?, &self.report).await.map(Some),
+            Requests::Played(_) => Ok(None),
+        }
+    }
+
+    fn shop(&self) -> Result<Shop<'_>, Error> {
+        Ok(Shop {
+            lab: &self.lab,
+            client: self.lab.client()?,
+            namespace: self.namespace.clone(),
+        })
+    }
+
     /// Merges another version of the workload to Git; nothing else is told to anybody.
     pub(super) async fn merge(&self, tag: &str, message: &str) -> Result<String, Error> {
         let commit = self
             .repo
-            .commit(&[("deploy/deployment.yaml", &deployment(tag))], message)
+            .commit(&[(DEPLOYMENT, &deployment(tag))], message)
             .await?;
         self.report.say(&format!(
             "commit {} on main: {message} (checkout:{tag})",

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use belay_engine::{release::status::Phase as ReleasePhase, rollout::status::Phase};
 
 use super::{
+    callers::{Callers, Requests},
     report::Report,
     stage::{Stage, image},
 };
@@ -13,14 +14,21 @@ use crate::{Error, check};
 const REPLICAS: i32 = 6;
 
 /// Tells the whole story and leaves nothing behind.
-pub async fn run() -> Result<(), Error> {
+pub async fn run(requests: Requests) -> Result<(), Error> {
     let report = Arc::new(Report::default());
-    let stage = Stage::set(&report).await?;
+    let stage = Stage::set(&report, requests).await?;
     first_version(&stage, &report).await?;
+    let callers = stage.callers().await?;
+    let lost_nothing = || callers.as_ref().map_or(Ok(()), Callers::lost_nothing);
     good_version(&stage, &report).await?;
+    lost_nothing()?;
     bad_version(&stage, &report).await?;
+    lost_nothing()?;
     fixing_version(&stage, &report).await?;
     report.chapter("Good night");
+    if let Some(callers) = callers {
+        callers.end(&report).await?;
+    }
     stage.controller.terminate().await?;
     stage.lab.down().await?;
     report.say(
