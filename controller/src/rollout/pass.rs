@@ -49,6 +49,7 @@ impl Shell {
             plan.doubts.extend(doubts);
             plan.doubts.extend(self.measurements.doubts(&uid));
         }
+        let recorded = Arc::clone(&rollout);
         let mut rollout = self.deferred.carry_on(&rollout);
         let routing = resolved
             .plan
@@ -60,15 +61,19 @@ impl Shell {
         let now = Timestamp::now();
         let plan = resolved.plan.as_ref().map_err(String::as_str);
         let decision = decide(plan, &before, &observed, now);
+        let mut kept = false;
         if decision.status == on_record {
             self.deferred.settle(&uid);
         } else if let Some(left) = self.deferred.keep(&rollout, &on_record, &decision) {
-            self.measurements
-                .plan(&rollout, &decision.measures, &resolved.questions);
-            let delay = self.delay(&rollout, decision.wake_at);
-            return Ok(Next::Wait(Some(
-                delay.map_or(left, |delay| delay.min(left)),
-            )));
+            if decision.effects.is_empty() {
+                self.measurements
+                    .plan(&rollout, &decision.measures, &resolved.questions);
+                let delay = self.delay(&rollout, decision.wake_at);
+                return Ok(Next::Wait(Some(
+                    delay.map_or(left, |delay| delay.min(left)),
+                )));
+            }
+            kept = true;
         } else {
             self.deferred.settle(&uid);
             rollout = self.write_status(&rollout, &decision.status).await?;
@@ -95,7 +100,8 @@ impl Shell {
         self.measurements
             .plan(&rollout, &decision.measures, &resolved.questions);
         if acted {
-            return Ok(Next::Again(rollout));
+            // The next pass must know what is on record and what is not.
+            return Ok(Next::Again(if kept { recorded } else { rollout }));
         }
         Ok(Next::Wait(self.delay(&rollout, decision.wake_at)))
     }

@@ -39,8 +39,19 @@ async fn writes_up_to_the_last(lab: &Lab, shop: &Shop, version: &str, weights: &
     }
     let patch = json!({"spec": {"strategy": {"canary": {"steps": steps}}}});
     let rollouts = shop.web.rollouts();
-    rollouts
+    let changed = rollouts
         .patch("web", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    // What the change itself costs is over before it is counted.
+    shop.web
+        .status_when(|status| {
+            if status.observed_generation == changed.metadata.generation {
+                Ok(())
+            } else {
+                Err(format!("{:?}", status.observed_generation))
+            }
+        })
         .await
         .unwrap();
     let user = format!("system:serviceaccount:{NAMESPACE}:belay");
