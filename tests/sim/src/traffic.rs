@@ -23,8 +23,8 @@ use crate::{api::Refusal, world::World};
 pub(crate) struct Route {
     pub(crate) version: u64,
     pub(crate) state: RouteState,
-    /// What its router has read, and acknowledged if it speaks.
-    read: RouteState,
+    /// Whether its router has read the newest state, and acknowledged it if it speaks.
+    is_read: bool,
     /// What its router does.
     applied: RouteState,
     /// When the router reads the newest state.
@@ -75,7 +75,7 @@ impl Roads {
             let route = Route {
                 version: 1,
                 state: RouteState::Home,
-                read: RouteState::Home,
+                is_read: true,
                 applied: RouteState::Home,
                 read_ms: 0,
                 due_ms: 0,
@@ -150,8 +150,8 @@ impl Roads {
     /// Everything that was asked for of a router is done.
     pub(crate) fn next_due_ms(&self, clock_ms: i64) -> Option<i64> {
         let pending = self.routes.values().flat_map(|route| {
-            let reads = route.read != route.state && !(self.stuck && route.speaks);
-            let applies = route.applied != route.state && route.read == route.state;
+            let reads = !route.is_read && !(self.stuck && route.would_say());
+            let applies = route.applied != route.state && route.is_read;
             [
                 reads.then_some(route.read_ms),
                 applies.then_some(route.due_ms),
@@ -171,6 +171,11 @@ fn reaches(state: &RouteState) -> bool {
 }
 
 impl Route {
+    /// Whether its router says when it has read the newest state: of a route that is gone there is nothing left to say it in.
+    fn would_say(&self) -> bool {
+        self.speaks && self.state != RouteState::Missing
+    }
+
     fn seen(&self, id: &RouteId) -> RouteSeen {
         RouteSeen {
             id: id.clone(),
@@ -182,7 +187,7 @@ impl Route {
             state: self.state.clone(),
             acknowledged: match self.speaks {
                 false => Acknowledgement::NeverGiven,
-                true if self.read == self.state => Acknowledgement::Given,
+                true if self.is_read => Acknowledgement::Given,
                 true => Acknowledgement::Waiting("it is being programmed".to_owned()),
             },
         }
@@ -215,10 +220,11 @@ impl World {
         before != (self.roads.services(), self.applied())
     }
 
-    fn applied(&self) -> Vec<RouteState> {
+    fn applied(&self) -> Vec<(bool, RouteState)> {
         let routes = self.roads.routes.values();
-        let both = routes.flat_map(|route| [&route.read, &route.applied]);
-        both.cloned().collect()
+        routes
+            .map(|route| (route.is_read, route.applied.clone()))
+            .collect()
     }
 
     /// Routers take up what is due, and it is noted until when requests came to the candidate.
@@ -228,10 +234,10 @@ impl World {
         let mut led_at_ms = None;
         for route in self.roads.routes.values_mut() {
             let led = reaches(&route.applied);
-            if route.read_ms <= clock_ms && !(stuck && route.speaks) {
-                route.read = route.state.clone();
+            if route.read_ms <= clock_ms && !(stuck && route.would_say()) {
+                route.is_read = true;
             }
-            if route.due_ms <= clock_ms && route.read == route.state {
+            if route.due_ms <= clock_ms && route.is_read {
                 route.applied = route.state.clone();
             }
             if reaches(&route.applied) {
@@ -257,9 +263,9 @@ impl World {
         if let Some(route) = self.roads.routes.get_mut(id) {
             route.version = version;
             route.state = state;
-            let speaks = route.speaks && route.state != RouteState::Missing;
+            route.is_read = false;
             // What never says anything is given a fixed time.
-            route.read_ms = clock_ms + if speaks { delay } else { 0 };
+            route.read_ms = clock_ms + if route.would_say() { delay } else { 0 };
             route.due_ms = route.read_ms + lag;
         }
     }
