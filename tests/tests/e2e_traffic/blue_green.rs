@@ -8,17 +8,20 @@ use crate::lane::{Lane, Pods};
 
 /// The Rollout of a lane whose route is switched.
 pub(crate) fn by_route() -> Value {
-    let mut spec = by_service();
-    spec["traffic"]["routes"] = json!([{"kind": "HTTPRoute", "name": "web"}]);
-    spec
+    let routes = json!([{"kind": "HTTPRoute", "name": "web"}]);
+    spec(&json!({"service": "web", "routes": routes, "drain": "1s"}))
 }
 
 /// The Rollout of a lane whose Service is switched; the route leads to it all the time.
 pub(crate) fn by_service() -> Value {
+    spec(&json!({"service": "web", "drain": "1s"}))
+}
+
+fn spec(traffic: &Value) -> Value {
     json!({
         // So long that only a person ends it.
         "strategy": {"blueGreen": {"preview": {"approval": true}, "scaleDownDelay": "1h"}},
-        "traffic": {"service": "web", "drain": "1s"},
+        "traffic": traffic,
     })
 }
 

@@ -148,6 +148,7 @@ async fn disturb(lane: &mut Lane) -> Result<(), Error> {
 async fn scale(lane: &mut Lane) -> Result<(), Error> {
     let replicas = lane.random.random_range(REPLICAS - 1..=REPLICAS + 3);
     lane.note(&format!("scaled to {replicas}"));
+    lane.disturbances += 1;
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     let deployments: Api<Deployment> = lane.web.deployments();
     deployments
@@ -168,6 +169,7 @@ async fn lose(lane: &mut Lane) -> Result<(), Error> {
     };
     let name = lost.name_any();
     lane.note(&format!("{name} of {} is deleted", tag(lost)));
+    lane.disturbances += 1;
     let api: Api<Pod> = Api::namespaced(lane.shop.client.clone(), &lane.shop.namespace);
     api.delete(&name, &DeleteParams::default()).await?;
     all_ready(lane, |now| *now == counts).await

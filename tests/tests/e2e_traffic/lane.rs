@@ -53,6 +53,8 @@ pub(crate) struct Lane {
     pub(crate) random: StdRng,
     pub(crate) measured: Vec<Measured>,
     pub(crate) kills: u32,
+    /// Changes of the number of pods, and pods deleted by others.
+    pub(crate) disturbances: u32,
     /// Tag of the last version that was asked for, and of the one before it that is verified.
     pub(crate) tag: String,
     pub(crate) stable: String,
@@ -99,6 +101,7 @@ impl Lane {
             random: StdRng::seed_from_u64(seed),
             measured: Vec::new(),
             kills: 0,
+            disturbances: 0,
             stable: tag.clone(),
             tag,
             belay: Arc::clone(belay),

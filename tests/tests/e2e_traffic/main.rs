@@ -144,13 +144,14 @@ async fn one_lane(
         let gone = kind.go(&mut lane, turn + offset).await;
         gone.map_err(|error| lane.explained(&error))?;
     }
-    let (measured, kills) = (lane.measured.clone(), lane.kills);
+    let (measured, kills, disturbances) = (lane.measured.clone(), lane.kills, lane.disturbances);
     let tally = lane.close().await?;
     Ok(Account {
         kind,
         runs,
         measured,
         kills,
+        disturbances,
         tally,
     })
 }

@@ -14,6 +14,7 @@ pub(crate) struct Account {
     pub(crate) runs: usize,
     pub(crate) measured: Vec<Measured>,
     pub(crate) kills: u32,
+    pub(crate) disturbances: u32,
     pub(crate) tally: Tally,
 }
 
@@ -25,11 +26,15 @@ pub(crate) fn say(line: &str) {
 pub(crate) fn sum_up(accounts: &[Account]) {
     for account in accounts {
         let Account {
-            runs, kills, tally, ..
+            runs,
+            kills,
+            disturbances,
+            tally,
+            ..
         } = account;
         let lost = tally.lost();
         say(&format!(
-            "{}: {runs} runs, {kills} kills, {} requests, {lost} lost, {} answered with errors by pods",
+            "{}: {runs} runs, {kills} kills, {disturbances} changes of scale or pods lost, {} requests, {lost} lost, {} answered with errors by pods",
             account.kind.name(),
             tally.ended,
             tally.ended - tally.answered - lost,
