@@ -252,9 +252,13 @@ impl World {
         }
     }
 
-    /// A write to a route by anybody.
+    /// A write to a route by anybody. One that changes nothing is none to the API server, so that no router hears of it.
     fn write_route(&mut self, id: &RouteId, state: RouteState) {
         self.take_up();
+        let present = self.roads.routes.get(id);
+        if present.is_some_and(|route| route.state == state) {
+            return;
+        }
         let version = self.count();
         let delay = self.rng.i64(0..3_000);
         let clock_ms = self.clock_ms;
