@@ -150,7 +150,8 @@ impl Roads {
     /// Everything that was asked for of a router is done.
     pub(crate) fn next_due_ms(&self, clock_ms: i64) -> Option<i64> {
         let pending = self.routes.values().flat_map(|route| {
-            let reads = !route.is_read && !(self.stuck && route.would_say());
+            let hangs = self.stuck && route.would_say();
+            let reads = !route.is_read && !hangs;
             let applies = route.applied != route.state && route.is_read;
             [
                 reads.then_some(route.read_ms),

@@ -7,7 +7,7 @@ use crate::{
     rollout::{
         Effect, Observed,
         observed::{Owner, ReplicaSet, Workload},
-        status::{Phase, RolloutStatus, Track},
+        status::{Phase, RolloutStatus, Track, Version},
     },
 };
 
@@ -102,12 +102,18 @@ pub(super) fn no_unverified_promotion(case: Case<'_>) -> Result<(), String> {
     let Some(candidate) = &status.candidate else {
         return Ok(());
     };
+    // A ReplicaSet keeps its hash when its template gets its first stamp, or loses its last one: the same pods, by another digest.
+    let digest = &candidate.version.digest;
+    let restamped = |version: &Version| {
+        let mut sets = case.observed.sets.iter();
+        sets.any(|set| set.hash == version.hash && set.template.digest == *digest)
+    };
     let fast_for_a_reason = case
         .before
         .verified
         .iter()
         .chain(&case.before.stable)
-        .any(|version| version.digest == candidate.version.digest);
+        .any(|version| version.digest == *digest || restamped(version));
     if candidate.track == Track::Fast && !fast_for_a_reason {
         let went_on = case
             .before

@@ -12,6 +12,7 @@ use super::{
     adopt, clear,
     lookup::version_of,
     pass::Pass,
+    traffic,
 };
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
@@ -27,6 +28,11 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
             deployment.template.version,
         );
         return pass.wait(reason::SCALED_TO_ZERO, message);
+    }
+    if pass.next.traffic.is_some() {
+        // Pods of new content are nowhere that a router of the canary before leads to, should replicas be wanted again.
+        let standing = traffic::retreat(pass, Some(deployment));
+        return traffic::wait(pass, &standing);
     }
     if deployment.paused {
         pass.resume(deployment, Guard::Unchanged);

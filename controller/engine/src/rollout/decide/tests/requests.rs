@@ -339,6 +339,31 @@ fn a_newer_template_begins_when_nothing_of_the_older_is_left() {
 }
 
 #[test]
+fn new_content_at_zero_replicas_waits_until_no_router_leads_to_the_old() {
+    // Given a canary that was called off, and a gateway that still acknowledges the end of it.
+    let mut bench = Bench::routed();
+    bench.apply("v2");
+    bench.settle();
+    bench.apply("v1");
+    bench.settle();
+    bench.after(AWAY_SECONDS).settle();
+    bench.route().acknowledged = Acknowledgement::Waiting("it is being programmed".to_owned());
+    assert!(!bench.has_set("v2") && bench.status.traffic.is_some());
+    // When the workload goes to sleep, and other content comes.
+    bench.deployment().replicas = 0;
+    bench.apply("v3");
+    bench.settle();
+    // Then it is let go only after that: replicas that are wanted again must not be where no route leads.
+    assert!(bench.deployment().paused);
+    bench.route().acknowledged = Acknowledgement::Given;
+    for _ in 0..4 {
+        bench.after(AWAY_SECONDS).settle();
+    }
+    assert!(!bench.deployment().paused);
+    assert!(bench.status.traffic.is_none());
+}
+
+#[test]
 fn a_deleted_rollout_leaves_routes_and_services_as_it_found_them() {
     let mut bench = Bench::routed();
     bench.apply("v2");
