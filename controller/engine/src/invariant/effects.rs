@@ -55,7 +55,7 @@ pub(super) fn stable_at_strength(case: Case<'_>) -> Result<(), String> {
             }
             Effect::RestoreTemplate { digest, .. }
                 if !is_stable(status, case.observed, digest)
-                    && promoting(status) != Some(digest) =>
+                    && !promotes(status, case.observed, digest) =>
             {
                 return Err(format!("{effect:?} restores what is not stable"));
             }
@@ -95,25 +95,19 @@ pub(super) fn no_unverified_promotion(case: Case<'_>) -> Result<(), String> {
             .iter()
             .find(|set| set.name == *name)
             .map(|set| &set.template.digest);
-        if promoting(status).is_none() || promoting(status) != digest {
+        if !digest.is_some_and(|digest| promotes(status, case.observed, digest)) {
             return Err(format!("{effect:?} in {:?}", status.phase));
         }
     }
     let Some(candidate) = &status.candidate else {
         return Ok(());
     };
-    // A ReplicaSet keeps its hash when its template gets its first stamp, or loses its last one: the same pods, by another digest.
-    let digest = &candidate.version.digest;
-    let restamped = |version: &Version| {
-        let mut sets = case.observed.sets.iter();
-        sets.any(|set| set.hash == version.hash && set.template.digest == *digest)
-    };
     let fast_for_a_reason = case
         .before
         .verified
         .iter()
         .chain(&case.before.stable)
-        .any(|version| version.digest == *digest || restamped(version));
+        .any(|version| is_of(version, case.observed, &candidate.version.digest));
     if candidate.track == Track::Fast && !fast_for_a_reason {
         let went_on = case
             .before
@@ -223,17 +217,25 @@ fn may_roll_to(case: Case<'_>, digest: &Digest) -> bool {
             .sets
             .iter()
             .any(|set| set.owner == Owner::Deployment && set.desired > 0);
-    is_stable(status, case.observed, digest) || promoting(status) == Some(digest) || nothing_runs
+    is_stable(status, case.observed, digest)
+        || promotes(status, case.observed, digest)
+        || nothing_runs
 }
 
 /// The content that is being promoted.
-fn promoting(status: &RolloutStatus) -> Option<&Digest> {
+/// Whether this is the content that is being promoted.
+fn promotes(status: &RolloutStatus, observed: &Observed, digest: &Digest) -> bool {
     let promoting = matches!(status.phase, Phase::Promoting | Phase::Baking);
-    status
-        .candidate
-        .as_ref()
-        .filter(|_| promoting)
-        .map(|candidate| &candidate.version.digest)
+    let candidate = status.candidate.as_ref().filter(|_| promoting);
+    candidate.is_some_and(|candidate| is_of(&candidate.version, observed, digest))
+}
+
+/// Whether this is the version's content. A ReplicaSet keeps its hash when its template gets its first stamp, or loses its last one:
+/// the same pods, by another digest.
+fn is_of(version: &Version, observed: &Observed, digest: &Digest) -> bool {
+    let mut sets = observed.sets.iter();
+    version.digest == *digest
+        || sets.any(|set| set.hash == version.hash && set.template.digest == *digest)
 }
 
 fn stable_set<'a>(status: &RolloutStatus, observed: &'a Observed) -> Option<&'a ReplicaSet> {

@@ -1,117 +1,27 @@
-//! Faults in the middle of things: the controller killed, two controllers, no Prometheus, no API server.
-//!
-//! The controller runs as the program that is shipped, and ends by `kill -9`. Tests take turns on one lab, for a fault of one is
-//! a fault for all.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a test ends where its assumption ends"
-)]
+//! The controller is killed at random moments, by `kill -9`, and comes back.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use belay_api::names::ROLLOUT_LABEL;
 use belay_engine::rollout::status::Phase;
-use belay_lab::{Lab, Part, wait_for};
+use belay_lab::wait_for;
 use belay_tests::{
-    installed::Controller,
     scene::Scene,
     stateful::{Db, canary},
-    turns::{Turn, Turns},
     watching::{SetWatch, pods},
     workload::Workload,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
-static TURNS: Turns = Turns::new();
+use crate::{
+    LONG, SOON, moments, never_below, only_this_version_runs, turn, two_steps, until_a_moment,
+};
 
 /// Kills in each kind of moment.
 const KILLS: u32 = 10;
 /// Kills on the way of a StatefulSet's good version and of a bad one; few, for its pods change places one by one.
 const KILLS_OF_PLACES: u32 = 2;
-/// Long enough for a lease to be taken over and several pods to change places.
-const LONG: Duration = Duration::from_mins(2);
-/// Long enough for a lease to be taken over from one who said no goodbye.
-const SOON: Duration = Duration::from_mins(1);
-
-/// The next turn on the lab.
-async fn turn() -> Turn {
-    TURNS
-        .take(
-            || Lab::builder().with(Part::Prometheus),
-            |installed| installed,
-        )
-        .await
-        .unwrap()
-}
-
-/// Random moments, from a seed that is printed and can be given again as `BELAY_FAULTS_SEED`.
-fn moments(what: &str) -> StdRng {
-    let seed = std::env::var("BELAY_FAULTS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(rand::random);
-    println!("{what}: BELAY_FAULTS_SEED={seed}");
-    StdRng::seed_from_u64(seed)
-}
-
-/// Lets a random time pass: the moment of the fault is the point, so there is no condition to wait for.
-async fn until_a_moment(random: &mut StdRng, within: Duration) {
-    let milliseconds = random.random_range(0..=u64::try_from(within.as_millis()).unwrap());
-    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-}
-
-fn two_steps() -> Value {
-    json!([{"replicas": 1, "hold": "1s"}, {"replicas": "50%", "hold": "1s"}])
-}
-
-/// Nothing but the workload of this tag runs, and its pods are as many as wanted.
-async fn only_this_version_runs(scene: &Scene, web: &Workload, tag: &str, replicas: usize) {
-    wait_for("one version at full strength", SOON, || async {
-        let sets = web.sets().await.map_err(|error| error.to_string())?;
-        let active: Vec<_> = sets.iter().filter(|set| set.desired > 0).collect();
-        let live = pods(
-            &scene.client,
-            &scene.namespace,
-            &format!("app={}", web.name),
-        )
-        .await
-        .map_err(|error| error.to_string())?;
-        match active.as_slice() {
-            [only]
-                if only.image.ends_with(tag)
-                    && only.owner == "Deployment"
-                    && live.len() == replicas =>
-            {
-                Ok(())
-            }
-            other => Err(format!("{other:?}, {} pods", live.len())),
-        }
-    })
-    .await
-    .unwrap();
-}
-
-/// The stable set had never another size than this while it was the stable one.
-fn never_below(history: &BTreeMap<String, Vec<i32>>, hash: &str, replicas: i32) {
-    let least = history
-        .get(hash)
-        .and_then(|sizes| sizes.iter().min().copied());
-    assert_eq!(
-        least,
-        Some(replicas),
-        "sizes of the stable set: {history:?}"
-    );
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_of_a_canary_it_ends_with_the_new_version() {
     // Given a healthy workload.
@@ -359,182 +269,5 @@ async fn killed_at_any_moment_of_a_rollback_it_ends_with_the_untouched_stable_ve
         );
     }
     never_below(&sets.seen(), &hash, 4);
-    controller.terminate().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_controllers_one_acts_and_the_other_takes_over() {
-    // Given two controllers.
-    let turn = turn().await;
-    let first = turn.acting("first").await.unwrap();
-    let second = turn.controller("second").await.unwrap();
-    let scene = Scene::new(turn.lab, "two").await.unwrap();
-    let web = scene
-        .workload("web", 3, &json!([{"replicas": 1, "approval": true}]), &[])
-        .await
-        .unwrap();
-    // When a canary runs.
-    web.set_image("web:v2").await.unwrap();
-    web.waits_for("Approval").await.unwrap();
-    // Then only the first has the lease and has written anything.
-    assert_eq!((leads(&first).await, leads(&second).await), (true, false));
-    assert_eq!(workload_writes(&second).await, 0, "the standby wrote");
-    assert!(workload_writes(&first).await > 0);
-    // When the first is killed without a goodbye.
-    first.kill().await.unwrap();
-    scene
-        .make_action(&scene.client, "web", "Approve")
-        .await
-        .unwrap();
-    // Then the second finishes what the first began.
-    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
-    assert!(leads(&second).await);
-    // When the second says goodbye to a third.
-    let third = turn.controller("third").await.unwrap();
-    let asked = Instant::now();
-    second.terminate().await.unwrap();
-    third.acting().await.unwrap();
-    // Then the third need not wait for the lease to run out.
-    assert!(
-        asked.elapsed() < Duration::from_secs(8),
-        "the hand-over took {:?}",
-        asked.elapsed()
-    );
-    web.set_image("web:v3").await.unwrap();
-    web.waits_for("Approval").await.unwrap();
-    third.terminate().await.unwrap();
-}
-
-async fn leads(controller: &Controller) -> bool {
-    controller
-        .metrics()
-        .await
-        .unwrap()
-        .lines()
-        .any(|line| line.trim() == "belay_lease_held 1")
-}
-
-/// Writes to ReplicaSets, Deployments and Rollouts by the controller's own count.
-async fn workload_writes(controller: &Controller) -> u64 {
-    let metrics = controller.metrics().await.unwrap();
-    let of_workloads = |line: &&str| {
-        line.starts_with("belay_api_requests_total{")
-            && ["create", "patch", "update", "delete"]
-                .iter()
-                .any(|verb| line.contains(&format!("verb=\"{verb}\"")))
-            && ["replicasets", "deployments", "rollouts"]
-                .iter()
-                .any(|kind| line.contains(&format!("resource=\"{kind}")))
-    };
-    metrics
-        .lines()
-        .filter(of_workloads)
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .map(|count| count as u64)
-        .sum()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_prometheus_for_two_minutes_a_canary_is_held_and_then_goes_on() {
-    const OUTAGE: Duration = Duration::from_mins(2);
-    // Given a canary in its first step.
-    let turn = turn().await;
-    let controller = turn.acting("prometheus").await.unwrap();
-    let scene = Scene::new(turn.lab, "prometheus").await.unwrap();
-    scene.gate("good", "vector(0)").await.unwrap();
-    let steps = json!([{"replicas": 1, "hold": "5s"}, {"replicas": 2, "hold": "1s"}]);
-    let web = scene.workload("web", 4, &steps, &["good"]).await.unwrap();
-    web.set_image("web:v2").await.unwrap();
-    web.is_in(Phase::Progressing).await.unwrap();
-    // When Prometheus goes away.
-    turn.lab.kill(Part::Prometheus).await.unwrap();
-    let gone = Instant::now();
-    let unknown = |status: &belay_engine::rollout::RolloutStatus| {
-        if status.verdict == Some(belay_engine::gate::Verdict::Error) {
-            Ok(status.clone())
-        } else {
-            Err(format!("verdict {:?}", status.verdict))
-        }
-    };
-    let held = web.status_when(unknown).await.unwrap();
-    // Then the status says so, and for two minutes nothing moves: neither forward nor back.
-    assert_eq!(
-        (held.phase, held.step_text.as_deref()),
-        (Phase::Progressing, Some("1/2"))
-    );
-    while gone.elapsed() < OUTAGE {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let status = web.rollouts().get("web").await.unwrap().status.unwrap();
-        assert_eq!(
-            (status.phase, status.step_text.as_deref()),
-            (Phase::Progressing, Some("1/2"))
-        );
-        assert!(status.rollback.is_none() && status.quarantine.is_empty());
-    }
-    let waiting = web
-        .rollouts()
-        .get("web")
-        .await
-        .unwrap()
-        .status
-        .unwrap()
-        .waiting_for
-        .unwrap();
-    assert!(
-        waiting.message.contains("good/value"),
-        "the sentence names the gate: {}",
-        waiting.message
-    );
-    // When it is back, then the canary goes on to its end.
-    turn.lab.start(Part::Prometheus).await.unwrap();
-    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
-    controller.terminate().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_the_api_server_restarted_in_mid_canary_it_goes_on() {
-    // Given a canary in its first step.
-    let turn = turn().await;
-    let controller = turn.acting("apiserver").await.unwrap();
-    let scene = Scene::new(turn.lab, "apiserver").await.unwrap();
-    scene.gate("good", "vector(0)").await.unwrap();
-    let web = scene
-        .workload("web", 4, &two_steps(), &["good"])
-        .await
-        .unwrap();
-    web.set_image("web:v2").await.unwrap();
-    web.is_in(Phase::Progressing).await.unwrap();
-    // When the API server is killed and comes back.
-    turn.lab.kill(Part::ApiServer).await.unwrap();
-    turn.lab.start(Part::ApiServer).await.unwrap();
-    // Then the canary ends as if nothing had been.
-    web.settled(Phase::Healthy, "v2", Duration::from_mins(2))
-        .await
-        .unwrap();
-    only_this_version_runs(&scene, &web, "v2", 4).await;
-    controller.terminate().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_slipped_in_before_the_hold_was_in_force_is_found_and_watched() {
-    // Given a governed workload, and nobody who acts.
-    let turn = turn().await;
-    let controller = turn.acting("slipped").await.unwrap();
-    let scene = Scene::new(turn.lab, "slipped").await.unwrap();
-    let web = scene.workload("web", 3, &two_steps(), &[]).await.unwrap();
-    controller.kill().await.unwrap();
-    // When another version rolls natively while the workload is not held, and the hold comes after it.
-    web.patch(json!({"metadata": {"labels": {ROLLOUT_LABEL: null}}}))
-        .await
-        .unwrap();
-    web.set_image("web:v2").await.unwrap();
-    only_this_version_runs(&scene, &web, "v2", 3).await;
-    web.patch(json!({"metadata": {"labels": {ROLLOUT_LABEL: "web"}}, "spec": {"paused": true}}))
-        .await
-        .unwrap();
-    // Then whoever acts next finds what serves, though it never was labelled, and accepts it after having watched it.
-    let controller = turn.acting("slipped").await.unwrap();
-    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
-    only_this_version_runs(&scene, &web, "v2", 3).await;
     controller.terminate().await.unwrap();
 }

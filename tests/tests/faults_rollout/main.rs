@@ -1,0 +1,103 @@
+//! Faults in the middle of things: the controller killed, two controllers, no Prometheus, no API server.
+//!
+//! The controller runs as the program that is shipped, and ends by `kill -9`. Tests take turns on one lab, for a fault of one is
+//! a fault for all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test ends where its assumption ends"
+)]
+
+mod killed;
+mod outages;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_lab::{Lab, Part, wait_for};
+use belay_tests::{
+    scene::Scene,
+    turns::{Turn, Turns},
+    watching::pods,
+    workload::Workload,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+
+static TURNS: Turns = Turns::new();
+
+/// Long enough for a lease to be taken over and several pods to change places.
+const LONG: Duration = Duration::from_mins(2);
+/// Long enough for a lease to be taken over from one who said no goodbye.
+const SOON: Duration = Duration::from_mins(1);
+
+/// The next turn on the lab.
+async fn turn() -> Turn {
+    TURNS
+        .take(
+            || Lab::builder().with(Part::Prometheus),
+            |installed| installed,
+        )
+        .await
+        .unwrap()
+}
+
+/// Random moments, from a seed that is printed and can be given again as `BELAY_FAULTS_SEED`.
+fn moments(what: &str) -> StdRng {
+    let seed = std::env::var("BELAY_FAULTS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand::random);
+    println!("{what}: BELAY_FAULTS_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// Lets a random time pass: the moment of the fault is the point, so there is no condition to wait for.
+async fn until_a_moment(random: &mut StdRng, within: Duration) {
+    let milliseconds = random.random_range(0..=u64::try_from(within.as_millis()).unwrap());
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+fn two_steps() -> Value {
+    json!([{"replicas": 1, "hold": "1s"}, {"replicas": "50%", "hold": "1s"}])
+}
+
+/// Nothing but the workload of this tag runs, and its pods are as many as wanted.
+async fn only_this_version_runs(scene: &Scene, web: &Workload, tag: &str, replicas: usize) {
+    wait_for("one version at full strength", SOON, || async {
+        let sets = web.sets().await.map_err(|error| error.to_string())?;
+        let active: Vec<_> = sets.iter().filter(|set| set.desired > 0).collect();
+        let live = pods(
+            &scene.client,
+            &scene.namespace,
+            &format!("app={}", web.name),
+        )
+        .await
+        .map_err(|error| error.to_string())?;
+        match active.as_slice() {
+            [only]
+                if only.image.ends_with(tag)
+                    && only.owner == "Deployment"
+                    && live.len() == replicas =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{other:?}, {} pods", live.len())),
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// The stable set had never another size than this while it was the stable one.
+fn never_below(history: &BTreeMap<String, Vec<i32>>, hash: &str, replicas: i32) {
+    let least = history
+        .get(hash)
+        .and_then(|sizes| sizes.iter().min().copied());
+    assert_eq!(
+        least,
+        Some(replicas),
+        "sizes of the stable set: {history:?}"
+    );
+}
