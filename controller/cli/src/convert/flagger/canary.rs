@@ -167,7 +167,7 @@ fn target(spec: &mut Fields, notes: &mut Notes) -> Option<String> {
     }
     notes.left(
         &at,
-        "Belay governs Deployments; nothing of this Canary is converted",
+        "Belay governs Deployments and StatefulSets; nothing of this Canary is converted",
     );
     None
 }
