@@ -14,6 +14,7 @@ mod gather;
 mod groups;
 mod held;
 mod hold;
+mod interests;
 mod lever;
 mod looked;
 pub mod metrics;

@@ -79,6 +79,12 @@ impl Fields {
         }
     }
 
+    /// A span of so many whole seconds, as Belay writes it.
+    pub(super) fn seconds(&mut self, name: &str, notes: &mut Notes) -> Option<Value> {
+        let seconds = u64::try_from(self.whole(name, notes)?).ok()?;
+        Some(text::written(Duration::from_secs(seconds)))
+    }
+
     /// A number.
     pub(super) fn number(&mut self, name: &str, notes: &mut Notes) -> Option<f64> {
         match self.take(name)?.as_f64() {

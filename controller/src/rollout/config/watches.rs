@@ -7,7 +7,7 @@
 //! Invariant: a change that comes after an object was read makes it be read again, and its Rollouts be looked at.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -32,6 +32,7 @@ use super::content::{Found, Known, found};
 use crate::{
     Context, Error, Result,
     client::bounded,
+    rollout::interests::Interests,
     watch::{Selection, Triggers, events},
 };
 
@@ -80,8 +81,7 @@ type Copies = HashMap<(String, String), BTreeSet<(ConfigKind, String)>>;
 
 #[derive(Default)]
 struct Inner {
-    users: BTreeMap<Named, BTreeSet<String>>,
-    names: HashMap<(String, String), BTreeSet<Named>>,
+    interests: Interests<Named>,
     entries: HashMap<Named, Entry>,
     copies: Copies,
     running: HashMap<Scope, AbortHandle>,
@@ -123,33 +123,16 @@ impl Configs {
         rollout: &str,
         wanted: BTreeSet<Named>,
     ) {
-        let key = (namespace.to_owned(), rollout.to_owned());
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let before = match inner.names.get(&key) {
-            Some(before) if *before == wanted => return,
-            None if wanted.is_empty() => return,
-            before => before.cloned().unwrap_or_default(),
+        let Some(unwanted) = inner.interests.follow(namespace, rollout, wanted) else {
+            return;
         };
-        for named in wanted.difference(&before) {
-            let users = inner.users.entry(named.clone()).or_default();
-            users.insert(rollout.to_owned());
+        for named in &unwanted {
+            inner.entries.remove(named);
         }
-        for named in before.difference(&wanted) {
-            if let Some(users) = inner.users.get_mut(named) {
-                users.remove(rollout);
-                if users.is_empty() {
-                    inner.users.remove(named);
-                    inner.entries.remove(named);
-                }
-            }
-        }
-        if wanted.is_empty() {
-            inner.names.remove(&key);
-        } else {
-            inner.names.insert(key, wanted);
-        }
-        let needed: HashSet<Scope> = inner.users.keys().map(Scope::of).collect();
+        let all = inner.interests.all();
+        let needed: HashSet<Scope> = all.map(|(named, _)| Scope::of(named)).collect();
         inner.running.retain(|scope, task| {
             let stays = needed.contains(scope);
             if !stays {
@@ -355,7 +338,7 @@ impl Configs {
 
     /// Has the Rollouts looked at that the object concerns.
     fn tell(&self, inner: &Inner, named: &Named) {
-        for rollout in inner.users.get(named).into_iter().flatten() {
+        for rollout in inner.interests.of(named) {
             self.triggers.trigger(&named.namespace, rollout);
         }
     }

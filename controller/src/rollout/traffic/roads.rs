@@ -26,7 +26,7 @@ use super::{Way, kept::Kept};
 use crate::{
     Context, Error, Result,
     client::bounded,
-    rollout::world::raw,
+    rollout::{interests::Interests, world::raw},
     watch::{
         Triggers, attempts,
         store::{Projections, Source},
@@ -69,10 +69,8 @@ impl Drop for Running {
 
 #[derive(Default)]
 struct Inner {
-    /// Names of the Rollouts that name an object.
-    users: HashMap<Named, BTreeSet<String>>,
-    /// What a Rollout (namespace, name) names.
-    names: HashMap<(String, String), BTreeSet<Named>>,
+    /// What Rollouts name.
+    interests: Interests<Named>,
     running: HashMap<Way, Running>,
     /// What was named before the watch's last complete list began, or was asked for by name since.
     looked: HashSet<Named>,
@@ -102,36 +100,18 @@ impl Roads {
 
     /// From now on these objects, and no others, concern the Rollout.
     pub(super) fn follow(&self, namespace: &str, rollout: &str, wanted: BTreeSet<Named>) {
-        let key = (namespace.to_owned(), rollout.to_owned());
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let before = match inner.names.get(&key) {
-            Some(before) if *before == wanted => return,
-            None if wanted.is_empty() => return,
-            before => before.cloned().unwrap_or_default(),
+        let Some(unwanted) = inner.interests.follow(namespace, rollout, wanted) else {
+            return;
         };
-        for named in wanted.difference(&before) {
-            let users = inner.users.entry(named.clone()).or_default();
-            users.insert(rollout.to_owned());
+        for named in &unwanted {
+            inner.looked.remove(named);
         }
-        for named in before.difference(&wanted) {
-            if let Some(users) = inner.users.get_mut(named) {
-                users.remove(rollout);
-                if users.is_empty() {
-                    inner.users.remove(named);
-                    inner.looked.remove(named);
-                }
-            }
-        }
-        if wanted.is_empty() {
-            inner.names.remove(&key);
-        } else {
-            inner.names.insert(key, wanted);
-        }
-        let users = &inner.users;
+        let interests = &inner.interests;
         inner.running.retain(|way, _| match way {
-            Way::Slices => !users.is_empty(),
-            way => users.keys().any(|named| named.way == *way),
+            Way::Slices => interests.all().next().is_some(),
+            way => interests.all().any(|(named, _)| named.way == *way),
         });
     }
 
@@ -192,7 +172,7 @@ impl Roads {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
         };
-        if way != Way::Slices && !self.lock().users.contains_key(&named) {
+        if way != Way::Slices && !self.lock().interests.has(&named) {
             return;
         }
         let Ok(store) = self.store(way) else { return };
@@ -229,14 +209,14 @@ impl Roads {
         if let Some(rollout) = rollout {
             self.triggers.trigger(&named.namespace, rollout);
         }
-        for rollout in self.lock().users.get(named).into_iter().flatten() {
+        for rollout in self.lock().interests.of(named) {
             self.triggers.trigger(&named.namespace, rollout);
         }
     }
 
     /// Has the Rollouts looked at that name any object of the kind.
     fn tell_all(&self, way: Way) {
-        for (named, rollouts) in &self.lock().users {
+        for (named, rollouts) in self.lock().interests.all() {
             if named.way == way || way == Way::Slices {
                 for rollout in rollouts {
                     self.triggers.trigger(&named.namespace, rollout);
@@ -264,7 +244,8 @@ impl Roads {
             Event::Init => {
                 let mut guard = self.lock();
                 let inner = &mut *guard;
-                let named = inner.users.keys().filter(|named| named.way == way);
+                let all = inner.interests.all().map(|(named, _)| named);
+                let named = all.filter(|named| named.way == way);
                 inner.listing.insert(way, named.cloned().collect());
                 if let Some(running) = inner.running.get(&way) {
                     running.store.list_begins();

@@ -1,7 +1,5 @@
 //! Questions to Prometheus.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -13,7 +11,7 @@ use crate::convert::{
     fields::Fields,
     manifest::put,
     note::{Effect, Notes},
-    text::{self, written},
+    text,
 };
 
 const NO_BOUND: &str =
@@ -30,14 +28,7 @@ pub(super) fn gate(
     address(&mut own, &mut gate, notes);
     put(&mut gate, "headers", headers(&mut own, secrets, notes));
     put(&mut gate, "auth", auth(&mut own, secrets, notes));
-    let timeout = own
-        .whole("timeout", notes)
-        .and_then(|s| u64::try_from(s).ok());
-    put(
-        &mut gate,
-        "timeout",
-        timeout.map(|s| written(Duration::from_secs(s))),
-    );
+    put(&mut gate, "timeout", own.seconds("timeout", notes));
     let at = own.path("query");
     let query = own.text("query", notes);
     own.end(

@@ -1,7 +1,5 @@
 //! HTTP requests whose JSON answer is judged.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -14,7 +12,6 @@ use crate::convert::{
     fields::Fields,
     manifest::put,
     note::{Effect, Notes},
-    text::written,
 };
 
 /// The request with what its answer must be like.
@@ -30,14 +27,7 @@ pub(super) fn gate(
     put(&mut gate, "method", own.text("method", notes));
     put(&mut gate, "headers", headers(&mut own, secrets, notes));
     put(&mut gate, "auth", auth(&mut own, secrets, notes));
-    let timeout = own
-        .whole("timeoutSeconds", notes)
-        .and_then(|s| u64::try_from(s).ok());
-    put(
-        &mut gate,
-        "timeout",
-        timeout.map(|s| written(Duration::from_secs(s))),
-    );
+    put(&mut gate, "timeout", own.seconds("timeoutSeconds", notes));
     let body_at = own.path("jsonBody");
     let body = own
         .text("body", notes)

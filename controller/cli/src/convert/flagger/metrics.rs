@@ -13,7 +13,7 @@ use crate::convert::{
     input::Object,
     manifest::{self, named, put},
     note::{About, Effect, Notes},
-    text::{self, written},
+    text,
 };
 
 /// A `MetricTemplate`.
@@ -211,14 +211,7 @@ pub(super) fn gates(
         }
         prometheus.insert("query".to_owned(), query.into());
         prometheus.insert("threshold".to_owned(), range.threshold());
-        let mut gate = Map::new();
-        gate.insert("name".to_owned(), text::name(&name).into());
-        gate.insert("interval".to_owned(), written(tempo.interval));
-        put(
-            &mut gate,
-            "failureLimit",
-            (tempo.failure_limit > 0).then_some(tempo.failure_limit),
-        );
+        let mut gate = tempo.gate(&name);
         gate.insert("prometheus".to_owned(), prometheus.into());
         let own_name = format!("{}-{}", subject.name, text::name(&name));
         let (template, reference) = template(&own_name, vec![gate.into()], metadata);

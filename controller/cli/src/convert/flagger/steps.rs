@@ -23,6 +23,16 @@ pub(super) struct Tempo {
 }
 
 impl Tempo {
+    /// A gate of this name at this pace, still without its question.
+    pub(super) fn gate(&self, name: &str) -> Map<String, Value> {
+        let mut gate = Map::new();
+        gate.insert("name".to_owned(), text::name(name).into());
+        gate.insert("interval".to_owned(), written(self.interval));
+        let limit = Some(self.failure_limit).filter(|limit| *limit > 0);
+        put(&mut gate, "failureLimit", limit);
+        gate
+    }
+
     pub(super) fn read(analysis: &mut Fields, notes: &mut Notes) -> Self {
         let interval = analysis
             .span("interval", notes)

@@ -9,7 +9,7 @@ use crate::convert::{
     fields::Fields,
     manifest::put,
     note::{Effect, Notes},
-    text::{self, written},
+    text::written,
 };
 
 /// Longest time that a gate's request may take.
@@ -143,14 +143,7 @@ fn gate(hook: &mut Fields, subject: &Subject, tempo: &Tempo, notes: &mut Notes) 
     );
     http.insert("unavailableIs".to_owned(), "Fail".into());
     http.insert("expect".to_owned(), json!({"status": [200, 201, 202]}));
-    let mut gate = Map::new();
-    gate.insert("name".to_owned(), text::name(&name).into());
-    gate.insert("interval".to_owned(), written(tempo.interval));
-    put(
-        &mut gate,
-        "failureLimit",
-        (tempo.failure_limit > 0).then_some(tempo.failure_limit),
-    );
+    let mut gate = tempo.gate(&name);
     gate.insert("http".to_owned(), http.into());
     Some(gate.into())
 }
