@@ -17,13 +17,14 @@ mod gateway;
 mod names;
 pub mod ownership;
 pub mod services;
+mod sessions;
 mod traefik_service;
 mod virtual_service;
 mod weights;
 
-use belay_engine::traffic::{Acknowledgement, RouteState, RouterKind, Split};
+use belay_engine::traffic::{Acknowledgement, RouteState, RouterKind, Sessions, Split};
 use kube::api::ApiResource;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use names::Names;
 
@@ -45,8 +46,20 @@ impl Refusal {
 /// A change of a route: new values of some of its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// JSON pointers to fields that exist, with what they are to be.
-    pub fields: Vec<(&'static str, Value)>,
+    /// JSON pointers to fields, with what they are to be; nothing for those that are to go.
+    pub fields: Vec<(&'static str, Option<Value>)>,
+}
+
+impl Change {
+    /// The operations of a JSON patch.
+    pub fn operations(self) -> Vec<Value> {
+        let operation = |(path, value): (&str, Option<Value>)| match value {
+            // It replaces what is there.
+            Some(value) => json!({"op": "add", "path": path, "value": value}),
+            None => json!({"op": "remove", "path": path}),
+        };
+        self.fields.into_iter().map(operation).collect()
+    }
 }
 
 /// One field of a route that Belay writes, as JSON pointer and as in `managedFields`.
@@ -76,6 +89,23 @@ trait Router {
 
     /// The split that a field seems to have.
     fn guess(names: &Names, value: &Value) -> Option<Split>;
+
+    /// The field by which the kind itself keeps clients where they are, if it can.
+    fn sticky() -> Option<&'static dyn Sticky> {
+        None
+    }
+}
+
+/// A field that exists only while clients are kept on the version that they were given.
+trait Sticky {
+    /// JSON pointer to it.
+    fn pointer(&self) -> &'static str;
+
+    /// What it is to be.
+    fn value(&self, sessions: &Sessions) -> Value;
+
+    /// The sessions of a value that is Belay's.
+    fn sessions(&self, value: &Value) -> Option<Sessions>;
 }
 
 /// The resource of raw routes of this kind.
@@ -98,6 +128,18 @@ pub fn resource(kind: RouterKind) -> ApiResource {
 /// The fields of this kind that Belay writes, as in `managedFields`.
 pub fn owned_fields(kind: RouterKind) -> Vec<&'static [&'static str]> {
     fields(kind).iter().map(|(_, path)| *path).collect()
+}
+
+/// Fields of the user's objects that Belay writes in place of their owner, of whatever kind.
+pub fn led_fields() -> impl Iterator<Item = &'static ownership::Path> {
+    let kinds = [
+        RouterKind::HttpRoute,
+        RouterKind::GrpcRoute,
+        RouterKind::VirtualService,
+        RouterKind::TraefikService,
+    ];
+    let routes = kinds.into_iter().flat_map(fields).map(|(_, path)| *path);
+    routes.chain([services::SELECTOR])
 }
 
 /// What the route says. `object` has at least its spec; whether Belay owns fields of it is the caller's to look at.
@@ -151,16 +193,24 @@ fn read_as<R: Router>(object: &Value, names: &Names) -> RouteState {
             .iter()
             .filter_map(|(pointer, _)| object.pointer(pointer))
     };
-    if values().all(|value| R::home(names, value).is_none()) {
+    let kept = R::sticky().map(|sticky| {
+        let value = object.pointer(sticky.pointer());
+        value.and_then(|value| sticky.sessions(value))
+    });
+    let is_kept = matches!(kept, Some(Some(_)));
+    if !is_kept && values().all(|value| R::home(names, value).is_none()) {
         // Only what could be split, and brought back, is worth being called home.
         return match change::<R>(object, names, Some(&Split::share(1))) {
             Ok(_) => RouteState::Home,
             Err(refusal) => RouteState::Refused(refusal.0),
         };
     }
-    let Some(guess) = values().find_map(|value| R::guess(names, value)) else {
+    let Some(mut guess) = values().find_map(|value| R::guess(names, value)) else {
         return RouteState::Mixed;
     };
+    if let Some(kept) = kept {
+        guess.sessions = kept;
+    }
     match change::<R>(object, names, Some(&guess)) {
         Ok(change) if change.fields.is_empty() => RouteState::Split(guess.canonical()),
         _ => RouteState::Mixed,
@@ -192,7 +242,7 @@ fn change<R: Router>(
             },
         };
         if target != *live {
-            fields.push((*pointer, target));
+            fields.push((*pointer, Some(target)));
         }
     }
     if wanted.is_some() && !has_share {
@@ -203,16 +253,39 @@ fn change<R: Router>(
     }
     if has_share && !has_all {
         return Err(Refusal::new(format!(
-            "only connections lead to Service {} by it, and those can neither be told apart nor copied; use a weight alone",
+            "only connections lead to Service {} by it, and those can neither be told apart nor copied nor kept by a cookie; use a weight alone",
             names.service
         )));
+    }
+    if let Some(sticky) = R::sticky() {
+        let sessions = wanted.as_ref().and_then(|split| split.sessions.as_ref());
+        fields.extend(stuck(sticky, object, sessions)?);
     }
     Ok(Change { fields })
 }
 
+/// The change of a field that keeps clients where they are.
+fn stuck(
+    sticky: &dyn Sticky,
+    object: &Value,
+    sessions: Option<&Sessions>,
+) -> Result<Option<(&'static str, Option<Value>)>, Refusal> {
+    let pointer = sticky.pointer();
+    let live = object.pointer(pointer);
+    let ours = live.is_some_and(|live| sticky.sessions(live).is_some());
+    match sessions.map(|sessions| sticky.value(sessions)) {
+        Some(_) if live.is_some() && !ours => Err(Refusal::new(
+            "it keeps clients by a cookie of its own; take that out of the route, or affinity out of spec.traffic",
+        )),
+        Some(value) if live != Some(&value) => Ok(Some((pointer, Some(value)))),
+        None if ours => Ok(Some((pointer, None))),
+        _ => Ok(None),
+    }
+}
+
 /// Whether the split is about single requests, not only about shares.
 fn is_picky(split: &Split) -> bool {
-    !split.cohorts.is_empty() || split.mirror_percent.is_some()
+    !split.cohorts.is_empty() || split.mirror_percent.is_some() || split.sessions.is_some()
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Duration, analysis::GateRef};
 pub use config::{ConfigMaps, Configuration, Secrets};
-pub use strategy::{BlueGreen, Preview, Strategy};
-pub use traffic::{Cohort, Condition, RouteRef, Traffic};
+pub use strategy::{AbTest, BlueGreen, Preview, Strategy};
+pub use traffic::{Affinity, Cohort, Condition, RouteRef, Traffic};
 
 /// How one workload moves from its verified version to a new one: in steps, gated by metrics, with rollback.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -34,6 +34,7 @@ pub use traffic::{Cohort, Condition, RouteRef, Traffic};
     validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, !has(step.weight) || step.weight <= 50)").message("a weight above 50 without a router would take more pods than the workload has; name a router in traffic, or say replicas, for example 60%"),
     validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, !has(step.match) && !has(step.mirror))").message("only a router can tell requests apart or copy them; name one in traffic"),
     validation = Rule::new("!has(self.spec.traffic) || !has(self.spec.strategy.canary) || self.spec.strategy.canary.steps.all(step, has(step.weight) || has(step.match) || has(step.mirror))").message("with traffic, give each step a weight, a match or a mirror; replicas may be given beside them"),
+    validation = Rule::new("has(self.spec.traffic) && has(self.spec.traffic.routes) || !has(self.spec.strategy.ab)").message("ab tells requests apart by routes: name them in traffic"),
     validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.blueGreen)").message("blueGreen switches routes, or a Service: name it in traffic"),
     validation = Rule::new("!has(self.spec.traffic) || has(self.spec.traffic.routes) || !has(self.spec.strategy.canary)").message("a Service alone can't be shared by weight: name routes in traffic, or use blueGreen, which switches the Service"),
     validation = Rule::new("!has(self.spec.workloadRef.kind) || self.spec.workloadRef.kind == 'Deployment' || (!has(self.spec.traffic) && !has(self.spec.strategy.blueGreen))").message("traffic and blueGreen need two versions beside each other, and only a Deployment has them: a StatefulSet's new version takes the places of its pods, so leave traffic out, use canary, and let its steps say how many pods"),
@@ -175,6 +176,10 @@ pub struct Step {
     /// How long the step lasts at least, counted from the readiness of its pods.
     #[serde(default)]
     pub hold: Duration,
+    /// Whether `hold` is the least time, or the longest: `Evidence` ends it as soon as every gate that compares, and there is one, has
+    /// shown the new version to be good enough.
+    #[serde(default, skip_serializing_if = "StepEnd::is_default")]
+    pub end: StepEnd,
     /// Whether a person must approve before the step ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approval: bool,
@@ -182,6 +187,26 @@ pub struct Step {
     #[schemars(length(max = 8))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateRef>,
+}
+
+/// What ends a step's own time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum StepEnd {
+    /// It passes.
+    #[default]
+    Time,
+    /// It passes, or evidence comes before that.
+    Evidence,
+}
+
+impl StepEnd {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What must hold for the new version to go on.

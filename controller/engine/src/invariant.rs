@@ -78,6 +78,7 @@ pub const OF_A_DECISION: &[(&str, Predicate)] = &[
         "pods_go_after_the_routes",
         traffic::pods_go_after_the_routes,
     ),
+    ("cookies_name_the_trial", traffic::cookies_name_the_trial),
     ("canary_begins_unreached", traffic::canary_begins_unreached),
 ];
 

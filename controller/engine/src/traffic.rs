@@ -14,8 +14,10 @@ pub mod capability;
 pub mod memory;
 pub mod plan;
 pub mod seen;
+pub mod sessions;
 pub mod split;
 
 pub use memory::{Aim, Traffic};
 pub use seen::{Acknowledgement, Backend, RouteSeen, RouteState, Seen, ServicesSeen, UserService};
+pub use sessions::{Affinity, Sessions};
 pub use split::{Condition, Match, Part, RouteId, RouterKind, Split, Text};

@@ -4,14 +4,15 @@
 //! Belay's account, and nothing else does: not a status, not an autoscaler's field that is not in the source, not a label of
 //! somebody else. So a changed account means drift, and a watch on metadata is enough to see it.
 //!
-//! What a Rollout leads for a time is no drift: the fields that are Belay's for that reason count as still applied.
+//! What a Rollout leads for a time is no drift: the fields that are Belay's for that reason count as still applied, and what it adds
+//! beside them for that time does not count at all.
 
 use belay_api::names::FIELD_MANAGER;
 use belay_engine::digest::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
-use crate::traffic::ownership;
+use crate::traffic::{self, ownership};
 
 /// A text that changes when the set of fields that Belay applied changes; nothing if it applied none.
 pub fn fingerprint(managed: &[ManagedFieldsEntry]) -> Option<String> {
@@ -23,18 +24,14 @@ pub fn fingerprint(managed: &[ManagedFieldsEntry]) -> Option<String> {
     });
     let mut applied = applied.and_then(fields)?;
     for led in managed.iter().filter(|entry| ownership::is_ours(entry)) {
-        merge(&mut applied, fields(led).unwrap_or_default());
-    }
-    Some(Digest::of(&applied).short())
-}
-
-/// Adds fields to a set of fields.
-fn merge(fields: &mut Value, more: Value) {
-    if let (Value::Object(fields), Value::Object(more)) = (fields, more) {
-        for (key, more) in more {
-            merge(fields.entry(key).or_insert_with(|| more.clone()), more);
+        let led = fields(led).unwrap_or_default();
+        for path in traffic::led_fields() {
+            if ownership::at(&led, path).is_some() {
+                ownership::insert(&mut applied, path);
+            }
         }
     }
+    Some(Digest::of(&applied).short())
 }
 
 /// Whether Belay's account has the field at `path`, given as in `fieldsV1` (`["f:spec", "f:replicas"]`).
@@ -95,5 +92,17 @@ mod tests {
         let led = entry("belay-traffic", "Update", &spec(json!({"f:rules": {}})));
         assert_ne!(fingerprint(std::slice::from_ref(&rest)), before);
         assert_eq!(fingerprint(&[rest, led]), before);
+        // A field that is there for a time only was never applied.
+        let sticky = entry(
+            "belay-traffic",
+            "Update",
+            &spec(json!({"f:weighted": {"f:sticky": {"f:cookie": {"f:name": {}}}}})),
+        );
+        let all = entry(
+            "belay",
+            "Apply",
+            &spec(json!({"f:parentRefs": {}, "f:rules": {}})),
+        );
+        assert_eq!(fingerprint(&[all, sticky]), before);
     }
 }

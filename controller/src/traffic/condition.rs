@@ -1,13 +1,17 @@
 //! Conditions of cohorts, as routes write them: in lists (Gateway API) or by name (Istio).
+//! A cookie is a condition on the header of that name, by a regular expression.
 //!
 //! Conditions are added to a match of the user's and found again as what one match has more than the other. A name that the match
 //! already asks for is refused: two conditions on one header can't both be written down.
 
-pub(super) mod cookie;
+mod cookie;
 pub(super) mod keyed;
 pub(super) mod listed;
 
 use super::Refusal;
+
+/// The header that all cookies are in.
+const COOKIE: &str = "cookie";
 
 fn taken(what: &str, name: &str) -> Refusal {
     Refusal::new(format!(

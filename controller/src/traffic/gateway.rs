@@ -2,6 +2,7 @@
 //!
 //! `spec.rules` is one atomic list to the API server, so all of it is Belay's while a canary runs.
 
+mod cookies;
 mod rule;
 
 use belay_engine::traffic::{RouterKind, Split};
@@ -84,6 +85,9 @@ impl Shape for BackendRefs<'_> {
 
     fn pointed(&self, entry: &Value, target: Target) -> Value {
         let mut entry = entry.clone();
+        if target == Target::Home {
+            cookies::without(&mut entry);
+        }
         if let (Some(fields), Some(name)) = (entry.as_object_mut(), self.0.of(target)) {
             fields.insert("name".to_owned(), Value::from(name));
         }

@@ -68,7 +68,8 @@ fn owns(entry: &ManagedFieldsEntry, path: &Path) -> bool {
     fields.is_some_and(|fields| at(&fields.0, path).is_some())
 }
 
-fn at<'v>(fields: &'v Value, path: &Path) -> Option<&'v Value> {
+/// What is at a path of an account.
+pub(crate) fn at<'v>(fields: &'v Value, path: &Path) -> Option<&'v Value> {
     path.iter().try_fold(fields, |value, key| value.get(key))
 }
 
@@ -86,7 +87,8 @@ fn kinship(entry: &ManagedFieldsEntry, path: &Path) -> (usize, bool, usize) {
     near.map_or((0, applies, 0), |(depth, count)| (depth, applies, count))
 }
 
-fn insert(fields: &mut Value, path: &Path) {
+/// Puts a field into an account, as one.
+pub(crate) fn insert(fields: &mut Value, path: &Path) {
     let mut place = fields;
     for key in path {
         if !place.is_object() {

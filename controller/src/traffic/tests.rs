@@ -4,8 +4,9 @@ mod acknowledged;
 mod fields;
 mod pair;
 mod routes;
+mod stay;
 
-use belay_engine::traffic::{Condition, Match, Part, RouterKind, Split, Text};
+use belay_engine::traffic::{Affinity, Condition, Match, Part, RouterKind, Sessions, Split, Text};
 use serde_json::{Value, json};
 
 use super::Names;
@@ -25,6 +26,18 @@ fn condition(part: Part, name: &str, value: &str) -> Condition {
 fn cohort(conditions: &[Condition]) -> Match {
     Match {
         all: conditions.to_vec(),
+    }
+}
+
+/// Clients that stay with the version that they were given.
+fn sessions(earlier_percent: Option<u8>) -> Sessions {
+    Sessions {
+        affinity: Affinity {
+            cookie: "shop".to_owned(),
+            max_age_seconds: 3_600,
+        },
+        trial: "5d4f8-67a1".to_owned(),
+        earlier_percent,
     }
 }
 
@@ -113,6 +126,10 @@ const KINDS: [RouterKind; 4] = [
 /// What this kind can be asked for.
 fn asked(kind: RouterKind, percent: u8, bits: u8) -> Split {
     let mut split = Split::share(percent);
+    if bits & 16 != 0 && kind.keeps_sessions() && (1..100).contains(&percent) {
+        split.sessions = Some(sessions((percent > 7).then_some(7)));
+        split = kind.told(&split);
+    }
     if kind == RouterKind::TraefikService {
         return split;
     }

@@ -1,13 +1,16 @@
-//! Traefik: a weighted `TraefikService`, to which an `IngressRoute` leads. It knows shares and nothing else; its own sticky cookie,
-//! where the user has set one, stays and keeps clients on the version that they got.
+//! Traefik: a weighted `TraefikService`, to which an `IngressRoute` leads. It knows shares, and keeps clients where they are by a
+//! cookie of its own: one whose name names the trial, for its value names a Service.
 
-use belay_engine::traffic::Split;
-use serde_json::Value;
+use belay_engine::traffic::{Affinity, Sessions, Split};
+use serde_json::{Value, json};
 
 use super::{
-    Field, Names, Refusal, Router,
+    Field, Names, Refusal, Router, Sticky,
     weights::{self, Missing, Shape, Target},
 };
+
+/// Between the cookie's name and the trial's.
+const TRIAL: &str = ".belay.";
 
 /// `TraefikService`.
 pub(super) struct Traefik;
@@ -40,6 +43,46 @@ impl Router for Traefik {
 
     fn guess(names: &Names, value: &Value) -> Option<Split> {
         weights::percent(&Services(names), value.as_array()?).map(Split::share)
+    }
+
+    fn sticky() -> Option<&'static dyn Sticky> {
+        Some(&Cookie)
+    }
+}
+
+/// `weighted.sticky`.
+struct Cookie;
+
+impl Sticky for Cookie {
+    fn pointer(&self) -> &'static str {
+        "/spec/weighted/sticky"
+    }
+
+    fn value(&self, sessions: &Sessions) -> Value {
+        let Affinity {
+            cookie,
+            max_age_seconds,
+        } = &sessions.affinity;
+        json!({"cookie": {
+            "name": format!("{cookie}{TRIAL}{}", sessions.trial),
+            "maxAge": max_age_seconds,
+            "httpOnly": true,
+            "sameSite": "lax",
+        }})
+    }
+
+    fn sessions(&self, value: &Value) -> Option<Sessions> {
+        let cookie = value.get("cookie")?;
+        let (name, trial) = cookie.get("name")?.as_str()?.split_once(TRIAL)?;
+        let max_age = cookie.get("maxAge")?.as_u64()?;
+        Some(Sessions {
+            affinity: Affinity {
+                cookie: name.to_owned(),
+                max_age_seconds: u32::try_from(max_age).ok()?,
+            },
+            trial: trial.to_owned(),
+            earlier_percent: None,
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Its routes lead to hosts, and Belay's Services are hosts of their own, so no `DestinationRule` is touched; a route by subset of
 //! the user's Service is refused, since its subsets are not those of Belay's Services. Rules are tried in order: a cohort's rule
-//! stands before the one that it is taken from.
+//! stands before the one that it is taken from, and so do those of clients that stay with their version.
+
+mod cookies;
 
 use belay_engine::traffic::{Match, Split};
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Field, Names, Refusal, Router,
     condition::keyed,
+    sessions::{self, Given, To},
     weights::{self, Missing, Shape, Target},
 };
 
@@ -32,7 +35,9 @@ impl Router for Istio {
         if !rules.iter().any(|rule| is_led(names, rule)) {
             return None;
         }
-        let is_cohort = |rule: &Value| weights::is_canary_only(&shape, routes(rule));
+        let is_cohort = |rule: &Value| {
+            weights::is_canary_only(&shape, routes(rule)) || about_sessions(rule).is_some()
+        };
         let cohorts_only = rules.iter().all(is_cohort);
         let home = rules
             .iter()
@@ -72,12 +77,25 @@ impl Router for Istio {
             refuse_subsets(names, rule)?;
             has_share = true;
             if !split.cohorts.is_empty() {
-                rules.push(cohort(names, rule, &split.cohorts)?);
+                let canary = weights::only(&shape, routes(rule), Target::Canary);
+                rules.push(cohort(rule, &split.cohorts, canary)?);
+            }
+            for (who, to) in sessions::rules(split) {
+                let to = match to {
+                    To::Canary => weights::only(&shape, routes(rule), Target::Canary),
+                    To::Stable => weights::only(&shape, routes(rule), Target::Stable),
+                    To::Share(percent) => {
+                        let shared = weights::split(&shape, routes(rule), percent)?;
+                        cookies::set(&shape, shared.unwrap_or_default(), split)?
+                    }
+                };
+                rules.push(cohort(rule, &[who], to)?);
             }
             let mut rule = rule.clone();
             if let Some(percent) = split.mirror_percent {
                 add_mirror(names, &mut rule, percent)?;
             }
+            let shared = cookies::set(&shape, shared, split)?;
             set(&mut rule, "route", Value::Array(shared));
             rules.push(rule);
         }
@@ -91,16 +109,27 @@ impl Router for Istio {
     fn guess(names: &Names, value: &Value) -> Option<Split> {
         let shape = Destinations(names);
         let rules = value.as_array()?;
-        let (at, percent) = rules.iter().enumerate().find_map(|(at, rule)| {
+        let mut shared = rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| about_sessions(rule).is_none());
+        let (at, percent) = shared.find_map(|(at, rule)| {
             weights::percent(&shape, routes(rule)).map(|percent| (at, percent))
         })?;
         let rule = rules.get(at)?;
-        let before = at.checked_sub(1).and_then(|before| rules.get(before));
-        let cohort = before.filter(|before| weights::is_canary_only(&shape, routes(before)));
+        let mut before = rules.get(..at)?.iter().rev().peekable();
+        let mut stay = Vec::new();
+        while let Some(given) = before.peek().and_then(|rule| about_sessions(rule)) {
+            stay.push(given);
+            before.next();
+        }
+        let cohort = before.next();
+        let cohort = cohort.filter(|before| weights::is_canary_only(&shape, routes(before)));
         Some(Split {
             canary_percent: percent,
             cohorts: cohort.map_or_else(|| Some(Vec::new()), |cohort| cohorts(rule, cohort))?,
             mirror_percent: mirror(names, rule),
+            sessions: sessions::found(cookies::sessions(routes(rule)), percent, &stay),
         })
     }
 }
@@ -150,6 +179,9 @@ impl Shape for Destinations<'_> {
 
     fn pointed(&self, entry: &Value, target: Target) -> Value {
         let mut entry = entry.clone();
+        if target == Target::Home {
+            cookies::without(&mut entry);
+        }
         if let Some(destination) = entry.get_mut("destination") {
             self.to_host(destination, target);
         }
@@ -157,8 +189,8 @@ impl Shape for Destinations<'_> {
     }
 }
 
-/// The rule that sends cohorts of `rule` to the canary.
-fn cohort(names: &Names, rule: &Value, cohorts: &[Match]) -> Result<Value, Refusal> {
+/// The rule that leads cohorts of `rule` elsewhere.
+fn cohort(rule: &Value, cohorts: &[Match], to: Vec<Value>) -> Result<Value, Refusal> {
     let own = matches(rule);
     let own = if own.is_empty() { vec![json!({})] } else { own };
     let mut with = Vec::new();
@@ -169,8 +201,7 @@ fn cohort(names: &Names, rule: &Value, cohorts: &[Match]) -> Result<Value, Refus
     }
     let mut copy = rule.clone();
     set(&mut copy, "match", Value::Array(with));
-    let canary = weights::canary_only(&Destinations(names), routes(rule));
-    set(&mut copy, "route", Value::Array(canary));
+    set(&mut copy, "route", Value::Array(to));
     if let Some(fields) = copy.as_object_mut() {
         fields.remove("name");
     }
@@ -186,6 +217,12 @@ fn cohorts(rule: &Value, cohort: &Value) -> Option<Vec<Match>> {
         .step_by(own.len().max(1))
         .map(|with| keyed::added(&plain, with))
         .collect()
+}
+
+/// Whom the rule leads, if it is one for clients that stay with their version.
+fn about_sessions(rule: &Value) -> Option<Given> {
+    let matches = rule.get("match").and_then(Value::as_array);
+    sessions::about(matches.into_iter().flatten().map(keyed::cookie))
 }
 
 fn refuse_subsets(names: &Names, rule: &Value) -> Result<(), Refusal> {
@@ -204,7 +241,7 @@ fn refuse_subsets(names: &Names, rule: &Value) -> Result<(), Refusal> {
 }
 
 fn add_mirror(names: &Names, rule: &mut Value, percent: u8) -> Result<(), Refusal> {
-    let canary = weights::canary_only(&Destinations(names), routes(rule));
+    let canary = weights::only(&Destinations(names), routes(rule), Target::Canary);
     let destination = canary.first().and_then(|entry| entry.get("destination"));
     let mirror = json!({"destination": destination, "percentage": {"value": percent}});
     let fields = rule

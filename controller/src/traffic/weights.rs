@@ -175,12 +175,12 @@ pub(super) fn is_canary_only<S: Shape>(shape: &S, entries: &[Value]) -> bool {
             .all(|entry| shape.target(entry) == Target::Canary)
 }
 
-/// The entries that have a share and point at the user's Service, pointing at the canary instead.
-pub(super) fn canary_only<S: Shape>(shape: &S, entries: &[Value]) -> Vec<Value> {
+/// The entries that have a share and point at the user's Service, pointing at one version instead.
+pub(super) fn only<S: Shape>(shape: &S, entries: &[Value], version: Target) -> Vec<Value> {
     entries
         .iter()
         .filter(|entry| shape.target(entry) == Target::Home && has_share(shape, entries, entry))
-        .map(|entry| shape.pointed(entry, Target::Canary))
+        .map(|entry| shape.pointed(entry, version))
         .collect()
 }
 

@@ -102,6 +102,11 @@ pub const MUTANTS: &[Mutant] = &[
         leading::hands_over_under_the_routes,
     ),
     mutant(
+        "keeps clients by another trial's cookie",
+        leading::keeps_another_trials_cookie,
+    ),
+    mutant("keeps no client", leading::keeps_no_client),
+    mutant(
         "gives more than the step",
         leading::gives_more_than_the_step,
     ),

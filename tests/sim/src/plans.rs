@@ -7,9 +7,9 @@ use belay_engine::{
     gate::{GatePolicy, Method, Mode, Then, UnknownPolicy},
     rollout::{
         Plan,
-        plan::{Approval, Routing, Share, Step},
+        plan::{Approval, End, Routing, Share, Step},
     },
-    traffic::Split,
+    traffic::{Affinity, Split},
 };
 use fastrand::Rng;
 
@@ -49,6 +49,10 @@ fn routing(rng: &mut Rng) -> Routing {
         service: "web".to_owned(),
         routes: route_ids().into_iter().take(routes).collect(),
         drain: Duration::from_secs(rng.u64(0..6)),
+        affinity: (routes > 0 && rng.u8(0..3) == 0).then(|| Affinity {
+            cookie: "shop".to_owned(),
+            max_age_seconds: 60,
+        }),
     }
 }
 
@@ -80,6 +84,11 @@ fn step(rng: &mut Rng, smoke: &GatePolicy, routing: Option<&Routing>) -> Step {
         share,
         split,
         hold: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..30) }),
+        end: if rng.u8(0..4) == 0 {
+            End::Evidence
+        } else {
+            End::Time
+        },
         approval: if rng.u8(0..8) == 0 {
             Approval::Required
         } else {

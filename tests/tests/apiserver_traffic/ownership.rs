@@ -5,7 +5,7 @@
 
 use belay::traffic::{self, Names, ownership, services};
 use belay_engine::traffic::{
-    Condition, Match, Part, RouteState, RouterKind, Split, Text, UserService,
+    Affinity, Condition, Match, Part, RouteState, RouterKind, Sessions, Split, Text, UserService,
 };
 use belay_tests::{routers::KINDS, scene::Scene};
 use k8s_openapi::api::core::v1::Service;
@@ -24,6 +24,20 @@ use crate::{
 /// The splits of a long canary: a cohort, a mirror, shares, all of it, and back.
 fn splits(kind: RouterKind) -> Vec<Split> {
     let mut splits: Vec<Split> = [0, 1, 33, 100].map(Split::share).to_vec();
+    if kind.keeps_sessions() {
+        let sessions = Sessions {
+            affinity: Affinity {
+                cookie: "shop".to_owned(),
+                max_age_seconds: 3_600,
+            },
+            trial: "5d4f8-67a1".to_owned(),
+            earlier_percent: Some(10),
+        };
+        splits.push(kind.told(&Split {
+            sessions: Some(sessions),
+            ..Split::share(40)
+        }));
+    }
     if kind != RouterKind::TraefikService {
         let condition = |part: Part, name: &str| Condition {
             part,
@@ -93,10 +107,7 @@ impl Led {
         let version = object.resource_version().unwrap();
         let change = traffic::write(kind, &object.data, &self.names, wanted).unwrap();
         let Some(change) = change else { return object };
-        let replace =
-            |(path, value): (&str, Value)| json!({"op": "replace", "path": path, "value": value});
-        let operations: Vec<Value> = change.fields.into_iter().map(replace).collect();
-        self.write(&version, &json!(operations)).await
+        self.write(&version, &json!(change.operations())).await
     }
 
     async fn give_back(

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use belay_engine::{
     gate::GatePolicy,
-    rollout::plan::{Approval, Plan, Routing, Share, Step as PlanStep},
+    rollout::plan::{Approval, End, Plan, Routing, Share, Step as PlanStep},
     traffic::Split,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use thiserror::Error;
 
-use super::{Cohort, RolloutSpec, Step, WorkloadKind};
+use super::{Cohort, RolloutSpec, Step, StepEnd, WorkloadKind};
 use crate::analysis::{GateRef, GateSpec};
 
 /// Why a spec can't be carried out.
@@ -53,6 +53,9 @@ pub enum PlanError {
     /// A blue-green switch without anything to switch.
     #[error("strategy.blueGreen switches routes, or a Service: name it in traffic.service")]
     NothingToSwitch,
+    /// An A/B test without routes.
+    #[error("strategy.ab tells requests apart by routes: name them in traffic.routes")]
+    NothingToTell,
     /// A canary without routes.
     #[error(
         "a Service alone can't be shared by weight: name routes in traffic.routes, or use strategy.blueGreen, which switches the Service"
@@ -75,6 +78,16 @@ pub enum PlanError {
         /// What can't be done.
         why: String,
     },
+    /// Affinity where nothing is shared.
+    #[error(
+        "traffic.affinity keeps clients on one version while a share grows, and blueGreen has none: take one of the two out"
+    )]
+    NothingShared,
+    /// Affinity by a route that can't.
+    #[error(
+        "{0} can't keep clients by a cookie; take traffic.affinity out, or that route out of traffic.routes"
+    )]
+    NoAffinity(&'static str),
     /// Two gates of the same name.
     #[error(
         "gate {0} is given twice; name each template once per step and once for the whole Rollout"
@@ -129,12 +142,32 @@ impl RolloutSpec {
             WorkloadKind::Deployment => false,
             WorkloadKind::StatefulSet => true,
         };
+        if !in_place
+            && self.strategy.ab.is_some()
+            && self
+                .traffic
+                .as_ref()
+                .is_none_or(|traffic| traffic.routes.is_empty())
+        {
+            return Err(PlanError::NothingToTell);
+        }
         match (&self.traffic, &self.strategy.blue_green) {
-            (traffic, blue_green) if in_place && (traffic.is_some() || blue_green.is_some()) => {
+            (traffic, blue_green)
+                if in_place
+                    && (traffic.is_some() || blue_green.is_some() || self.strategy.ab.is_some()) =>
+            {
                 Err(PlanError::InPlace)
             }
             (None, Some(_)) => Err(PlanError::NothingToSwitch),
             (Some(traffic), None) if traffic.routes.is_empty() => Err(PlanError::NoRoutes),
+            (Some(traffic), switch) if traffic.affinity.is_some() => {
+                let mut kinds = traffic.routes.iter().map(|route| route.kind);
+                match (switch, kinds.find(|kind| !kind.keeps_sessions())) {
+                    (Some(_), _) => Err(PlanError::NothingShared),
+                    (None, Some(kind)) => Err(PlanError::NoAffinity(kind.as_str())),
+                    (None, None) => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -156,6 +189,10 @@ fn plan_step(
             .map(|routing| split(number, step, routing))
             .transpose()?,
         hold: step.hold.get(),
+        end: match step.end {
+            StepEnd::Time => End::Time,
+            StepEnd::Evidence => End::Evidence,
+        },
         approval: if step.approval {
             Approval::Required
         } else {
@@ -195,6 +232,7 @@ fn split(number: usize, step: &Step, routing: &Routing) -> Result<Split, PlanErr
         canary_percent: step.weight.unwrap_or_default().min(100),
         cohorts: step.cohorts.iter().map(Cohort::condition).collect(),
         mirror_percent: step.mirror,
+        sessions: None,
     };
     // The preview of a blue-green switch says so.
     if !split.reaches_candidate() && step.weight.is_none() {

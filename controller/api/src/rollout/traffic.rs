@@ -28,6 +28,22 @@ pub struct Traffic {
     /// Requests that take longer are to be covered by the pods' own termination.
     #[serde(default = "drain")]
     pub drain: Duration,
+    /// That clients stay with the version that they were given, by a cookie, while a share of them is the new version's. Read when a new
+    /// version begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+}
+
+/// That clients stay with the version that they were given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Affinity {
+    /// Name of the cookie. Its value names the version and the trial, so that it means nothing after a rollback.
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    pub cookie: String,
+    /// How long clients keep the cookie: longer than a rollout takes.
+    #[serde(default = "max_age")]
+    pub max_age: Duration,
 }
 
 /// A route.
@@ -95,6 +111,12 @@ impl RolloutSpec {
                 })
                 .collect(),
             drain: traffic.drain.get(),
+            affinity: traffic.affinity.as_ref().map(|affinity| traffic::Affinity {
+                cookie: affinity.cookie.clone(),
+                max_age_seconds: u32::try_from(affinity.max_age.get().as_secs())
+                    .unwrap_or(u32::MAX)
+                    .max(1),
+            }),
         })
     }
 }
@@ -127,6 +149,10 @@ impl Condition {
             },
         }
     }
+}
+
+const fn max_age() -> Duration {
+    Duration::from_secs(86_400)
 }
 
 const fn drain() -> Duration {

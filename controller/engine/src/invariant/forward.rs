@@ -9,7 +9,7 @@ use crate::{
     gate::{self, GatePolicy, Mode, Verdict},
     rollout::{
         observed::{Owner, Workload},
-        plan::{Approval, Plan, Step},
+        plan::{Approval, End, Plan, Step},
         status::{Phase, StepState, Track},
     },
 };
@@ -231,7 +231,7 @@ pub(super) fn no_step_without_ready_pods(case: Case<'_>) -> Result<(), String> {
 
 /// No step forward before its hold is over and its approval is given, nor while a person paused the Rollout.
 pub(super) fn no_step_before_its_hold_and_approval(case: Case<'_>) -> Result<(), String> {
-    let Some(Passed { state, steps, .. }) = passed(case) else {
+    let Some(Passed { plan, state, steps }) = passed(case) else {
         return Ok(());
     };
     if case.before.paused.is_some() && case.decision.status.paused.is_some() {
@@ -246,7 +246,8 @@ pub(super) fn no_step_before_its_hold_and_approval(case: Case<'_>) -> Result<(),
             case.now
         };
         let over = elapsed(ready_at, case.now) >= signed(step.hold);
-        if !over && state.skipped_by.is_none() && !acted {
+        let shown = step.end == End::Evidence && shown_good_enough(case, plan, step);
+        if !over && state.skipped_by.is_none() && !acted && !shown {
             return Err(format!(
                 "a hold of {:?} since {ready_at} was cut short",
                 step.hold
@@ -258,6 +259,22 @@ pub(super) fn no_step_before_its_hold_and_approval(case: Case<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether some gate compares, and none of those that hold throughout is short of evidence. What the step's own gates had is not in the
+/// status any more.
+fn shown_good_enough(case: Case<'_>, plan: &Plan, step: &Step) -> bool {
+    let enforced = |policy: &&GatePolicy| policy.mode == Mode::Enforce;
+    let rules = |policy: &GatePolicy| policy.method.comparison().cloned();
+    let mut all = plan.gates.iter().chain(&step.gates).filter(enforced);
+    let shows = |policy: &GatePolicy| {
+        let states = &case.decision.status.gates;
+        let state = states.iter().find(|state| state.name == policy.name);
+        let evidence = state.and_then(|state| state.evidence.as_ref());
+        rules(policy)
+            .is_none_or(|rules| evidence.is_some_and(|evidence| evidence.reassures(&rules)))
+    };
+    all.any(|policy| rules(policy).is_some()) && plan.gates.iter().filter(enforced).all(shows)
 }
 
 fn elapsed(from: Timestamp, to: Timestamp) -> SignedDuration {

@@ -12,7 +12,7 @@ use crate::{
         status::{Phase, Version},
     },
     shares,
-    traffic::{RouteId, RouteState, Split, Traffic, UserService},
+    traffic::{RouteId, RouteState, Sessions, Split, Traffic, UserService},
 };
 
 /// How long a router that does not answer may keep pods, while there is no plan that says it.
@@ -108,6 +108,28 @@ pub(super) fn weight_never_exceeds_step(case: Case<'_>) -> Result<(), String> {
         };
         if most.is_none_or(|most| split.canary_percent > most) {
             return Err(format!("{effect:?} in {:?}", status.phase));
+        }
+    }
+    Ok(())
+}
+
+/// A cookie that keeps clients on the candidate names the candidate that the Service leads to, as the trial that is on.
+pub(super) fn cookies_name_the_trial(case: Case<'_>) -> Result<(), String> {
+    for effect in &case.decision.effects {
+        let Effect::SetRoute { split, .. } = effect else {
+            continue;
+        };
+        let Some(sessions) = &split.sessions else {
+            continue;
+        };
+        let candidate = case.decision.status.candidate.as_ref();
+        let trial = candidate
+            .map(|candidate| Sessions::trial(&candidate.version.hash, candidate.started_at));
+        let grows = sessions
+            .earlier_percent
+            .is_none_or(|earlier| earlier < split.canary_percent);
+        if trial.as_ref() != Some(&sessions.trial) || !grows {
+            return Err(format!("{effect:?} while {trial:?} is on trial"));
         }
     }
     Ok(())

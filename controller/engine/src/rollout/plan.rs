@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     gate::GatePolicy,
     shares,
-    traffic::{RouteId, Split},
+    traffic::{Affinity, RouteId, Split},
 };
 
 /// The strategy of one Rollout.
@@ -34,6 +34,8 @@ pub struct Routing {
     pub routes: Vec<RouteId>,
     /// How long connections have to end between the routers' word that a version gets no more requests and the removal of its pods.
     pub drain: Duration,
+    /// That clients stay with the version that they were given.
+    pub affinity: Option<Affinity>,
 }
 
 /// One step: a share, and what must be true before the next one.
@@ -43,8 +45,10 @@ pub struct Step {
     pub share: Share,
     /// How the routes divide the requests; without a router nothing.
     pub split: Option<Split>,
-    /// How long the step lasts at least, counted from the readiness of its pods.
+    /// The step's own time, counted from the readiness of its pods.
     pub hold: Duration,
+    /// What ends that time.
+    pub end: End,
     /// Whether a person must approve before the step ends.
     pub approval: Approval,
     /// Gates of this step alone, beside the plan's.
@@ -76,6 +80,17 @@ pub enum Share {
     Replicas(i32),
     /// This many pods in percent of the workload's replicas, 1 to 100.
     ReplicasPercent(u8),
+}
+
+/// What ends a step's own time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It passes.
+    #[default]
+    Time,
+    /// It passes, or, before that, every gate that compares has shown the candidate to be good enough. A gate that is to roll back when
+    /// it is undecided does so at its end.
+    Evidence,
 }
 
 /// Whether a step waits for a person.

@@ -16,13 +16,31 @@ impl RouterKind {
     /// Whether requests can be told apart by this part of them.
     pub const fn matches(self, part: Part) -> bool {
         match (self, part) {
-            (Self::HttpRoute | Self::VirtualService, Part::Header | Part::Query)
-            | (Self::GrpcRoute, Part::Header)
-            | (Self::VirtualService, Part::Cookie) => true,
-            (Self::HttpRoute, Part::Cookie)
-            | (Self::GrpcRoute, Part::Cookie | Part::Query)
-            | (Self::TraefikService, _) => false,
+            (Self::HttpRoute | Self::VirtualService, _) | (Self::GrpcRoute, Part::Header) => true,
+            (Self::GrpcRoute, Part::Cookie | Part::Query) | (Self::TraefikService, _) => false,
         }
+    }
+
+    /// Whether clients can be kept on the version that they were given.
+    pub const fn keeps_sessions(self) -> bool {
+        match self {
+            Self::HttpRoute | Self::VirtualService | Self::TraefikService => true,
+            // Its clients are programs, and keep no cookies.
+            Self::GrpcRoute => false,
+        }
+    }
+
+    /// As much of `split` as this router can be told, and tells when it is read.
+    #[must_use]
+    pub fn told(self, split: &Split) -> Split {
+        let mut split = split.clone();
+        // Its own cookie keeps whoever was given stable there, until the candidate takes everything.
+        if self == Self::TraefikService
+            && let Some(sessions) = &mut split.sessions
+        {
+            sessions.earlier_percent = None;
+        }
+        split
     }
 
     /// Why this router can't do what `split` asks for.

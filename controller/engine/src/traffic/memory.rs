@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RouteId;
+use super::{Affinity, RouteId};
 
 /// The routes that a candidate's rollout leads, from before its first pod until nothing of it is left in them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct Traffic {
     pub routes: Vec<RouteId>,
     /// Seconds that connections have to end after a version gets no more requests.
     pub drain_seconds: u32,
+    /// That clients stay with the version that they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
     /// Where the requests are to go.
     pub aim: Aim,
     /// Since when they are to go there.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Sessions;
+
 /// Kinds of routes that Belay can lead.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -40,6 +42,8 @@ pub struct Split {
     pub cohorts: Vec<Match>,
     /// Percentage of the stable version's requests that the candidate gets a copy of, its answers thrown away.
     pub mirror_percent: Option<u8>,
+    /// How clients stay with the version that they were given.
+    pub sessions: Option<Sessions>,
 }
 
 impl Split {
@@ -49,6 +53,7 @@ impl Split {
             canary_percent,
             cohorts: Vec::new(),
             mirror_percent: None,
+            sessions: None,
         }
     }
 

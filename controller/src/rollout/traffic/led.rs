@@ -20,7 +20,7 @@ use crate::{
         Shell,
         act::{gone_is_stale, guarded},
     },
-    traffic::{self, Change, Names, ownership},
+    traffic::{self, Names, ownership},
     watch::store::Source,
 };
 
@@ -39,7 +39,7 @@ impl Shell {
         let change = traffic::write(id.kind, &kept.object(), &names, Some(split))
             .map_err(|refusal| Error::Traffic(refusal.about(id.kind, &id.name)))?;
         if let Some(change) = change {
-            self.write(&place, resource_version, &replacing(change))
+            self.write(&place, resource_version, &change.operations())
                 .await?;
         }
         Ok(())
@@ -59,7 +59,7 @@ impl Shell {
             .map_err(|refusal| Error::Traffic(refusal.about(id.kind, &id.name)))?;
         let written = match change {
             Some(change) => Some(
-                self.write(&place, resource_version, &replacing(change))
+                self.write(&place, resource_version, &change.operations())
                     .await?,
             ),
             None => None,
@@ -125,9 +125,4 @@ impl Shell {
             json!({"op": "replace", "path": "/metadata/managedFields", "value": managed});
         self.write(place, &version, &[hand_over]).await.map(drop)
     }
-}
-
-fn replacing(change: Change) -> Vec<Value> {
-    let replace = |(path, value)| json!({"op": "replace", "path": path, "value": value});
-    change.fields.into_iter().map(replace).collect()
 }

@@ -3,10 +3,8 @@
 use belay_engine::traffic::{Condition, Match, Part, Text};
 use serde_json::{Map, Value, json};
 
-use super::{cookie, taken};
+use super::{COOKIE, cookie, taken};
 use crate::traffic::Refusal;
-
-const COOKIE: &str = "cookie";
 
 /// `original` with the conditions of `cohort` beside its own.
 pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
@@ -66,6 +64,15 @@ pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
     (!all.is_empty()).then_some(Match { all })
 }
 
+/// The condition on a cookie that a match has, if it has one.
+pub(in crate::traffic) fn cookie(one: &Value) -> Option<Condition> {
+    let headers = one.get("headers")?.as_object()?;
+    let (name, value) = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(COOKIE))?;
+    condition(Part::Header, name, value).filter(|condition| condition.part == Part::Cookie)
+}
+
 fn condition(part: Part, name: &str, value: &Value) -> Option<Condition> {
     let text = |key: &str| Some(value.get(key)?.as_str()?.to_owned());
     let value = match (text("exact"), text("regex")) {
@@ -73,18 +80,5 @@ fn condition(part: Part, name: &str, value: &Value) -> Option<Condition> {
         (None, Some(regex)) => Text::Regex(regex),
         _ => return None,
     };
-    if let (Part::Header, COOKIE, Text::Regex(pattern)) = (part, name, &value)
-        && let Some((name, value)) = cookie::parse(pattern)
-    {
-        return Some(Condition {
-            part: Part::Cookie,
-            name,
-            value,
-        });
-    }
-    Some(Condition {
-        part,
-        name: name.to_owned(),
-        value,
-    })
+    Some(cookie::told(part, name.to_owned(), value))
 }

@@ -3,7 +3,7 @@
 use belay_engine::traffic::{Condition, Match, Part, Text};
 use serde_json::{Value, json};
 
-use super::taken;
+use super::{COOKIE, cookie, taken};
 use crate::traffic::Refusal;
 
 const PLACES: [(Part, &str); 2] = [(Part::Header, "headers"), (Part::Query, "queryParams")];
@@ -15,27 +15,36 @@ pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value,
         .as_object_mut()
         .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
     for condition in &cohort.all {
-        let (key, what) = match condition.part {
-            Part::Header => ("headers", "header"),
-            Part::Query => ("queryParams", "query parameter"),
+        let (key, what, name, value) = match condition.part {
+            Part::Header => (
+                "headers",
+                "header",
+                condition.name.as_str(),
+                condition.value.clone(),
+            ),
+            Part::Query => (
+                "queryParams",
+                "query parameter",
+                condition.name.as_str(),
+                condition.value.clone(),
+            ),
             Part::Cookie => {
-                return Err(Refusal::new(
-                    "its kind can't tell requests apart by a cookie",
-                ));
+                let pattern = cookie::pattern(&condition.name, &condition.value);
+                ("headers", "header", COOKIE, Text::Regex(pattern))
             }
         };
         let list = fields.entry(key).or_insert_with(|| json!([]));
         let list = list
             .as_array_mut()
             .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
-        if list.iter().any(|entry| is_named(entry, &condition.name)) {
-            return Err(taken(what, &condition.name));
+        if list.iter().any(|entry| is_named(entry, name)) {
+            return Err(taken(what, name));
         }
-        let (kind, value) = match &condition.value {
+        let (kind, value) = match value {
             Text::Exact(value) => ("Exact", value),
             Text::Regex(value) => ("RegularExpression", value),
         };
-        list.push(json!({"type": kind, "name": condition.name, "value": value}));
+        list.push(json!({"type": kind, "name": name, "value": value}));
     }
     Ok(with)
 }
@@ -53,17 +62,21 @@ pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
     (!all.is_empty()).then_some(Match { all })
 }
 
+/// The condition on a cookie that a match has, if it has one.
+pub(in crate::traffic) fn cookie(one: &Value) -> Option<Condition> {
+    let headers = one.get("headers")?.as_array()?;
+    let named = headers.iter().find(|entry| is_named(entry, COOKIE))?;
+    condition(Part::Header, named).filter(|condition| condition.part == Part::Cookie)
+}
+
 fn condition(part: Part, entry: &Value) -> Option<Condition> {
     let text = |key: &str| Some(entry.get(key)?.as_str()?.to_owned());
-    let value = text("value")?;
-    Some(Condition {
-        part,
-        name: text("name")?,
-        value: match entry.get("type").and_then(Value::as_str) {
-            Some("RegularExpression") => Text::Regex(value),
-            _ => Text::Exact(value),
-        },
-    })
+    let (name, value) = (text("name")?, text("value")?);
+    let value = match entry.get("type").and_then(Value::as_str) {
+        Some("RegularExpression") => Text::Regex(value),
+        _ => Text::Exact(value),
+    };
+    Some(cookie::told(part, name, value))
 }
 
 /// Names of headers are compared without regard to case; for query parameters that is on the careful side.

@@ -1,15 +1,16 @@
 //! Rules of Gateway API's routes.
 //!
 //! A cohort is a rule of its own before the one that it is taken from: the same matches, each with the cohort's conditions added,
-//! and the canary as its only destination. A mirror is one more filter.
+//! and the canary as its only destination. Clients that stay with their version are led likewise. A mirror is one more filter.
 
 use belay_engine::traffic::{Match, RouterKind, Split};
 use serde_json::{Value, json};
 
-use super::BackendRefs;
+use super::{BackendRefs, cookies};
 use crate::traffic::{
     Names, Refusal,
     condition::listed,
+    sessions::{self, Given, To},
     weights::{self, Shape as _, Target},
 };
 
@@ -19,6 +20,9 @@ const MOST_RULES: usize = 16;
 /// Matches that a rule can have.
 const MOST_MATCHES: usize = 64;
 
+/// Matches that all rules of a route can have together.
+const MOST_MATCHES_OF_ALL: usize = 128;
+
 /// The rules without anything of Belay's.
 pub(super) fn home(names: &Names, rules: &Value) -> Option<Value> {
     let shape = BackendRefs(names);
@@ -26,7 +30,9 @@ pub(super) fn home(names: &Names, rules: &Value) -> Option<Value> {
     if !rules.iter().any(|rule| is_led(names, rule)) {
         return None;
     }
-    let is_cohort = |rule: &Value| weights::is_canary_only(&shape, refs(rule));
+    let is_cohort = |rule: &Value| {
+        weights::is_canary_only(&shape, refs(rule)) || about_sessions(rule).is_some()
+    };
     // Should somebody have left nothing but cohorts, they are all that is left of the route.
     let cohorts_only = rules.iter().all(is_cohort);
     let home = rules
@@ -61,22 +67,50 @@ pub(super) fn split(
         };
         has_share = true;
         if !split.cohorts.is_empty() {
-            rules.push(cohort(kind, names, rule, &split.cohorts)?);
+            let canary = weights::only(&shape, refs(rule), Target::Canary);
+            rules.push(cohort(kind, rule, &split.cohorts, canary)?);
+        }
+        for (who, to) in sessions::rules(split) {
+            let to = match to {
+                To::Canary => weights::only(&shape, refs(rule), Target::Canary),
+                To::Stable => weights::only(&shape, refs(rule), Target::Stable),
+                To::Share(percent) => {
+                    let shared = weights::split(&shape, refs(rule), percent)?;
+                    cookies::set(&shape, shared.unwrap_or_default(), split)?
+                }
+            };
+            rules.push(cohort(kind, rule, &[who], to)?);
         }
         let mut rule = rule.clone();
         if let Some(percent) = split.mirror_percent {
             add_mirror(names, &mut rule, percent)?;
         }
+        let shared = cookies::set(&shape, shared, split)?;
         set(&mut rule, "backendRefs", Value::Array(shared));
         rules.push(rule);
     }
-    if rules.len() > MOST_RULES {
+    within_limits(&rules, home.len())?;
+    Ok(has_share.then_some(Value::Array(rules)))
+}
+
+fn within_limits(rules: &[Value], own: usize) -> Result<(), Refusal> {
+    if rules.len() > MOST_RULES && rules.len() > own {
         return Err(Refusal::new(format!(
-            "with a rule for the cohorts before each of its own it would have {} rules, and {MOST_RULES} are the most; divide it into several routes",
+            "with rules for cohorts, and for clients that stay, before each of its own it would have {} rules, and {MOST_RULES} are the most; divide it into several routes",
             rules.len()
         )));
     }
-    Ok(has_share.then_some(Value::Array(rules)))
+    let matches = rules.iter().map(|rule| match rule.get("matches") {
+        Some(matches) => matches.as_array().map_or(0, Vec::len),
+        None => 0,
+    });
+    let matches: usize = matches.sum();
+    if matches > MOST_MATCHES_OF_ALL && rules.len() > own {
+        return Err(Refusal::new(format!(
+            "with rules for cohorts, and for clients that stay, before each of its own it would have {matches} matches, and {MOST_MATCHES_OF_ALL} are the most; divide it into several routes",
+        )));
+    }
+    Ok(())
 }
 
 /// The split that the rules seem to have.
@@ -86,24 +120,33 @@ pub(super) fn guess(names: &Names, rules: &Value) -> Option<Split> {
     let (at, percent) = rules
         .iter()
         .enumerate()
+        .filter(|(_, rule)| about_sessions(rule).is_none())
         .find_map(|(at, rule)| weights::percent(&shape, refs(rule)).map(|percent| (at, percent)))?;
     let rule = rules.get(at)?;
-    let before = at.checked_sub(1).and_then(|before| rules.get(before));
-    let cohort = before.filter(|before| weights::is_canary_only(&shape, refs(before)));
+    let mut before = rules.get(..at)?.iter().rev().peekable();
+    let mut stay = Vec::new();
+    while let Some(given) = before.peek().and_then(|rule| about_sessions(rule)) {
+        stay.push(given);
+        before.next();
+    }
+    let cohort = before
+        .next()
+        .filter(|before| weights::is_canary_only(&shape, refs(before)));
     let cohorts = cohort.map_or_else(|| Some(Vec::new()), |cohort| cohorts(rule, cohort))?;
     Some(Split {
         canary_percent: percent,
         cohorts,
         mirror_percent: mirror(names, rule),
+        sessions: sessions::found(cookies::sessions(refs(rule)), percent, &stay),
     })
 }
 
-/// The rule that sends cohorts of `rule` to the canary.
+/// The rule that leads cohorts of `rule` elsewhere.
 fn cohort(
     kind: RouterKind,
-    names: &Names,
     rule: &Value,
     cohorts: &[Match],
+    to: Vec<Value>,
 ) -> Result<Value, Refusal> {
     let mut matches = Vec::new();
     for cohort in cohorts {
@@ -118,14 +161,9 @@ fn cohort(
             matches.len()
         )));
     }
-    let shape = BackendRefs(names);
     let mut copy = rule.clone();
     set(&mut copy, "matches", Value::Array(matches));
-    set(
-        &mut copy,
-        "backendRefs",
-        Value::Array(weights::canary_only(&shape, refs(rule))),
-    );
+    set(&mut copy, "backendRefs", Value::Array(to));
     if let Some(fields) = copy.as_object_mut() {
         // Names of rules are unique.
         fields.remove("name");
@@ -158,6 +196,12 @@ fn matches_of(kind: RouterKind, rule: &Value) -> Vec<Value> {
     }
 }
 
+/// Whom the rule leads, if it is one for clients that stay with their version.
+fn about_sessions(rule: &Value) -> Option<Given> {
+    let matches = rule.get("matches").and_then(Value::as_array);
+    sessions::about(matches.into_iter().flatten().map(listed::cookie))
+}
+
 fn is_led(names: &Names, rule: &Value) -> bool {
     let shape = BackendRefs(names);
     let ours = |entry: &Value| matches!(shape.target(entry), Target::Stable | Target::Canary);
@@ -166,7 +210,7 @@ fn is_led(names: &Names, rule: &Value) -> bool {
 
 fn add_mirror(names: &Names, rule: &mut Value, percent: u8) -> Result<(), Refusal> {
     let shape = BackendRefs(names);
-    let canary = weights::canary_only(&shape, refs(rule));
+    let canary = weights::only(&shape, refs(rule), Target::Canary);
     let port = canary.first().and_then(|entry| entry.get("port")).cloned();
     let mut backend = json!({"group": "", "kind": "Service", "name": names.canary});
     if let Some(port) = port {

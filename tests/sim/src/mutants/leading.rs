@@ -160,3 +160,27 @@ pub(super) fn gives_more_than_the_step(look: Look<'_>) -> Decision {
     }
     decision
 }
+
+/// Lets a cookie mean the same whatever is on trial.
+pub(super) fn keeps_another_trials_cookie(look: Look<'_>) -> Decision {
+    let mut decision = production(look);
+    for effect in &mut decision.effects {
+        if let Effect::SetRoute { split, .. } = effect
+            && let Some(sessions) = &mut split.sessions
+        {
+            sessions.trial = "always-1".to_owned();
+        }
+    }
+    decision
+}
+
+/// Writes shares without the cookies that they are to have.
+pub(super) fn keeps_no_client(look: Look<'_>) -> Decision {
+    let mut decision = production(look);
+    for effect in &mut decision.effects {
+        if let Effect::SetRoute { split, .. } = effect {
+            split.sessions = None;
+        }
+    }
+    decision
+}

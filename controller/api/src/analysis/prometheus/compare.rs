@@ -145,7 +145,7 @@ pub enum OnInconclusive {
     Advance,
     /// It waits until the canary is shown to be good.
     Hold,
-    /// It waits, and the rollout goes back when its progress deadline is over.
+    /// It waits, and the rollout goes back when its progress deadline is over; in a step that ends by evidence, with the step's own time.
     RollBack,
 }
 

@@ -76,13 +76,13 @@ fn what_a_router_can_not_do_is_refused_with_its_kind() {
     for (kind, steps) in [
         ("TraefikService", &header),
         ("TraefikService", &mirror),
-        ("HTTPRoute", &cookie),
         ("GRPCRoute", &cookie),
     ] {
         let error = plan(Some(kind), steps).unwrap_err();
         assert!(error.to_string().contains(kind), "{error}");
     }
     assert!(plan(Some("VirtualService"), &cookie).is_ok());
+    assert!(plan(Some("HTTPRoute"), &cookie).is_ok());
 }
 
 #[test]
@@ -178,4 +178,62 @@ fn what_needs_two_versions_beside_each_other_is_refused_for_a_stateful_set() {
         plan(json!({"strategy": strategy})).unwrap_err(),
         PlanError::InPlace
     );
+}
+
+#[test]
+fn an_ab_test_is_one_step_with_all_pods_that_ends_by_evidence_and_needs_routes() {
+    let spec = |traffic: Value| -> RolloutSpec {
+        serde_json::from_value(json!({
+            "workloadRef": {"name": "web"}, "traffic": traffic,
+            "strategy": {"ab": {"match": [{"cookies": [{"name": "group", "exact": "b"}]}], "duration": "2h"}},
+        }))
+        .unwrap()
+    };
+    let routes = json!([{"kind": "HTTPRoute", "name": "web"}]);
+    let plan = spec(json!({"service": "web", "routes": routes}))
+        .plan(&Nothing)
+        .unwrap();
+    let [test] = plan.steps.as_slice() else {
+        panic!("{:?}", plan.steps);
+    };
+    assert_eq!((test.pods(7), test.hold.as_secs()), (7, 7_200));
+    assert_eq!(test.end, End::Evidence);
+    assert_eq!(test.split.as_ref().unwrap().cohorts.len(), 1);
+    for traffic in [Value::Null, json!({"service": "web"})] {
+        assert_eq!(
+            spec(traffic).plan(&Nothing).unwrap_err(),
+            PlanError::NothingToTell
+        );
+    }
+}
+
+#[test]
+fn clients_stay_only_where_something_is_shared_and_the_route_can_keep_them() {
+    let plan = |strategy: Value, kind: &str| {
+        let spec: RolloutSpec = serde_json::from_value(json!({
+            "workloadRef": {"name": "web"}, "strategy": strategy,
+            "traffic": {"service": "web", "routes": [{"kind": kind, "name": "web"}], "affinity": {"cookie": "shop"}},
+        }))
+        .unwrap();
+        spec.plan(&Nothing)
+    };
+    let canary = || json!({"canary": {"steps": [{"weight": 10}]}});
+    for kind in ["HTTPRoute", "VirtualService", "TraefikService"] {
+        let affinity = plan(canary(), kind)
+            .unwrap()
+            .routing
+            .unwrap()
+            .affinity
+            .unwrap();
+        assert_eq!(
+            (affinity.cookie.as_str(), affinity.max_age_seconds),
+            ("shop", 86_400)
+        );
+    }
+    assert_eq!(
+        plan(canary(), "GRPCRoute").unwrap_err(),
+        PlanError::NoAffinity("GRPCRoute")
+    );
+    let switch = plan(json!({"blueGreen": {}}), "HTTPRoute");
+    assert_eq!(switch.unwrap_err(), PlanError::NothingShared);
 }

@@ -20,7 +20,7 @@ pub enum OnInconclusive {
     Advance,
     /// Wait until the canary is shown to be good enough.
     Hold,
-    /// Wait, and roll back when the rollout's progress deadline is over.
+    /// Wait, and roll back when the rollout's progress deadline is over; in a step that ends by evidence, with the step's own time.
     RollBack,
 }
 

@@ -17,6 +17,7 @@ use crate::{
         evidence::{Evidence, OnInconclusive, Policy},
     },
     gate::{GatePolicy, Mode, Result, Verdict},
+    rollout::plan::End,
 };
 
 /// Enforced gates of the whole plan that compare: each has its part of the rollout's false-rollback rate, whether its step
@@ -116,7 +117,7 @@ pub(super) fn measured_at(pass: &Pass<'_>, live: &Live<'_>) -> Option<Timestamp>
 }
 
 /// What a gate that compares is waited for.
-pub(super) fn waiting(live: &Live<'_>) -> String {
+pub(super) fn waiting(pass: &Pass<'_>, live: &Live<'_>) -> String {
     let name = &live.policy.name;
     let Some(rules) = rules(live.policy) else {
         return String::new();
@@ -135,12 +136,41 @@ pub(super) fn waiting(live: &Live<'_>) -> String {
         }
         OnInconclusive::Hold => format!("Gate {name} {counts}, and {shown}."),
         OnInconclusive::RollBack => {
-            format!("Gate {name} {counts}, and {shown} before the progress deadline is over.")
+            let until = if ends_by_evidence(pass) {
+                "when it looks next"
+            } else {
+                "before the progress deadline is over"
+            };
+            format!("Gate {name} {counts}, and {shown} {until}.")
         }
     }
 }
 
-/// When a gate that is still undecided rolls back, if that is its rule: a progress deadline after the step's own time.
+/// Whether the present step ends by evidence.
+fn ends_by_evidence(pass: &Pass<'_>) -> bool {
+    let index = pass.next.step.as_ref().map(|step| step.index as usize);
+    let step = pass.plan().zip(index);
+    let step = step.and_then(|(plan, index)| plan.steps.get(index));
+    step.is_some_and(|step| step.end == End::Evidence)
+}
+
+/// Whether the present step may end before its time: every gate that compares, and there is one, has shown the candidate to be good
+/// enough.
+pub(super) fn shown_good_enough(pass: &Pass<'_>) -> bool {
+    let mut comparing = pass
+        .live
+        .iter()
+        .filter(|live| live.enforced())
+        .filter_map(|live| Some((rules(live.policy)?, live.state.evidence.as_ref())))
+        .peekable();
+    ends_by_evidence(pass)
+        && comparing.peek().is_some()
+        && comparing
+            .all(|(rules, evidence)| evidence.is_some_and(|evidence| evidence.reassures(rules)))
+}
+
+/// When a gate that is still undecided rolls back, if that is its rule: a progress deadline after the step's own time; in a step that
+/// ends by evidence, after one more look.
 pub(super) fn deadline(pass: &Pass<'_>, live: &Live<'_>) -> Option<Timestamp> {
     let rules = rules(live.policy)?;
     let undecided = live.enforced()
@@ -150,7 +180,12 @@ pub(super) fn deadline(pass: &Pass<'_>, live: &Live<'_>) -> Option<Timestamp> {
         && pass.next.paused.is_none();
     let since = hold_until(pass).filter(|_| undecided)?;
     let since = since.max(pass.seen.acting_since);
-    Some(after(since, pass.plan()?.progress_deadline))
+    let grace = if ends_by_evidence(pass) {
+        live.policy.interval.saturating_mul(2)
+    } else {
+        pass.plan()?.progress_deadline
+    };
+    Some(after(since, grace))
 }
 
 /// Why an undecided gate rolls back.
@@ -160,7 +195,7 @@ pub(super) fn undecided_for_too_long(
 ) -> Option<(RollbackReason, String)> {
     (pass.now >= deadline(pass, live)?).then(|| {
         let message = format!(
-            "Gate {} has not shown the canary to be good enough within the progress deadline: {}.",
+            "Gate {} has not shown the canary to be good enough in time: {}.",
             live.policy.name,
             live.state
                 .message

@@ -301,7 +301,7 @@ fn sentence(pass: &Pass<'_>, live: &Live<'_>) -> String {
         Verdict::Pass | Verdict::Continue | Verdict::Fail
             if live.policy.method.comparison().is_some() =>
         {
-            compare::waiting(live)
+            compare::waiting(pass, live)
         }
         Verdict::Continue if why.is_some() => format!(
             "Gate {name} does not pass yet: {}.",

@@ -5,18 +5,21 @@ use jiff::Timestamp;
 use super::{
     super::{
         observed::Deployment,
-        plan::{Approval, Plan, Step},
+        plan::{Approval, End, Plan, Step},
         reason,
         status::{Candidate, RollbackReason, StepState},
     },
     begin,
     clock::{after, show},
-    gates,
+    compare, gates,
     pass::{Pass, Why},
     pods::{self, Pods},
     progress, rollback, traffic,
 };
-use crate::{shares, traffic::plan::Standing};
+use crate::{
+    shares,
+    traffic::{Split, plan::Standing},
+};
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) {
     let Some(plan) = pass.plan() else { return };
@@ -36,7 +39,14 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
     } else {
         deployment.replicas
     };
-    note_weight(pass, step, &lead.standing, replicas, beside);
+    let split = traffic::split_of(pass, plan, index, candidate).or_else(|| step.split.clone());
+    note_weight(
+        pass,
+        split.as_ref(),
+        &lead.standing,
+        replicas,
+        beside,
+    );
     if !lead.may_have_pods {
         note_readiness(pass, candidate, &state, false);
         return wait_for_traffic(pass, plan, candidate, &state, &lead.standing);
@@ -68,8 +78,14 @@ fn shortened(pass: &mut Pass<'_>, plan: &Plan) {
 }
 
 /// The share that the candidate really has: by its pods, or, once every router has acknowledged it, by the routes.
-fn note_weight(pass: &mut Pass<'_>, step: &Step, standing: &Standing, replicas: i32, stable: i32) {
-    match &step.split {
+fn note_weight(
+    pass: &mut Pass<'_>,
+    split: Option<&Split>,
+    standing: &Standing,
+    replicas: i32,
+    stable: i32,
+) {
+    match split {
         None => pass.next.weight_percent = Some(shares::weight_percent(replicas, stable)),
         Some(split) if *standing == Standing::Reached && traffic::gives(pass, split) => {
             pass.next.weight_percent = Some(i32::from(split.canary_percent));
@@ -185,10 +201,17 @@ fn blocked(pass: &mut Pass<'_>, step: &Step) -> Option<Why> {
         });
     }
     let hold_until = after(state.ready_at.unwrap_or(pass.now), step.hold);
-    if pass.now < hold_until && state.skipped_by.is_none() {
+    let shown = compare::shown_good_enough(pass);
+    if pass.now < hold_until && state.skipped_by.is_none() && !shown {
         pass.wake(hold_until);
+        let or = match step.end {
+            End::Time => "",
+            End::Evidence => {
+                ", or until the gates that compare have shown the candidate to be good enough"
+            }
+        };
         let message = format!(
-            "The step holds until {}; a skip ends this.",
+            "The step holds until {}{or}; a skip ends this.",
             show(hold_until)
         );
         return Some(Why {

@@ -14,6 +14,7 @@ mod promotion;
 mod requests;
 mod rollback;
 mod scale;
+mod stay;
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use super::super::{
     observed::{
         Config, Deployment, Group, Hold, Kind, Lifecycle, Owner, ReplicaSet, Template, Workload,
     },
-    plan::{Approval, Share, Step},
+    plan::{Approval, End, Share, Step},
     status::Phase,
 };
 use crate::{
@@ -69,6 +70,7 @@ fn step(share: Share, hold_seconds: u64) -> Step {
         share,
         split: None,
         hold: Duration::from_secs(hold_seconds),
+        end: End::Time,
         approval: Approval::NotRequired,
         gates: Vec::new(),
     }

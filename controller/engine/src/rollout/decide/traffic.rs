@@ -22,7 +22,7 @@ use super::{
 use crate::{
     shares,
     traffic::{
-        Aim, Split, Traffic, UserService,
+        Aim, Sessions, Split, Traffic, UserService,
         plan::{Given, Goal, Hashes, Journey, Order, Standing},
     },
 };
@@ -33,6 +33,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, routing: &Routing) {
         service: routing.service.clone(),
         routes: routing.routes.clone(),
         drain_seconds: u32::try_from(routing.drain.as_secs()).unwrap_or(u32::MAX),
+        affinity: routing.affinity.clone(),
         aim: Aim::Shared,
         aimed_at: pass.now,
         reached_at: None,
@@ -58,11 +59,12 @@ pub(super) fn lead(
     candidate: &Candidate,
 ) -> Lead {
     let index = state.index as usize;
-    let wanted = plan.steps.get(index).and_then(|step| step.split.as_ref());
-    match (wanted, &plan.routing) {
+    let said = plan.steps.get(index).and_then(|step| step.split.as_ref());
+    match (said, &plan.routing) {
         (Some(_), Some(routing)) if pass.next.traffic.is_none() => begin(pass, routing),
         _ => {}
     }
+    let wanted = split_of(pass, plan, index, candidate);
     let (Some(wanted), Some(_), Some(step)) = (wanted, &pass.next.traffic, plan.steps.get(index))
     else {
         // No router any more, or none yet: the share is that of the pods behind the user's Service.
@@ -75,7 +77,7 @@ pub(super) fn lead(
     };
     let earlier = index
         .checked_sub(1)
-        .and_then(|before| plan.steps.get(before)?.split.as_ref());
+        .and_then(|before| split_of(pass, plan, before, candidate));
     let own = own(pass, candidate);
     let given = own.map_or(NOTHING, |set| percent_to(pass, &set.hash));
     let pods = Pods {
@@ -87,7 +89,7 @@ pub(super) fn lead(
         given: given.least,
     };
     let ready = state.ready_at.is_some();
-    let (goal, canary_pods) = pods.goal(wanted, earlier, ready);
+    let (goal, canary_pods) = pods.goal(&wanted, earlier.as_ref(), ready);
     let shared = matches!(goal, Goal::Shared(_));
     let standing = toward(pass, &goal, canary_pods, ready && shared);
     let at_most = match &goal {
@@ -100,6 +102,25 @@ pub(super) fn lead(
         keeps: if falls { pods.desired } else { 0 },
         standing,
     }
+}
+
+/// How a step divides the requests of this trial.
+pub(super) fn split_of(
+    pass: &Pass<'_>,
+    plan: &Plan,
+    index: usize,
+    candidate: &Candidate,
+) -> Option<Split> {
+    let said = |index: usize| plan.steps.get(index)?.split.as_ref();
+    let split = said(index)?.clone();
+    let affinity = pass.next.traffic.as_ref()?.affinity.as_ref();
+    Some(match affinity {
+        None => split,
+        Some(affinity) => {
+            let trial = Sessions::trial(&candidate.version.hash, candidate.started_at);
+            affinity.keep(split, trial, index.checked_sub(1).and_then(said))
+        }
+    })
 }
 
 /// Whether all routes, or the switched Service, divide like this.

@@ -188,7 +188,7 @@ impl<'a> Journey<'a> {
 /// Whether the route divides like this, or leads home.
 pub(super) fn is_at(route: &RouteSeen, wanted: Option<&Split>) -> bool {
     match (&route.state, wanted) {
-        (RouteState::Split(split), Some(wanted)) => split == wanted,
+        (RouteState::Split(split), Some(wanted)) => *split == route.id.kind.told(wanted),
         (RouteState::Home, None) => true,
         (_, None) => is_nowhere(route),
         _ => false,

@@ -241,3 +241,81 @@ fn a_look_without_newer_samples_makes_a_verdict_no_younger() {
     bench.after(10).count("errors", EQUAL).settle();
     assert_eq!(bench.status.step_text.as_deref(), Some("2/2"));
 }
+
+/// A first step of two hours that ends by evidence, with this gate.
+fn test_of_two_hours(change: impl FnOnce(&mut Policy)) -> Bench {
+    let mut bench = Bench::healthy();
+    if let Ok(plan) = &mut bench.plan {
+        plan.gates = vec![comparing("errors", change)];
+        plan.steps[0].hold = Duration::from_hours(2);
+        plan.steps[0].end = End::Evidence;
+    }
+    bench.apply("v2");
+    bench.settle();
+    bench
+}
+
+#[test]
+fn a_test_ends_as_soon_as_the_candidate_is_shown_to_be_good_enough_and_not_before() {
+    let mut bench = test_of_two_hours(|rules| rules.on_inconclusive = OnInconclusive::Hold);
+    bench
+        .after(10)
+        .count("errors", [0.0, 1.0, 0.0, 4.0])
+        .settle();
+    assert_eq!(bench.waits_for(), "Hold");
+    let message = &bench.status.waiting_for.as_ref().unwrap().message;
+    assert!(
+        message.contains("have shown the candidate to be good enough"),
+        "{message}"
+    );
+    let mut looks = 0;
+    while bench.status.step_text.as_deref() == Some("1/2") && looks < 100 {
+        let evidence = bench.status.gates[0].evidence.clone();
+        let rules = bench.plan.as_ref().unwrap().gates[0]
+            .method
+            .comparison()
+            .cloned();
+        let shown = evidence
+            .zip(rules)
+            .is_some_and(|(evidence, rules)| evidence.reassures(&rules));
+        assert!(!shown, "it goes on with evidence enough");
+        bench.after(10).count("errors", EQUAL).settle();
+        looks += 1;
+    }
+    assert_eq!(bench.status.step_text.as_deref(), Some("2/2"));
+    assert!((2..100).contains(&looks), "{looks} looks");
+}
+
+#[test]
+fn an_undecided_test_does_what_was_said_for_it_at_its_end() {
+    let few = [0.0, 1.0, 0.0, 4.0];
+    for (said, phase, step) in [
+        (OnInconclusive::Advance, Phase::Progressing, Some("2/2")),
+        (OnInconclusive::Hold, Phase::Progressing, Some("1/2")),
+        (OnInconclusive::RollBack, Phase::RollingBack, None),
+    ] {
+        let mut bench = test_of_two_hours(|rules| rules.on_inconclusive = said);
+        for _ in 0..719 {
+            bench.after(10).count("errors", few).decide();
+        }
+        assert_eq!(bench.status.step_text.as_deref(), Some("1/2"), "{said:?}");
+        for _ in 0..4 {
+            bench.after(10).count("errors", few).decide();
+        }
+        assert_eq!(bench.status.phase, phase, "{said:?}");
+        assert_eq!(bench.status.step_text.as_deref(), step, "{said:?}");
+    }
+}
+
+#[test]
+fn without_a_gate_that_compares_a_test_lasts_its_time() {
+    let mut bench = Bench::healthy();
+    let step = &mut bench.plan.as_mut().unwrap().steps[0];
+    step.end = End::Evidence;
+    bench.apply("v2");
+    bench.settle();
+    bench.after(10).pass().settle();
+    assert_eq!(bench.waits_for(), "Hold");
+    bench.after(51).pass().settle();
+    assert_eq!(bench.status.step_text.as_deref(), Some("2/2"));
+}

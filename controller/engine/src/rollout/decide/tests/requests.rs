@@ -32,6 +32,7 @@ impl Bench {
             service: "web".to_owned(),
             routes: vec![id],
             drain: Duration::from_secs(5),
+            affinity: None,
         });
         bench.plan = Ok(plan);
         bench
