@@ -10,7 +10,6 @@
 use belay_api::names::FIELD_MANAGER;
 use belay_engine::digest::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use serde_json::Value;
 
 use crate::traffic::{self, ownership};
 

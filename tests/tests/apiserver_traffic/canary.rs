@@ -38,19 +38,34 @@ impl Shop {
             "strategy": {"canary": {"steps": steps}},
             "traffic": {"service": "web", "routes": [{"kind": "HTTPRoute", "name": "web"}], "drain": "1s"},
         });
-        Self::open_with(prefix, replicas, spec, gates).await
+        Self::open_with(prefix, replicas, spec, gates, &[]).await
     }
 
-    /// Healthy, with this spec and these gates.
+    /// Healthy, with this spec and these gates throughout; the steps' own gates are in the spec, and pass, too.
     pub(crate) async fn open_with(
         prefix: &str,
+        replicas: i32,
+        spec: Value,
+        gates: &[&str],
+        of_steps: &[&str],
+    ) -> Self {
+        let scene = Scene::new(lab().await, prefix).await.unwrap();
+        for gate in of_steps {
+            scene.gate(gate, "vector(0)").await.unwrap();
+        }
+        Self::brought_by(Writer::Flux, scene, replicas, spec, gates).await
+    }
+
+    /// Healthy, with objects that this tool brought.
+    pub(crate) async fn brought_by(
+        writer: Writer,
+        scene: Scene,
         replicas: i32,
         mut spec: Value,
         gates: &[&str],
     ) -> Self {
-        let scene = Scene::new(lab().await, prefix).await.unwrap();
         for (api, source) in sources(&scene) {
-            Writer::Flux.create(&api, &source).await;
+            writer.create(&api, &source).await;
         }
         for gate in gates {
             scene.gate(gate, "vector(0)").await.unwrap();
@@ -114,7 +129,7 @@ impl Shop {
 }
 
 /// The user's objects, with the APIs by which they are written.
-fn sources(scene: &Scene) -> [(Api<DynamicObject>, Value); 2] {
+pub(crate) fn sources(scene: &Scene) -> [(Api<DynamicObject>, Value); 2] {
     let api = |resource: &ApiResource| {
         Api::namespaced_with(scene.client.clone(), &scene.namespace, resource)
     };

@@ -15,6 +15,8 @@ mod costs;
 mod gateway;
 mod manifests;
 mod ownership;
+mod release;
+mod strategies;
 mod writers;
 
 use belay_lab::{Lab, Part};
@@ -27,7 +29,12 @@ static DEFINED: OnceCell<()> = OnceCell::const_new();
 /// The lab, with every kind of route in it.
 async fn lab() -> &'static Lab {
     let lab = STAGE
-        .lab(|| Lab::builder().with(Part::Prometheus).audit())
+        .lab(|| {
+            Lab::builder()
+                .with(Part::Prometheus)
+                .with(Part::Git)
+                .audit()
+        })
         .await
         .expect("the lab starts");
     DEFINED
