@@ -307,7 +307,7 @@ impl World {
                 ..
             } => {
                 self.route_at(id, resource_version)?;
-                self.write_route(id, RouteState::Split(split.clone()));
+                self.write_route(id, RouteState::Split(id.kind.told(split)));
             }
             Effect::SendRouteHome {
                 id,

@@ -66,7 +66,9 @@ impl Bench {
             },
             Effect::PinService { hash, .. } => services.user = UserService::Pinned(hash.clone()),
             Effect::UnpinService { .. } => services.user = UserService::Open,
-            Effect::SetRoute { split, .. } => self.route().state = RouteState::Split(split.clone()),
+            Effect::SetRoute { id, split, .. } => {
+                self.route().state = RouteState::Split(id.kind.told(split));
+            }
             Effect::SendRouteHome { .. } => self.route().state = RouteState::Home,
             other => panic!("not about requests: {other:?}"),
         }

@@ -77,11 +77,6 @@ fn what_a_router_can_not_say_is_not_asked_of_it_again_and_again() {
     bench.apply("v2");
     bench.settle();
     bench.after(61).pass().settle();
-    // When the route is read as its kind gives it back.
-    let route = bench.seen.traffic.routes.first_mut().unwrap();
-    if let RouteState::Split(split) = &route.state {
-        route.state = RouteState::Split(traefik.told(split));
-    }
     assert_eq!(bench.sessions().unwrap().earlier_percent, None);
 
     let decision = bench.decide();
