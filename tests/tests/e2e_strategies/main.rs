@@ -20,6 +20,8 @@ static STAGE: Stage = Stage::new();
 
 /// Clients whose first request tells the share.
 const CROWD: usize = 60;
+/// As often in a row chance alone does not give the same version.
+const IN_A_ROW: usize = 12;
 /// Further requests of each.
 const VISITS: usize = 4;
 
@@ -100,14 +102,19 @@ impl Governed {
             .await
     }
 
-    /// Waits until a client with this cookie gets this version: a route is in force a moment after its change.
+    /// Waits until a client with this cookie gets this version time after time: a route is in force a moment after its change.
     async fn leads(&self, cookie: &str, version: &str) -> Result<(), Error> {
         let visitor = self.visitor()?.with(cookie);
         let what = format!("{version} for {cookie}");
         let led = wait_for(&what, SOON, || async {
             let mut visitor = visitor.clone();
-            let got = visitor.visit().await.map_err(|error| error.to_string())?;
-            (got == version).then_some(()).ok_or(got)
+            for _ in 0..IN_A_ROW {
+                let got = visitor.visit().await.map_err(|error| error.to_string())?;
+                if got != version {
+                    return Err(got);
+                }
+            }
+            Ok(())
         });
         Ok(led.await?)
     }
