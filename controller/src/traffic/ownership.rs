@@ -55,6 +55,10 @@ pub fn given_back(
             insert(&mut fields.0, path);
         }
     }
+    if others.is_empty() {
+        // Without a single entry the API server would keep the account that it has; an empty one makes it begin anew.
+        others.push(ManagedFieldsEntry::default());
+    }
     Some(others)
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn route(kind: RouterKind, namespace: &str) -> Value {
         }),
         RouterKind::TraefikService => json!({"weighted": {
             "services": [{"name": "web", "port": 80, "weight": 9}, {"name": "legacy", "port": 80, "weight": 1}],
+            "sticky": {"cookie": {"name": "lb", "secure": true, "httpOnly": true}},
         }}),
     };
     let text = spec.to_string().replace("{namespace}", namespace);

@@ -13,8 +13,9 @@ use crate::{
     writers::Writer,
 };
 
-/// Shorter than any tool's interval; several rounds of it go by within a canary.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Shorter than any tool's interval; several rounds of it go by within a canary. Longer than connections are given to end, which begins
+/// anew with each.
+const AGAIN: Duration = Duration::from_secs(3);
 
 fn led(strategy: Value) -> Value {
     json!({
@@ -129,7 +130,7 @@ async fn a_tool_that_applies_its_sources_all_the_time_neither_stops_a_canary_nor
     for writer in [Writer::Flux, Writer::ArgoServerSide, Writer::ArgoClientSide] {
         let scene = Scene::new(lab().await, "loops").await.unwrap();
         let spec = led(json!({"canary": {"steps": [
-            {"weight": 20, "hold": "2s"}, {"weight": 60, "hold": "2s"}, {"weight": 100, "hold": "1s"},
+            {"weight": 20, "hold": "4s"}, {"weight": 60, "hold": "4s"}, {"weight": 100, "hold": "1s"},
         ]}}));
         let shop = Shop::brought_by(writer, scene, 3, spec, &["good"]).await;
         let tool = again_and_again(writer, &shop.scene);

@@ -70,6 +70,13 @@ fn without_any_neighbour_it_belongs_to_nobody() {
 }
 
 #[test]
+fn an_account_in_which_nobody_else_is_left_begins_anew() {
+    let after = given_back(&[ours()], &[RULES]).unwrap();
+    assert_eq!(json!(after), json!([{}]));
+    assert!(!is_owner(&after));
+}
+
+#[test]
 fn a_status_writer_is_no_heir_and_fields_never_ours_stay_where_they_are() {
     let mut status = entry(
         "gateway",

@@ -168,7 +168,7 @@ pub(super) fn keeps_another_trials_cookie(look: Look<'_>) -> Decision {
         if let Effect::SetRoute { split, .. } = effect
             && let Some(sessions) = &mut split.sessions
         {
-            sessions.trial = "always-1".to_owned();
+            "always-1".clone_into(&mut sessions.trial);
         }
     }
     decision
