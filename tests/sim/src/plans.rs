@@ -80,15 +80,17 @@ fn step(rng: &mut Rng, smoke: &GatePolicy, routing: Option<&Routing>) -> Step {
         }),
     };
     let own_gate = rng.u8(0..6) == 0;
+    let (end, hold) = match rng.u8(0..8) {
+        // Long enough for whoever is good to show it.
+        0 => (End::Evidence, rng.u64(100..160)),
+        1..=3 => (End::Time, 0),
+        _ => (End::Time, rng.u64(1..30)),
+    };
     Step {
         share,
         split,
-        hold: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(1..30) }),
-        end: if rng.u8(0..4) == 0 {
-            End::Evidence
-        } else {
-            End::Time
-        },
+        hold: Duration::from_secs(hold),
+        end,
         approval: if rng.u8(0..8) == 0 {
             Approval::Required
         } else {
