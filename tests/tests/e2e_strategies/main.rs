@@ -63,10 +63,11 @@ impl Governed {
         shop.deployment("web", "shop/web:v1", 2).await?;
         shop.service("web", "web").await?;
         shop.answers().await?;
-        let mut traffic =
-            json!({"service": "web", "routes": [{"kind": kind, "name": "web"}], "drain": "1s"});
-        if let Some(cookie) = cookie {
-            traffic["affinity"] = json!({"cookie": cookie, "maxAge": "1h"});
+        let routes = json!([{"kind": kind, "name": "web"}]);
+        let mut traffic = json!({"service": "web", "routes": routes, "drain": "1s"});
+        if let (Some(cookie), Some(fields)) = (cookie, traffic.as_object_mut()) {
+            let affinity = json!({"cookie": cookie, "maxAge": "1h"});
+            fields.insert("affinity".to_owned(), affinity);
         }
         shop.apply(json!({
             "apiVersion": "belay.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
