@@ -136,7 +136,10 @@ async fn a_tool_that_applies_its_sources_all_the_time_neither_stops_a_canary_nor
         let tool = again_and_again(writer, &shop.scene);
         // When a version goes through all steps, and the next one goes back.
         shop.web.set_image("web:v2").await.unwrap();
-        shop.web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+        shop.web
+            .settled(Phase::Healthy, "v2", 3 * SOON)
+            .await
+            .unwrap();
         for share in [20, 60] {
             assert!(shop.gateway.shares().contains(&share), "{writer:?}");
         }
