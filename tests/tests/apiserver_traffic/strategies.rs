@@ -17,7 +17,7 @@ use crate::{
 /// anew with each.
 const AGAIN: Duration = Duration::from_secs(3);
 
-fn led(strategy: Value) -> Value {
+fn led(strategy: &Value) -> Value {
     json!({
         "strategy": strategy,
         "traffic": {"service": "web", "routes": [{"kind": "HTTPRoute", "name": "web"}], "drain": "1s"},
@@ -31,7 +31,7 @@ async fn rules(shop: &Shop) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cookies_name_the_trial_and_go_with_it() {
-    let mut spec = led(json!({"canary": {"steps": [
+    let mut spec = led(&json!({"canary": {"steps": [
         {"weight": 20, "approval": true}, {"weight": 60, "approval": true}, {"weight": 100},
     ]}}));
     spec["traffic"]["affinity"] = json!({"cookie": "shop", "maxAge": "1h"});
@@ -91,7 +91,7 @@ async fn cookies_name_the_trial_and_go_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ab_test_leads_its_cohort_for_its_time_and_is_then_promoted() {
-    let spec = led(json!({"ab": {
+    let spec = led(&json!({"ab": {
         "match": [{"cookies": [{"name": "group", "exact": "b"}]}], "duration": "1s", "approval": true,
         "gates": [{"template": "errors"}],
     }}));
@@ -129,7 +129,7 @@ async fn a_tool_that_applies_its_sources_all_the_time_neither_stops_a_canary_nor
  {
     for writer in [Writer::Flux, Writer::ArgoServerSide, Writer::ArgoClientSide] {
         let scene = Scene::new(lab().await, "loops").await.unwrap();
-        let spec = led(json!({"canary": {"steps": [
+        let spec = led(&json!({"canary": {"steps": [
             {"weight": 20, "hold": "4s"}, {"weight": 60, "hold": "4s"}, {"weight": 100, "hold": "1s"},
         ]}}));
         let shop = Shop::brought_by(writer, scene, 3, spec, &["good"]).await;
