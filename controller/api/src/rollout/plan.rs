@@ -154,7 +154,9 @@ impl RolloutSpec {
         match (&self.traffic, &self.strategy.blue_green) {
             (traffic, blue_green)
                 if in_place
-                    && (traffic.is_some() || blue_green.is_some() || self.strategy.ab.is_some()) =>
+                    && (traffic.is_some()
+                        || blue_green.is_some()
+                        || self.strategy.ab.is_some()) =>
             {
                 Err(PlanError::InPlace)
             }

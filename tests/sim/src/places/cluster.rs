@@ -10,7 +10,7 @@ use belay_engine::{
     rollout::{
         Plan, RolloutStatus,
         observed::{Hold, Template},
-        plan::{Approval, Share, Step},
+        plan::{Approval, End, Share, Step},
         revisions::HELD,
     },
 };
@@ -281,6 +281,7 @@ fn plan(rng: &mut Rng) -> Plan {
         steps: percents
             .into_iter()
             .map(|percent| Step {
+                end: End::Time,
                 share: Share::ReplicasPercent(percent),
                 split: None,
                 hold: Duration::from_secs(rng.u64(0..10)),

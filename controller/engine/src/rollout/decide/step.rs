@@ -40,13 +40,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
         deployment.replicas
     };
     let split = traffic::split_of(pass, plan, index, candidate).or_else(|| step.split.clone());
-    note_weight(
-        pass,
-        split.as_ref(),
-        &lead.standing,
-        replicas,
-        beside,
-    );
+    note_weight(pass, split.as_ref(), &lead.standing, replicas, beside);
     if !lead.may_have_pods {
         note_readiness(pass, candidate, &state, false);
         return wait_for_traffic(pass, plan, candidate, &state, &lead.standing);
