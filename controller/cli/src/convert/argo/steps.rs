@@ -251,6 +251,7 @@ impl Fold<'_> {
                 }],
             }],
             mirror_percent: None,
+            sessions: None,
         };
         if !cohorts.is_empty() && !self.can(&probe, &at, notes) {
             return;
