@@ -48,7 +48,11 @@ pub(super) fn ensure(
             return Pods::Native;
         }
         // An earlier revision with this very content: used again, or the Deployment would prefer it after the handover.
-        clear::take_back(pass, set);
+        // Records and stamps that disagree may name the stable pods' own ReplicaSet: it stays, and no candidate begins.
+        let stable = pass.stable_set();
+        if stable.is_none_or(|stable| stable.name != set.name) {
+            clear::take_back(pass, set);
+        }
         return Pods::Missing(None);
     }
     pass.effect(Effect::CreateCandidate {

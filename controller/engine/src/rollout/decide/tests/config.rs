@@ -283,3 +283,15 @@ fn versions_of_before_are_told_from_those_with_configuration() {
     assert!(old.is_of_template(&Digest::from_text("d")));
     assert!(!serde_json::to_string(&old).unwrap().contains("bare"));
 }
+
+#[test]
+fn stable_pods_whose_stamp_disagrees_with_the_records_stay_where_they_are() {
+    let mut bench = Bench::configured();
+    bench.configure(Some("two")).after(3).settle();
+    bench.seen.sets.retain(|set| set.owner == Owner::Deployment);
+    // What no controller writes: the stable pods' own ReplicaSet bears the candidate's configuration.
+    bench.seen.sets[0].template = stamped("v1", Some(stamp("two")));
+    let decision = bench.decide();
+    let stays = |effect: &Effect| !matches!(effect, Effect::TakeBack { .. });
+    assert!(decision.effects.iter().all(stays), "{:?}", decision.effects);
+}
