@@ -2,6 +2,10 @@
 //! not panic, must be a fixed point of itself, and must keep its invariants.
 //!
 //! `BELAY_SIM_SEED=N` mixes other moments and `BELAY_SIM_CASES=N` more of them: look far with both after changing the engine.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail with what they could not read"
+)]
 
 use std::{cell::RefCell, env};
 
@@ -48,8 +52,10 @@ fn moments() -> Vec<Moment> {
     MOMENTS.take()
 }
 
+/// The number that an environment variable holds.
 fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok().map(|text| text.parse().unwrap())
+    let text = env::var(variable).ok()?;
+    Some(text.parse().unwrap())
 }
 
 #[test]
@@ -63,11 +69,11 @@ fn any_status_may_meet_any_observation() {
         index,
         -2_000..2_000_i64,
     );
-    let seed = number("BELAY_SIM_SEED").unwrap_or(SEED);
-    println!("BELAY_SIM_SEED={seed}");
+    let chosen = number("BELAY_SIM_SEED").unwrap_or(SEED);
+    println!("BELAY_SIM_SEED={chosen}");
     let config = ProptestConfig {
         cases: number("BELAY_SIM_CASES").map_or(60_000, |cases| u32::try_from(cases).unwrap()),
-        rng_seed: RngSeed::Fixed(seed),
+        rng_seed: RngSeed::Fixed(chosen),
         failure_persistence: None,
         ..ProptestConfig::default()
     };
