@@ -5,7 +5,7 @@ use std::time::Duration;
 use belay_engine::{rollout::status::Phase, traffic::Sessions};
 use belay_tests::scene::{SOON, Scene};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
     canary::{Shop, sources},
@@ -15,7 +15,7 @@ use crate::{
 
 /// Shorter than any tool's interval; several rounds of it go by within a canary. Longer than connections are given to end, which begins
 /// anew with each.
-const AGAIN: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_secs(8);
 
 fn led(strategy: &Value) -> Value {
     json!({
@@ -115,6 +115,8 @@ fn again_and_again(writer: Writer, scene: &Scene) -> JoinHandle<()> {
     let sources = sources(scene);
     tokio::spawn(async move {
         let mut due = tokio::time::interval(AGAIN);
+        // On a slow machine one time is left out, rather than made up for at once.
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
             for (api, source) in &sources {

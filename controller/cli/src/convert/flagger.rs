@@ -1,5 +1,6 @@
 //! Flagger's objects.
 
+mod affinity;
 mod canary;
 mod metrics;
 mod query;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    affinity::affinity,
     metrics::{self, Templates},
     route, service, steps, webhooks,
 };
@@ -121,6 +122,7 @@ fn plan(
         subject.provider.as_deref(),
         notes,
     );
+    let affinity = affinity(&mut analysis, led, &shape, notes);
     end_analysis(analysis, notes);
     let mut gates = metrics.references;
     gates.extend(hooks.each_tick);
@@ -140,13 +142,15 @@ fn plan(
         .iter()
         .map(|kind| json!({"kind": kind.as_str(), "name": subject.service}))
         .collect();
-    if !routes.is_empty() {
-        body.insert(
-            "traffic".to_owned(),
-            json!({"service": subject.service, "routes": routes}),
+    if switched || !routes.is_empty() {
+        let mut traffic = Map::from_iter([("service".to_owned(), json!(subject.service))]);
+        put(
+            &mut traffic,
+            "routes",
+            (!routes.is_empty()).then_some(routes),
         );
-    } else if switched {
-        body.insert("traffic".to_owned(), json!({"service": subject.service}));
+        put(&mut traffic, "affinity", affinity);
+        body.insert("traffic".to_owned(), traffic.into());
     }
     metrics
         .templates
@@ -215,7 +219,6 @@ fn end_analysis(analysis: Fields, notes: &mut Notes) {
     analysis.end(
         &[
             ("alerts", Effect::Left, "Belay sends no messages: it writes events and metrics, and deploy/alerts has alerts for Prometheus"),
-            ("sessionAffinity", Effect::Left, "no cookie is set; let a cohort by a cookie or header of your own stay on one version"),
             ("primaryReadyThreshold", Effect::Left, "the stable version stays at full strength; what its promotion may lack stands in the Deployment's maxUnavailable"),
             ("canaryReadyThreshold", Effect::Left, "a step begins when all of its pods are ready"),
             ("stepWeightPromotion", Effect::Differs, "the promotion is the Deployment's own rolling update, while the new version keeps the share of the last step"),

@@ -54,6 +54,11 @@ pub(super) enum Shape {
     BlueGreen {
         hold: Duration,
     },
+    /// A test with these cohorts for this long, then everything.
+    Test {
+        cohorts: Vec<Value>,
+        duration: Duration,
+    },
     Steps(Vec<Map<String, Value>>),
 }
 
@@ -69,25 +74,31 @@ pub(super) struct Asked<'a> {
     pub(super) promotion: bool,
 }
 
+impl Asked<'_> {
+    /// The approval and gates of a shape with one step, beside `more` gates.
+    fn at_the_only_step(&self, step: &mut Map<String, Value>, more: &[Value]) {
+        let approval = self.start || self.increase || self.promotion;
+        put(step, "approval", approval.then_some(true));
+        let gates: Vec<&Value> = more.iter().chain(self.first).collect();
+        put(step, "gates", (!gates.is_empty()).then(|| json!(gates)));
+    }
+}
+
 impl Shape {
     /// `spec.strategy`.
     pub(super) fn strategy(self, asked: &Asked<'_>) -> Value {
         let mut steps = match self {
             Self::BlueGreen { hold } => {
-                let gates: Vec<&Value> = asked.gates.iter().chain(asked.first).collect();
-                let mut preview = Map::new();
-                preview.insert("hold".to_owned(), written(hold));
-                put(
-                    &mut preview,
-                    "approval",
-                    (asked.start || asked.promotion).then_some(true),
-                );
-                put(
-                    &mut preview,
-                    "gates",
-                    (!gates.is_empty()).then(|| json!(gates)),
-                );
+                let mut preview = Map::from_iter([("hold".to_owned(), written(hold))]);
+                asked.at_the_only_step(&mut preview, asked.gates);
                 return json!({"blueGreen": {"preview": preview}});
+            }
+            Self::Test { cohorts, duration } => {
+                // Flagger counts its iterations to the end, whatever they have shown.
+                let test = json!({"match": cohorts, "duration": written(duration), "end": "Time"});
+                let mut test = test.as_object().cloned().unwrap_or_default();
+                asked.at_the_only_step(&mut test, &[]);
+                return json!({"ab": test});
             }
             Self::Steps(steps) => steps,
         };
@@ -127,8 +138,8 @@ pub(super) fn shape(
     let able = cohorts.is_empty() || can(led, &cohort_split(), &cohorts_at, notes);
     match (iterations > 0, mirror) {
         (true, _) if !cohorts.is_empty() && able => {
-            let step = json!({"match": cohorts, "hold": written(hold(iterations))});
-            Shape::Steps(step.as_object().cloned().into_iter().collect())
+            let duration = hold(iterations);
+            Shape::Test { cohorts, duration }
         }
         (true, Some(share)) => {
             let step = json!({"mirror": share, "hold": written(hold(iterations))});

@@ -91,15 +91,15 @@ fn the_service_and_the_route_are_the_users_from_now_on() {
 }
 
 #[test]
-fn a_match_with_iterations_is_one_step_for_a_cohort() {
+fn a_match_with_iterations_is_a_test_with_a_cohort_for_its_time() {
     let converted = converted(STOREFRONT);
     let spec = &converted.item("Rollout", "search")["spec"];
     assert_eq!(
-        spec["strategy"]["canary"]["steps"],
-        json!([{"hold": "5m", "match": [
+        spec["strategy"],
+        json!({"ab": {"duration": "5m", "end": "Time", "match": [
             {"headers": [{"name": "x-beta", "exact": "on"}]},
             {"headers": [{"name": "cookie", "regex": "^(.*?;)?(beta=on)(;.*)?$"}]},
-        ]}])
+        ]}})
     );
     assert_eq!(
         spec["verification"]["gates"][0]["template"],
@@ -117,7 +117,6 @@ fn a_match_with_iterations_is_one_step_for_a_cohort() {
             "spec.service.trafficPolicy",
             "spec.skipAnalysis",
             "spec.analysis.match[1].sourceLabels",
-            "spec.analysis.sessionAffinity",
         ]
     );
 }
@@ -165,4 +164,37 @@ fn alerts_and_kinds_without_a_counterpart_are_left() {
     );
     assert!(daemons.items.is_empty());
     assert!(daemons.note("spec.targetRef.kind").contains("Deployments"));
+}
+
+#[test]
+fn a_cookie_keeps_clients_where_a_route_can_and_is_told_where_none_can() {
+    let canary = |provider: &str, analysis: &str| {
+        converted(&format!(
+            "apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {{name: web, namespace: shop}}\nspec:\n  provider: {provider}\n  \
+             targetRef: {{kind: Deployment, name: web}}\n  service: {{port: 80}}\n  \
+             analysis: {{interval: 1m, threshold: 2, {analysis}}}\n",
+        ))
+    };
+    let kept = canary(
+        "istio",
+        "stepWeight: 20, maxWeight: 60, sessionAffinity: {cookieName: shop-version, maxAge: 3600}",
+    );
+    assert_eq!(
+        kept.item("Rollout", "web")["spec"]["traffic"]["affinity"],
+        json!({"cookie": "shop-version", "maxAge": "1h"})
+    );
+    assert!(kept.left().is_empty(), "{:#?}", kept.notes);
+    for analysis in [
+        "iterations: 5, sessionAffinity: {cookieName: shop}",
+        "stepWeight: 20, sessionAffinity: {cookieName: a cookie}",
+    ] {
+        let converted = canary("istio", analysis);
+        let spec = &converted.item("Rollout", "web")["spec"];
+        assert_eq!(spec["traffic"]["affinity"], json!(null), "{analysis}");
+        let told = converted
+            .notes
+            .iter()
+            .any(|note| note.field == "spec.analysis.sessionAffinity");
+        assert!(told, "{analysis}: {:#?}", converted.notes);
+    }
 }
