@@ -16,6 +16,7 @@ mod condition;
 mod gateway;
 mod names;
 pub mod ownership;
+mod rules;
 pub mod services;
 mod sessions;
 mod traefik_service;

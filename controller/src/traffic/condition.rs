@@ -8,12 +8,53 @@ mod cookie;
 pub(super) mod keyed;
 pub(super) mod listed;
 
+use belay_engine::traffic::{Condition, Part, Text};
+
 use super::Refusal;
+
+/// The field of conditions on headers.
+const HEADERS: &str = "headers";
+
+/// The field of conditions on parameters of the query.
+const PARAMETERS: &str = "queryParams";
+
+/// Where conditions are, by the part of a request that they are about.
+const PLACES: [(Part, &str); 2] = [(Part::Header, HEADERS), (Part::Query, PARAMETERS)];
 
 /// The header that all cookies are in.
 const COOKIE: &str = "cookie";
 
-fn taken(what: &str, name: &str) -> Refusal {
+/// A condition as it is written in a match.
+struct Written<'a> {
+    /// The field that has conditions of this part of a request, with either kind of route.
+    key: &'static str,
+    /// The part in words.
+    what: &'static str,
+    name: &'a str,
+    value: Text,
+}
+
+impl<'a> Written<'a> {
+    fn of(condition: &'a Condition) -> Self {
+        let Condition { part, name, value } = condition;
+        let (key, what) = match part {
+            Part::Header | Part::Cookie => (HEADERS, "header"),
+            Part::Query => (PARAMETERS, "query parameter"),
+        };
+        let (name, value) = match part {
+            Part::Header | Part::Query => (name.as_str(), value.clone()),
+            Part::Cookie => (COOKIE, Text::Regex(cookie::pattern(name, value))),
+        };
+        Self {
+            key,
+            what,
+            name,
+            value,
+        }
+    }
+}
+
+fn taken(Written { what, name, .. }: &Written<'_>) -> Refusal {
     Refusal::new(format!(
         "one of its rules already looks at {what} {name}, and a cohort does, too; tell the cohort by something else"
     ))

@@ -3,30 +3,49 @@
 //! `spec.rules` is one atomic list to the API server, so all of it is Belay's while a canary runs.
 
 mod cookies;
-mod rule;
+mod limits;
 
-use belay_engine::traffic::{RouterKind, Split};
-use serde_json::Value;
+use std::marker::PhantomData;
+
+use belay_engine::traffic::{Condition, Match, Sessions, Split};
+use serde_json::{Value, json};
 
 use super::{
     Field, Names, Refusal, Router,
+    condition::listed,
+    rules::{self, Rules, set},
     weights::{Missing, Shape, Target},
 };
 
-/// The one field that is written.
-const RULES: &[Field] = &[("/spec/rules", &["f:spec", "f:rules"])];
+/// What the kinds of routes differ in.
+pub(super) trait Kind {
+    /// The match of a rule that has none, as the API server stores it.
+    fn everything() -> Value;
+}
 
 /// `HTTPRoute`.
 pub(super) struct Http;
 
+impl Kind for Http {
+    fn everything() -> Value {
+        json!({"path": {"type": "PathPrefix", "value": "/"}})
+    }
+}
+
 /// `GRPCRoute`.
 pub(super) struct Grpc;
 
-impl Router for Http {
-    const FIELDS: &'static [Field] = RULES;
+impl Kind for Grpc {
+    fn everything() -> Value {
+        json!({})
+    }
+}
+
+impl<K: Kind> Router for K {
+    const FIELDS: &'static [Field] = &[("/spec/rules", &["f:spec", "f:rules"])];
 
     fn home(names: &Names, value: &Value) -> Option<Value> {
-        rule::home(names, value)
+        rules::home(&BackendRefs::<K>::of(names), value)
     }
 
     fn split(
@@ -35,39 +54,28 @@ impl Router for Http {
         home: &Value,
         split: &Split,
     ) -> Result<Option<Value>, Refusal> {
-        rule::split(RouterKind::HttpRoute, names, home, split)
+        let rules = rules::split(&BackendRefs::<K>::of(names), home, split)?;
+        if let Some(rules) = &rules {
+            limits::check(rules, home)?;
+        }
+        Ok(rules.map(Value::Array))
     }
 
     fn guess(names: &Names, value: &Value) -> Option<Split> {
-        rule::guess(names, value)
+        rules::guess(&BackendRefs::<K>::of(names), value)
     }
 }
 
-impl Router for Grpc {
-    const FIELDS: &'static [Field] = RULES;
+/// `backendRefs` in the rules of such a route.
+struct BackendRefs<'a, K>(&'a Names, PhantomData<K>);
 
-    fn home(names: &Names, value: &Value) -> Option<Value> {
-        rule::home(names, value)
-    }
-
-    fn split(
-        names: &Names,
-        _field: &str,
-        home: &Value,
-        split: &Split,
-    ) -> Result<Option<Value>, Refusal> {
-        rule::split(RouterKind::GrpcRoute, names, home, split)
-    }
-
-    fn guess(names: &Names, value: &Value) -> Option<Split> {
-        rule::guess(names, value)
+impl<'a, K> BackendRefs<'a, K> {
+    fn of(names: &'a Names) -> Self {
+        Self(names, PhantomData)
     }
 }
 
-/// `backendRefs`.
-struct BackendRefs<'a>(&'a Names);
-
-impl Shape for BackendRefs<'_> {
+impl<K> Shape for BackendRefs<'_, K> {
     // The API server fills the weight in.
     const MISSING: Missing = Missing::One;
     const HIGHEST: u64 = 1_000_000;
@@ -88,9 +96,66 @@ impl Shape for BackendRefs<'_> {
         if target == Target::Home {
             cookies::without(&mut entry);
         }
-        if let (Some(fields), Some(name)) = (entry.as_object_mut(), self.0.of(target)) {
-            fields.insert("name".to_owned(), Value::from(name));
+        if let Some(name) = self.0.of(target) {
+            set(&mut entry, "name", Value::from(name));
         }
         entry
+    }
+}
+
+impl<K: Kind> Rules for BackendRefs<'_, K> {
+    const MATCHES: &'static str = "matches";
+    const DESTINATIONS: &'static str = "backendRefs";
+    const MIRRORS: &'static str = "filters";
+
+    fn with_conditions(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
+        listed::add(original, cohort)
+    }
+
+    fn conditions(plain: &Value, with: &Value) -> Option<Match> {
+        listed::added(plain, with)
+    }
+
+    fn cookie(one: &Value) -> Option<Condition> {
+        listed::cookie(one)
+    }
+
+    fn everything(&self) -> Value {
+        K::everything()
+    }
+
+    fn check(&self, _rule: &Value, _split: &Split) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn with_cookies(&self, shared: Vec<Value>, split: &Split) -> Result<Vec<Value>, Refusal> {
+        cookies::set(self, shared, split)
+    }
+
+    fn sessions(destinations: &[Value]) -> Option<Sessions> {
+        cookies::sessions(destinations)
+    }
+
+    fn mirror(&self, canary: Option<&Value>, percent: u8) -> Value {
+        let mut backend = json!({"group": "", "kind": "Service", "name": self.0.canary});
+        if let Some(port) = canary.and_then(|entry| entry.get("port")) {
+            set(&mut backend, "port", port.clone());
+        }
+        let mut mirror = json!({ "backendRef": backend });
+        // The whole is what it means without a percentage, which older versions of the API don't know.
+        if percent < 100 {
+            set(&mut mirror, "percent", json!(percent));
+        }
+        json!({"type": "RequestMirror", "requestMirror": mirror})
+    }
+
+    fn is_mirror(&self, filter: &Value) -> bool {
+        let backend = filter.pointer("/requestMirror/backendRef");
+        backend.is_some_and(|entry| self.target(entry) == Target::Canary)
+    }
+
+    fn mirrored(filter: &Value) -> Option<u64> {
+        let percent = filter.pointer("/requestMirror/percent");
+        percent.map_or(Some(100), Value::as_u64)
     }
 }

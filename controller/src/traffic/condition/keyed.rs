@@ -3,7 +3,7 @@
 use belay_engine::traffic::{Condition, Match, Part, Text};
 use serde_json::{Map, Value, json};
 
-use super::{COOKIE, cookie, taken};
+use super::{COOKIE, HEADERS, PLACES, Written, cookie, taken};
 use crate::traffic::Refusal;
 
 /// `original` with the conditions of `cohort` beside its own.
@@ -13,34 +13,20 @@ pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value,
         .as_object_mut()
         .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
     for condition in &cohort.all {
-        let (key, what, name, value) = match (condition.part, &condition.value) {
-            (Part::Header, value) => (
-                "headers",
-                "header",
-                condition.name.to_ascii_lowercase(),
-                value.clone(),
-            ),
-            (Part::Query, value) => (
-                "queryParams",
-                "query parameter",
-                condition.name.clone(),
-                value.clone(),
-            ),
-            (Part::Cookie, value) => (
-                "headers",
-                "header",
-                COOKIE.to_owned(),
-                Text::Regex(cookie::pattern(&condition.name, value)),
-            ),
+        let written = Written::of(condition);
+        let name = match written.key {
+            HEADERS => written.name.to_ascii_lowercase(),
+            _ => written.name.to_owned(),
         };
+        let key = written.key;
         let map = fields.entry(key).or_insert_with(|| json!({}));
         let map = map
             .as_object_mut()
             .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no map")))?;
         if map.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
-            return Err(taken(what, &name));
+            return Err(taken(&written));
         }
-        let value = match value {
+        let value = match written.value {
             Text::Exact(value) => json!({ "exact": value }),
             Text::Regex(value) => json!({ "regex": value }),
         };
@@ -52,7 +38,7 @@ pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value,
 /// What `with` asks for beyond `plain`.
 pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
     let mut all = Vec::new();
-    for (part, key) in [(Part::Header, "headers"), (Part::Query, "queryParams")] {
+    for (part, key) in PLACES {
         let map = |of: &Value| of.get(key).and_then(Value::as_object).cloned();
         let own: Map<_, _> = map(plain).unwrap_or_default();
         for (name, value) in map(with).unwrap_or_default() {
@@ -66,7 +52,7 @@ pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
 
 /// The condition on a cookie that a match has, if it has one.
 pub(in crate::traffic) fn cookie(one: &Value) -> Option<Condition> {
-    let headers = one.get("headers")?.as_object()?;
+    let headers = one.get(HEADERS)?.as_object()?;
     let (name, value) = headers
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(COOKIE))?;

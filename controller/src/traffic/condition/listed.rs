@@ -3,10 +3,8 @@
 use belay_engine::traffic::{Condition, Match, Part, Text};
 use serde_json::{Value, json};
 
-use super::{COOKIE, cookie, taken};
+use super::{COOKIE, HEADERS, PLACES, Written, cookie, taken};
 use crate::traffic::Refusal;
-
-const PLACES: [(Part, &str); 2] = [(Part::Header, "headers"), (Part::Query, "queryParams")];
 
 /// `original` with the conditions of `cohort` after its own.
 pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
@@ -15,32 +13,16 @@ pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value,
         .as_object_mut()
         .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
     for condition in &cohort.all {
-        let (key, what, name, value) = match condition.part {
-            Part::Header => (
-                "headers",
-                "header",
-                condition.name.as_str(),
-                condition.value.clone(),
-            ),
-            Part::Query => (
-                "queryParams",
-                "query parameter",
-                condition.name.as_str(),
-                condition.value.clone(),
-            ),
-            Part::Cookie => {
-                let pattern = cookie::pattern(&condition.name, &condition.value);
-                ("headers", "header", COOKIE, Text::Regex(pattern))
-            }
-        };
+        let written = Written::of(condition);
+        let (key, name) = (written.key, written.name);
         let list = fields.entry(key).or_insert_with(|| json!([]));
         let list = list
             .as_array_mut()
             .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
         if list.iter().any(|entry| is_named(entry, name)) {
-            return Err(taken(what, name));
+            return Err(taken(&written));
         }
-        let (kind, value) = match value {
+        let (kind, value) = match written.value {
             Text::Exact(value) => ("Exact", value),
             Text::Regex(value) => ("RegularExpression", value),
         };
@@ -64,7 +46,7 @@ pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
 
 /// The condition on a cookie that a match has, if it has one.
 pub(in crate::traffic) fn cookie(one: &Value) -> Option<Condition> {
-    let headers = one.get("headers")?.as_array()?;
+    let headers = one.get(HEADERS)?.as_array()?;
     let named = headers.iter().find(|entry| is_named(entry, COOKIE))?;
     condition(Part::Header, named).filter(|condition| condition.part == Part::Cookie)
 }

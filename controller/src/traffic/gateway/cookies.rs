@@ -6,18 +6,17 @@
 use belay_engine::traffic::{Sessions, Split};
 use serde_json::{Value, json};
 
-use super::BackendRefs;
 use crate::traffic::{
     Refusal,
     sessions::{self, Given},
-    weights::{Shape as _, Target},
+    weights::{Shape, Target},
 };
 
 const KIND: &str = "ResponseHeaderModifier";
 
 /// The destinations of a shared rule, each with the cookie of its version.
 pub(super) fn set(
-    shape: &BackendRefs<'_>,
+    shape: &impl Shape,
     mut entries: Vec<Value>,
     split: &Split,
 ) -> Result<Vec<Value>, Refusal> {
