@@ -9,6 +9,7 @@ pub(crate) mod acts;
 mod candidate;
 mod complaints;
 mod config;
+mod daemon;
 mod deferred;
 mod gather;
 mod groups;

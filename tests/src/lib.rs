@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod daemon;
 pub mod demo;
 pub mod error;
 pub mod installed;

@@ -9,7 +9,7 @@ use belay_engine::{
     digest::{CONTROLLER_REVISION_HASH, POD_TEMPLATE_HASH},
     rollout::RolloutStatus,
 };
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub use traffic::{Affinity, Cohort, Condition, RouteRef, Traffic};
     validation = Rule::new("has(self.spec.traffic) || !has(self.spec.strategy.blueGreen)").message("blueGreen switches routes, or a Service: name it in traffic"),
     validation = Rule::new("!has(self.spec.traffic) || has(self.spec.traffic.routes) || !has(self.spec.strategy.canary)").message("a Service alone can't be shared by weight: name routes in traffic, or use blueGreen, which switches the Service"),
     validation = Rule::new("!has(self.spec.workloadRef.kind) || self.spec.workloadRef.kind == 'Deployment' || (!has(self.spec.traffic) && !has(self.spec.strategy.blueGreen))").message("traffic and blueGreen need two versions beside each other, and only a Deployment has them: a StatefulSet's new version takes the places of its pods, so leave traffic out, use canary, and let its steps say how many pods"),
+    validation = Rule::new("!has(self.spec.workloadRef.kind) || self.spec.workloadRef.kind != 'DaemonSet' || (!has(self.spec.traffic) && !has(self.spec.strategy.blueGreen) && !has(self.spec.strategy.ab))").message("traffic, blueGreen and ab need two versions beside each other for every client, and a DaemonSet has one pod on each node: leave traffic out, use canary, and let its steps say how many nodes"),
+    validation = Rule::new("!has(self.spec.strategy.canary) || !has(self.spec.strategy.canary.firstNodes) || (has(self.spec.workloadRef.kind) && self.spec.workloadRef.kind == 'DaemonSet')").message("only a DaemonSet goes from node to node: leave canary.firstNodes out"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.stepText"),
     printcolumn(
@@ -121,6 +123,9 @@ pub enum WorkloadKind {
     Deployment,
     /// A StatefulSet. A new version takes the places of its pods, the highest first; Belay owns its partition.
     StatefulSet,
+    /// A DaemonSet. A new version takes the places of its pods node by node, those of `canary.firstNodes` first; Belay owns the type of
+    /// its update strategy.
+    DaemonSet,
 }
 
 impl WorkloadKind {
@@ -129,6 +134,7 @@ impl WorkloadKind {
         match self {
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
         }
     }
 
@@ -136,18 +142,22 @@ impl WorkloadKind {
     pub const fn hash_label(self) -> &'static str {
         match self {
             Self::Deployment => POD_TEMPLATE_HASH,
-            Self::StatefulSet => CONTROLLER_REVISION_HASH,
+            Self::StatefulSet | Self::DaemonSet => CONTROLLER_REVISION_HASH,
         }
     }
 }
 
 /// A rising share, step by step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Canary {
     /// The steps, in order. After the last one the candidate is promoted.
     #[schemars(length(min = 1, max = 30))]
     pub steps: Vec<Step>,
+    /// Of a DaemonSet: nodes that get the new version first, by their labels. The steps say how many nodes; once these have it, the
+    /// others follow in the order of their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_nodes: Option<LabelSelector>,
 }
 
 /// One step: a share, and what must be true before the next one.

@@ -7,6 +7,7 @@
 mod effects;
 mod forward;
 mod memory;
+mod nodes;
 mod traffic;
 
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ pub const OF_A_DECISION: &[(&str, Predicate)] = &[
     ("quarantine_holds", effects::quarantine_holds),
     ("rollback_only_goes_back", effects::rollback_only_goes_back),
     ("places_follow_the_step", effects::places_follow_the_step),
+    ("nodes_follow_the_step", nodes::nodes_follow_the_step),
     ("stamps_are_no_releases", effects::stamps_are_no_releases),
     ("no_step_on_old_verdict", forward::no_step_on_old_verdict),
     (

@@ -10,6 +10,7 @@
 
 pub mod decide;
 pub mod effect;
+pub mod nodes;
 pub mod observed;
 pub mod plan;
 pub mod reason;

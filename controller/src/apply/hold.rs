@@ -53,11 +53,19 @@ pub async fn before_change(client: &Client, object: &Prepared) -> Result<(), Fai
     }
 }
 
-/// Whether it is paused; or, a StatefulSet, has a partition above all its places.
+/// Whether it is paused; or, a StatefulSet, has a partition above all its places; or, a DaemonSet, leaves its pods alone.
 fn is_held(workload: &DynamicObject) -> bool {
     let spec = |pointer: &str| workload.data.pointer(pointer);
     let partition = spec("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_i64);
     let replicas = spec("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let daemon = workload
+        .types
+        .as_ref()
+        .is_some_and(|types| types.kind == "DaemonSet");
+    let strategy = spec("/spec/updateStrategy/type").and_then(Value::as_str);
+    if daemon {
+        return strategy == Some("OnDelete");
+    }
     spec("/spec/paused") == Some(&Value::Bool(true))
         || partition.is_some_and(|partition| partition >= replicas.max(1))
 }

@@ -90,6 +90,7 @@ pub fn workload_kind(key: &ObjectKey) -> Option<WorkloadKind> {
     match (key.group.as_str(), key.kind.as_str()) {
         ("apps", "Deployment") => Some(WorkloadKind::Deployment),
         ("apps", "StatefulSet") => Some(WorkloadKind::StatefulSet),
+        ("apps", "DaemonSet") => Some(WorkloadKind::DaemonSet),
         _ => None,
     }
 }

@@ -103,10 +103,17 @@ const HOLDS: [(&str, &str); 2] = [
     ("/spec/updateStrategy/rollingUpdate", "partition"),
 ];
 
+/// The same of a DaemonSet.
+const HOLD_OF_A_DAEMON_SET: (&str, &str) = ("/spec/updateStrategy", "type");
+
 /// A governed workload's manifest without what it says about the hold; nothing if it says nothing.
 pub fn leave_hold(body: &Value) -> Option<Value> {
     let mut left = body.clone();
-    for (pointer, field) in HOLDS {
+    let daemon = body.get("kind").and_then(Value::as_str) == Some("DaemonSet");
+    let holds = HOLDS
+        .into_iter()
+        .chain(daemon.then_some(HOLD_OF_A_DAEMON_SET));
+    for (pointer, field) in holds {
         if let Some(parent) = left.pointer_mut(pointer).and_then(Value::as_object_mut) {
             parent.remove(field);
         }
@@ -121,6 +128,7 @@ pub fn hold_patch(kind: WorkloadKind, resource_version: &str) -> Value {
         WorkloadKind::StatefulSet => {
             json!({"updateStrategy": {"rollingUpdate": {"partition": HELD}}})
         }
+        WorkloadKind::DaemonSet => json!({"updateStrategy": {"type": "OnDelete"}}),
     };
     json!({"metadata": {"resourceVersion": resource_version}, "spec": spec})
 }

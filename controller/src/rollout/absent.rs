@@ -103,6 +103,7 @@ impl Absent {
             let resource = match kind {
                 WorkloadKind::Deployment => "deployments",
                 WorkloadKind::StatefulSet => "statefulsets",
+                WorkloadKind::DaemonSet => "daemonsets",
             };
             let mut seen = Box::pin(events(api, unlabelled, server, metrics, resource));
             loop {

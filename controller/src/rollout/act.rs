@@ -242,6 +242,10 @@ impl Shell {
         let template = match kind {
             WorkloadKind::Deployment => self.template_of_set(rollout, hash).await?,
             WorkloadKind::StatefulSet => self.template_of_revision(rollout, hash).await?,
+            WorkloadKind::DaemonSet => {
+                let name = format!("{}-{hash}", rollout.spec.workload_ref.name);
+                self.template_of_revision(rollout, &name).await?
+            }
         };
         if project::template_of(&template).digest != *digest {
             return Err(Error::Stale("what to go back to has another template"));

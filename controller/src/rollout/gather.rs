@@ -41,17 +41,24 @@ impl Shell {
         let name = rollout.name_any();
         let uid = rollout.uid().unwrap_or_default();
         let status = rollout.status.clone().unwrap_or_default();
-        let workload = self.workload(rollout, &namespace, &name).await?;
+        let mut workload = self.workload(rollout, &namespace, &name).await?;
+        let by_nodes = match workload.as_mut() {
+            Some(workload) => self.nodes_of(rollout, workload).await?,
+            None => None,
+        };
         let places = workload
             .as_ref()
             .and_then(|workload| Some((workload, workload.places.as_ref()?)));
-        let mut sets = match places {
-            Some((workload, places)) => self.revisions_of(rollout, workload, places).await?,
-            None => self.sets(&namespace, &name, &uid, workload.as_ref()),
+        let mut sets = match (by_nodes, places) {
+            (Some(sets), _) => sets,
+            (None, Some((workload, places))) => {
+                self.revisions_of(rollout, workload, places).await?
+            }
+            (None, None) => self.sets(&namespace, &name, &uid, workload.as_ref()),
         };
         if let Some(workload) = workload
             .as_ref()
-            .filter(|workload| workload.places.is_none())
+            .filter(|workload| workload.places.is_none() && workload.nodes.is_none())
             && self.must_look_for_sets(&uid, workload, &sets, &status)
         {
             self.look_for_sets(workload, &name).await?;

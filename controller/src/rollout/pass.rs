@@ -6,7 +6,9 @@ use belay_api::{
     Rollout,
     names::{FIELD_MANAGER, FINALIZER},
 };
-use belay_engine::rollout::{Decision, Effect, Event, EventKind, RolloutStatus, decide};
+use belay_engine::rollout::{
+    Decision, Effect, Event, EventKind, RolloutStatus, decide, observed::Workload as Seen,
+};
 use jiff::Timestamp;
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -57,6 +59,10 @@ impl Shell {
             .ok()
             .and_then(|plan| plan.routing.as_ref());
         let observed = self.gather(&rollout, routing).await?;
+        if let (Ok(plan), Seen::Deployment(workload)) = (&mut resolved.plan, &observed.workload) {
+            plan.doubts
+                .extend(self.world.first_nodes.doubt(&workload.uid));
+        }
         let before = rollout.status.clone().unwrap_or_default();
         let now = Timestamp::now();
         let plan = resolved.plan.as_ref().map_err(String::as_str);

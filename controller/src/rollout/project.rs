@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
-use super::stateful::Places;
+use super::{daemon::Nodes, stateful::Places};
 use crate::watch::store::Projected;
 
 /// Longest name of a version.
@@ -24,7 +24,7 @@ const VERSION_BYTES: usize = 120;
 /// Default of `spec.revisionHistoryLimit`.
 const REVISION_HISTORY: i64 = 10;
 
-/// A Deployment or a StatefulSet.
+/// A Deployment, a StatefulSet or a DaemonSet.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
     /// Namespace.
@@ -39,6 +39,8 @@ pub(super) struct Workload {
     pub(super) max_surge: i32,
     /// Of a StatefulSet: what it says of its pods and their revisions.
     pub(super) places: Option<Places>,
+    /// Of a DaemonSet: what it says of its pods.
+    pub(super) nodes: Option<Nodes>,
     /// ConfigMaps and Secrets that its template refers to.
     pub(super) references: Arc<[Reference]>,
     /// As the engine sees it.
@@ -114,9 +116,11 @@ pub(super) fn workload(
     let observed_generation = number(data, "/status/observedGeneration", 0);
     let seen = observed_generation == generation;
     let places = match kind {
-        WorkloadKind::Deployment => None,
+        WorkloadKind::Deployment | WorkloadKind::DaemonSet => None,
         WorkloadKind::StatefulSet => Some(Places::of(data, seen.then(|| template.clone()))),
     };
+    let nodes =
+        (kind == WorkloadKind::DaemonSet).then(|| Nodes::of(data, seen.then(|| template.clone())));
     let partition = places
         .as_ref()
         .map_or(0, |places| places.stateful.partition);
@@ -127,16 +131,19 @@ pub(super) fn workload(
         selector: selector(data),
         max_surge: max_surge(data),
         places,
+        nodes: nodes.clone(),
         references,
         view: observed::Deployment {
             kind: match kind {
                 WorkloadKind::Deployment => observed::Kind::Deployment,
                 WorkloadKind::StatefulSet => observed::Kind::StatefulSet,
+                WorkloadKind::DaemonSet => observed::Kind::DaemonSet,
             },
             partition,
             max_unavailable: match kind {
                 WorkloadKind::Deployment => 0,
                 WorkloadKind::StatefulSet => max_unavailable(data),
+                WorkloadKind::DaemonSet => nodes.as_ref().map_or(0, |nodes| nodes.max_unavailable),
             },
             uid,
             resource_version: object.resource_version().unwrap_or_default(),
@@ -148,6 +155,7 @@ pub(super) fn workload(
                     data.pointer("/spec/paused").and_then(Value::as_bool) == Some(true)
                 }
                 WorkloadKind::StatefulSet => partition > 0,
+                WorkloadKind::DaemonSet => nodes.as_ref().is_some_and(|nodes| nodes.daemon.held),
             },
             replicas: count(data, "/spec/replicas", 1),
             template,
@@ -156,6 +164,7 @@ pub(super) fn workload(
                 WorkloadKind::StatefulSet => {
                     text(data, "/spec/updateStrategy/type") == Some("OnDelete")
                 }
+                WorkloadKind::DaemonSet => false,
             },
             revision_history_limit: count(data, "/spec/revisionHistoryLimit", REVISION_HISTORY),
             total_replicas: count(data, "/status/replicas", 0),
@@ -309,7 +318,7 @@ pub(super) fn text<'a>(data: &'a Value, pointer: &str) -> Option<&'a str> {
     data.pointer(pointer).and_then(Value::as_str)
 }
 
-fn number(data: &Value, pointer: &str, default: i64) -> i64 {
+pub(super) fn number(data: &Value, pointer: &str, default: i64) -> i64 {
     data.pointer(pointer)
         .and_then(Value::as_i64)
         .unwrap_or(default)

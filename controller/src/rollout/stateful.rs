@@ -73,22 +73,22 @@ impl Places {
 /// Where a StatefulSet's partition is.
 pub(super) const PARTITION_POINTER: &str = "/spec/updateStrategy/rollingUpdate/partition";
 
-/// Revisions of StatefulSets, by UID of the StatefulSet.
+/// Revisions of StatefulSets and DaemonSets, by UID of the workload.
 #[derive(Debug, Default)]
 pub(super) struct Revisions(Mutex<HashMap<String, Arc<Vec<Revision>>>>);
 
 impl Revisions {
-    fn known(&self, uid: &str) -> Option<Arc<Vec<Revision>>> {
+    pub(super) fn known(&self, uid: &str) -> Option<Arc<Vec<Revision>>> {
         self.lock().get(uid).cloned()
     }
 
-    fn learn(&self, uid: &str, revisions: Vec<Revision>) -> Arc<Vec<Revision>> {
+    pub(super) fn learn(&self, uid: &str, revisions: Vec<Revision>) -> Arc<Vec<Revision>> {
         let revisions = Arc::new(revisions);
         self.lock().insert(uid.to_owned(), Arc::clone(&revisions));
         revisions
     }
 
-    /// Drops what is known of a StatefulSet's revisions.
+    /// Drops what is known of a workload's revisions.
     pub(super) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
@@ -220,30 +220,40 @@ impl Shell {
     }
 }
 
-fn revision_resource() -> ApiResource {
+pub(super) fn revision_resource() -> ApiResource {
     ApiResource::erase::<ControllerRevision>(&())
 }
 
 /// The pod template in a revision, without the marker by which its controller applies it.
-fn revision_template(data: &Value) -> Option<Value> {
+pub(super) fn revision_template(data: &Value) -> Option<Value> {
     let mut template = data.pointer("/data/spec/template")?.clone();
     template.as_object_mut()?.remove("$patch");
     Some(template)
 }
 
-fn unknown(name: &str) -> Template {
+/// A template that can't be known any more.
+pub(super) fn unknown(name: &str) -> Template {
     Template::new(Digest::from_text(name), None, name.to_owned())
 }
 
-fn controller_uid(owners: &[OwnerReference]) -> Option<&String> {
+/// UID of the controller among the owners.
+pub(super) fn controller_uid(owners: &[OwnerReference]) -> Option<&String> {
     let controller = owners.iter().find(|owner| owner.controller == Some(true))?;
     Some(&controller.uid)
 }
 
 fn member(pod: &Pod, places: &Places, now: Timestamp) -> Option<Member> {
     let revision = pod.labels().get(CONTROLLER_REVISION_HASH)?.clone();
-    let name = pod.name_any();
-    let ordinal: i32 = name.rsplit('-').next()?.parse().ok()?;
+    let ordinal: i32 = pod.name_any().rsplit('-').next()?.parse().ok()?;
+    let place = ordinal.saturating_sub(places.first_ordinal);
+    Some(Member {
+        pod: seen(pod, place, places.min_ready, now),
+        revision,
+    })
+}
+
+/// A pod as the engine sees it.
+pub(super) fn seen(pod: &Pod, place: i32, min_ready: SignedDuration, now: Timestamp) -> SeenPod {
     let terminating = pod.metadata.deletion_timestamp.is_some();
     let condition = pod
         .status
@@ -257,18 +267,15 @@ fn member(pod: &Pod, places: &Places, now: Timestamp) -> Option<Member> {
         since.map_or(SignedDuration::ZERO, |since| now.duration_since(since.0))
     });
     let ready = ready_for.is_some();
-    let long_enough = ready_for.is_some_and(|ready_for| ready_for >= places.min_ready);
-    Some(Member {
-        pod: SeenPod {
-            uid: pod.uid().unwrap_or_default(),
-            name,
-            place: ordinal.saturating_sub(places.first_ordinal),
-            ready,
-            available: ready && !terminating && (places.min_ready.is_zero() || long_enough),
-            terminating,
-        },
-        revision,
-    })
+    let long_enough = ready_for.is_some_and(|ready_for| ready_for >= min_ready);
+    SeenPod {
+        uid: pod.uid().unwrap_or_default(),
+        name: pod.name_any(),
+        place,
+        ready,
+        available: ready && !terminating && (min_ready.is_zero() || long_enough),
+        terminating,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use belay_api::{
     rollout::WorkloadKind,
 };
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject},
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use super::{
     absent::Absent,
     config::Configs,
+    daemon::FirstNodes,
     groups::Groups,
     held::Held,
     lever,
@@ -49,7 +50,11 @@ pub(super) struct World {
     pub(super) workloads: Projections<Workload>,
     /// Governed StatefulSets.
     pub(super) stateful: Projections<Workload>,
-    /// Revisions of StatefulSets.
+    /// Governed DaemonSets.
+    pub(super) daemons: Projections<Workload>,
+    /// DaemonSets whose Rollout names first nodes that do not exist.
+    pub(super) first_nodes: FirstNodes,
+    /// Revisions of StatefulSets and DaemonSets.
     pub(super) revisions: Revisions,
     /// Those whose template has just changed, in full.
     pub(super) held: Held,
@@ -64,7 +69,7 @@ pub(super) struct World {
     /// Releases that promote their Rollouts together.
     pub(super) groups: Groups,
     /// Rollouts whose workload does not exist or is not labelled yet.
-    pub(super) absent: [Absent; 2],
+    pub(super) absent: [Absent; 3],
     /// Routes and Services that Rollouts name.
     pub(super) roads: Arc<Roads>,
     /// ConfigMaps and Secrets that templates refer to.
@@ -101,6 +106,8 @@ impl World {
         let world = Arc::new(Self {
             workloads: Projections::new(),
             stateful: Projections::new(),
+            daemons: Projections::new(),
+            first_nodes: FirstNodes::default(),
             revisions: Revisions::default(),
             held: Held::default(),
             sets: Projections::new(),
@@ -108,7 +115,7 @@ impl World {
             cluster_templates,
             acts: OpenActs::new(TargetKind::Rollout),
             groups: Groups::default(),
-            absent: [Absent::new(triggers.clone()), Absent::new(triggers.clone())],
+            absent: std::array::from_fn(|_| Absent::new(triggers.clone())),
             roads: Roads::new(context, triggers.clone()),
             configs: Configs::new(context, triggers.clone()),
             rollouts,
@@ -118,6 +125,7 @@ impl World {
         for (kind, name) in [
             (WorkloadKind::Deployment, "deployments"),
             (WorkloadKind::StatefulSet, "statefulsets"),
+            (WorkloadKind::DaemonSet, "daemonsets"),
         ] {
             let objects = raw(context, &lever::resource(kind));
             let events = stream(context, objects, governed(), name);
@@ -166,6 +174,11 @@ impl World {
             context_of(),
             WorkloadKind::StatefulSet,
         ));
+        tasks.spawn(Absent::watch::<DaemonSet>(
+            world_of(),
+            context_of(),
+            WorkloadKind::DaemonSet,
+        ));
         world
     }
 
@@ -173,6 +186,7 @@ impl World {
     pub(super) async fn ready(&self) {
         self.workloads.ready().await;
         self.stateful.ready().await;
+        self.daemons.ready().await;
         self.sets.ready().await;
         self.acts.ready().await;
         self.groups.ready().await;
@@ -186,6 +200,7 @@ impl World {
         match kind {
             WorkloadKind::Deployment => &self.workloads,
             WorkloadKind::StatefulSet => &self.stateful,
+            WorkloadKind::DaemonSet => &self.daemons,
         }
     }
 
@@ -201,10 +216,11 @@ impl World {
 
     /// Rollouts that wait for a workload of this kind.
     pub(super) const fn absent_of(&self, kind: WorkloadKind) -> &Absent {
-        let [deployments, stateful] = &self.absent;
+        let [deployments, stateful, daemons] = &self.absent;
         match kind {
             WorkloadKind::Deployment => deployments,
             WorkloadKind::StatefulSet => stateful,
+            WorkloadKind::DaemonSet => daemons,
         }
     }
 
@@ -269,6 +285,7 @@ impl World {
                     let gone = workloads.get(&namespace, &name);
                     workloads.delete(&namespace, &name, &uid, Source::Watch);
                     self.revisions.forget(&uid);
+                    self.first_nodes.forget(&uid);
                     self.trigger(&namespace, gone.and_then(|g| g.rollout.clone()).as_deref());
                 }
                 Event::InitDone => {

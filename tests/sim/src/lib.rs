@@ -14,6 +14,7 @@ mod deployment;
 pub mod history;
 mod ledgers;
 pub mod mutants;
+pub mod nodes;
 mod oracle;
 mod people;
 pub mod places;

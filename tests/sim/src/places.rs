@@ -14,6 +14,7 @@ use fastrand::Rng;
 
 use crate::{Decide, production};
 use cluster::Cluster;
+pub(crate) use cluster::{at, plan};
 use shell::Shell;
 
 /// What a history showed.

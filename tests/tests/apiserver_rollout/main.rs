@@ -11,6 +11,7 @@
 mod acts;
 mod canary;
 mod changes;
+mod daemon;
 mod hold;
 mod router;
 mod stateful;

@@ -10,6 +10,7 @@ use belay_engine::{
     traffic::Split,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::Selector;
 use thiserror::Error;
 
 use super::{Cohort, RolloutSpec, Step, StepEnd, WorkloadKind};
@@ -70,6 +71,20 @@ pub enum PlanError {
          pods: leave traffic out, use strategy.canary, and let its steps say how many pods"
     )]
     InPlace,
+    /// Something that a DaemonSet can't follow.
+    #[error(
+        "traffic, strategy.blueGreen and strategy.ab need two versions beside each other for every client, and a DaemonSet has one pod \
+         on each node: leave traffic out, use strategy.canary, and let its steps say how many nodes"
+    )]
+    ByNodes,
+    /// First nodes of something that has no pod for each node.
+    #[error("only a DaemonSet goes from node to node: leave strategy.canary.firstNodes out")]
+    NotByNodes,
+    /// A selector that can't be read.
+    #[error(
+        "strategy.canary.firstNodes is no selector of labels: operators are In and NotIn with values, Exists and DoesNotExist without"
+    )]
+    FirstNodes,
     /// Something that one of the routers can't do.
     #[error("step {step}: {why}; take it out of the step, or that route out of traffic.routes")]
     Router {
@@ -136,11 +151,30 @@ impl RolloutSpec {
 }
 
 impl RolloutSpec {
+    /// Labels of the nodes that a DaemonSet's new version goes to first; refuses what only other kinds can do.
+    pub fn first_nodes(&self) -> Result<Option<Selector>, PlanError> {
+        let strategy = &self.strategy;
+        let first = strategy
+            .canary
+            .as_ref()
+            .and_then(|canary| canary.first_nodes.clone());
+        let led = self.traffic.is_some() || strategy.blue_green.is_some() || strategy.ab.is_some();
+        match (self.workload_ref.kind, first) {
+            (WorkloadKind::DaemonSet, _) if led => Err(PlanError::ByNodes),
+            (WorkloadKind::DaemonSet, first) => first
+                .map(|first| Selector::try_from(first).map_err(|_| PlanError::FirstNodes))
+                .transpose(),
+            (_, Some(_)) => Err(PlanError::NotByNodes),
+            (_, None) => Ok(None),
+        }
+    }
+
     /// Whether there is something that gives or switches the share.
     fn can_be_led(&self) -> Result<(), PlanError> {
+        self.first_nodes()?;
         let in_place = match self.workload_ref.kind {
             WorkloadKind::Deployment => false,
-            WorkloadKind::StatefulSet => true,
+            WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => true,
         };
         if !in_place
             && self.strategy.ab.is_some()

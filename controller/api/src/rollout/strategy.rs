@@ -9,7 +9,7 @@ use super::{Canary, Cohort, Step, StepEnd, replicas_schema};
 use crate::{Duration, analysis::GateRef};
 
 /// How the new version gets its share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("[has(self.canary), has(self.blueGreen), has(self.ab)].filter(given, given).size() == 1").message("give exactly one of canary (a rising share), blueGreen (everything at once, after a preview) and ab (a test with a part of the requests)"))]
 #[serde(rename_all = "camelCase")]
 pub struct Strategy {

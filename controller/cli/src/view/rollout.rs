@@ -1,6 +1,6 @@
 //! A Rollout: as a row, as a live view of its steps, and its history.
 
-use belay_api::Rollout;
+use belay_api::{Rollout, rollout::WorkloadKind};
 use belay_engine::{
     action::Verb,
     rollout::status::{Phase, RolloutStatus, Track, Version},
@@ -64,7 +64,7 @@ impl Subject for Rollout {
         let status = self.status.clone().unwrap_or_default();
         let phase = (phase_text(&status), tone(status.phase));
         let mut lines = vec![title(self, phase, status.phase_since, now, style)];
-        lines.extend(versions(&status, now, style));
+        lines.extend(versions(self.spec.workload_ref.kind, &status, now, style));
         lines.extend(paused(&status, now, style));
         if status.candidate.is_some() {
             lines.push(String::new());
@@ -121,7 +121,12 @@ impl Subject for Rollout {
     }
 }
 
-fn versions(status: &RolloutStatus, now: Timestamp, style: Style) -> Vec<String> {
+fn versions(
+    kind: WorkloadKind,
+    status: &RolloutStatus,
+    now: Timestamp,
+    style: Style,
+) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(stable) = &status.stable {
         lines.push(field("stable", &long_version(stable), style));
@@ -145,7 +150,11 @@ fn versions(status: &RolloutStatus, now: Timestamp, style: Style) -> Vec<String>
         let pods = status
             .candidate_replicas
             .filter(|_| status.phase == Phase::Progressing)
-            .map(|count| format!(" on {} of the candidate", steps::pods(count)))
+            .map(|count| match (kind, count) {
+                (WorkloadKind::DaemonSet, 1) => " on 1 node".to_owned(),
+                (WorkloadKind::DaemonSet, count) => format!(" on {count} nodes"),
+                _ => format!(" on {} of the candidate", steps::pods(count)),
+            })
             .unwrap_or_default();
         lines.push(field(
             "weight",

@@ -1,6 +1,6 @@
 //! What the effects of a decision may do.
 
-use super::Case;
+use super::{Case, nodes};
 use crate::{
     digest::Digest,
     quarantine,
@@ -43,7 +43,8 @@ pub(super) fn stable_at_strength(case: Case<'_>) -> Result<(), String> {
                 return Err(format!("{effect:?} takes the stable pods away"));
             }
             Effect::RemovePod { uid, .. }
-                if stable.is_some_and(|set| set.pods.iter().any(|pod| pod.uid == *uid)) =>
+                if !nodes::is_by_nodes(case.observed)
+                    && stable.is_some_and(|set| set.pods.iter().any(|pod| pod.uid == *uid)) =>
             {
                 return Err(format!("{effect:?} deletes a stable pod"));
             }
@@ -238,7 +239,10 @@ fn is_of(version: &Version, observed: &Observed, digest: &Digest) -> bool {
         || sets.any(|set| set.hash == version.hash && set.template.digest == *digest)
 }
 
-fn stable_set<'a>(status: &RolloutStatus, observed: &'a Observed) -> Option<&'a ReplicaSet> {
+pub(super) fn stable_set<'a>(
+    status: &RolloutStatus,
+    observed: &'a Observed,
+) -> Option<&'a ReplicaSet> {
     let stable = status.stable.as_ref()?;
     observed
         .sets

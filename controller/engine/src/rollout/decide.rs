@@ -24,6 +24,7 @@ mod gates;
 mod idle;
 mod in_place;
 mod lookup;
+mod nodes;
 mod pass;
 mod pods;
 mod progress;

@@ -91,6 +91,8 @@ pub enum Kind {
     Deployment,
     /// A candidate's pods take the places of stable ones, from the highest place down to the partition.
     StatefulSet,
+    /// A candidate's pods take the places of stable ones, node by node.
+    DaemonSet,
 }
 
 impl Kind {
@@ -99,6 +101,7 @@ impl Kind {
         match self {
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
         }
     }
 
@@ -106,13 +109,14 @@ impl Kind {
     pub const fn in_place(self) -> bool {
         match self {
             Self::Deployment => false,
-            Self::StatefulSet => true,
+            Self::StatefulSet | Self::DaemonSet => true,
         }
     }
 }
 
 /// A governed Deployment; or a StatefulSet, whose revisions are looked at as ReplicaSets ([`crate::rollout::revisions`]) and whose
-/// partition says whether it is paused: at zero it rolls by itself.
+/// partition says whether it is paused: at zero it rolls by itself; or a DaemonSet ([`crate::rollout::nodes`]), whose update strategy
+/// says so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deployment {
     /// What it is.
@@ -127,13 +131,14 @@ pub struct Deployment {
     pub observed_generation: i64,
     /// Whether it carries Belay's label, by which admission policies and watches find it.
     pub labelled: bool,
-    /// `spec.paused`; of a StatefulSet, whether its partition is above zero.
+    /// `spec.paused`; of a StatefulSet, whether its partition is above zero; of a DaemonSet, whether its strategy is `OnDelete`.
     pub paused: bool,
     /// Of a StatefulSet: the pods at places below it keep the revision that it runs by itself. Zero for a Deployment.
     pub partition: i32,
-    /// Of a StatefulSet: pods that may be unavailable while it moves. Zero for a Deployment, whose controller knows.
+    /// Of a StatefulSet or DaemonSet: pods that may be unavailable while it moves. Zero for a Deployment, whose controller knows, and for
+    /// a DaemonSet that would rather run two pods on a node for a while (`maxSurge`).
     pub max_unavailable: i32,
-    /// `spec.replicas`.
+    /// `spec.replicas`; of a DaemonSet, the nodes that are to run it and are ready.
     pub replicas: i32,
     /// Its pod template.
     pub template: Template,
@@ -170,18 +175,19 @@ impl Deployment {
     /// Whether a new template would start nothing: a partition in the middle of a StatefulSet holds only a part of it.
     pub const fn is_held(&self) -> bool {
         match self.kind {
-            Kind::Deployment => self.paused,
+            Kind::Deployment | Kind::DaemonSet => self.paused,
             Kind::StatefulSet => self.partition == HELD,
         }
     }
 
     /// Pods of a candidate in this step. In place one pod at least stays stable, for it is the stable revision's pods that keep it
     /// the one that the workload goes back to by itself.
+    /// A single node is the exception, for going back does not depend on it there.
     pub fn step_pods(&self, step: &Step) -> i32 {
-        if self.kind.in_place() {
-            shares::in_place_pods(step.share, self.replicas)
-        } else {
-            step.pods(self.replicas)
+        match self.kind {
+            Kind::Deployment => step.pods(self.replicas),
+            Kind::DaemonSet if self.replicas == 1 => 1,
+            Kind::StatefulSet | Kind::DaemonSet => shares::in_place_pods(step.share, self.replicas),
         }
     }
 }
@@ -267,7 +273,7 @@ pub struct Pod {
     pub name: String,
     /// UID.
     pub uid: String,
-    /// Its place, counted from zero.
+    /// Its place, counted from zero: the highest are the first to change. Of a DaemonSet's pod, that of its node among the nodes.
     pub place: i32,
     /// Whether it is ready.
     pub ready: bool,

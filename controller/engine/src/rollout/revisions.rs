@@ -136,7 +136,8 @@ impl Stateful {
     }
 }
 
-fn fill(set: &mut ReplicaSet, members: &[Member]) {
+/// Puts the pods of its revision into a set.
+pub(super) fn fill(set: &mut ReplicaSet, members: &[Member]) {
     set.pods = members
         .iter()
         .filter(|member| member.revision == set.hash)

@@ -254,11 +254,12 @@ fn unreachable() -> ! {
 }
 
 /// A time of the simulation.
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(START_SECOND + seconds).unwrap_or(Timestamp::MAX)
 }
 
-fn plan(rng: &mut Rng) -> Plan {
+/// A plan of up to three steps with one gate.
+pub(crate) fn plan(rng: &mut Rng) -> Plan {
     let unknown = UnknownPolicy {
         then: Then::Hold,
         consecutive_limit: 2,

@@ -89,9 +89,15 @@ fn controller() -> Role {
             ),
             rule(
                 "apps",
+                &["daemonsets"],
+                &["get", "list", "watch", "patch"],
+                "to hold governed DaemonSets by their update strategy, let them go, and restore their template",
+            ),
+            rule(
+                "apps",
                 &["controllerrevisions"],
                 &["get", "list"],
-                "the templates of a StatefulSet's versions",
+                "the templates of a StatefulSet's or DaemonSet's versions",
             ),
             rule(
                 "apps",
@@ -115,7 +121,7 @@ fn controller() -> Role {
                 "",
                 &["pods"],
                 &["delete"],
-                "pods of a StatefulSet's rejected version, so that its controller makes them anew of the stable one",
+                "pods of a StatefulSet's rejected version, so that its controller makes them anew of the stable one; pods of a DaemonSet on the nodes of a step",
             ),
             rule(
                 "",
@@ -245,6 +251,12 @@ fn cluster() -> Role {
                 &["clusteranalysistemplates"],
                 &["create", "patch"],
                 "the templates that come with Belay",
+            ),
+            rule(
+                "",
+                &["nodes"],
+                &["list"],
+                "which nodes get a DaemonSet's new version first, and whether a pod's node is ready",
             ),
             rule(
                 "admissionregistration.k8s.io",

@@ -94,9 +94,12 @@ pub(super) fn rollout_of<'a>(pass: &Pass<'a>, workload: &Workload) -> Option<&'a
 pub(super) fn is_governed(pass: &Pass<'_>, object: &ObjectKey) -> bool {
     match (object.group.as_str(), object.kind.as_str()) {
         ("belay.dev", "Rollout") => true,
-        ("apps", "Deployment" | "StatefulSet") => pass.observed.rollouts.iter().any(|rollout| {
-            object.namespace.as_ref() == Some(&rollout.namespace) && rollout.workload == object.name
-        }),
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet") => {
+            pass.observed.rollouts.iter().any(|rollout| {
+                object.namespace.as_ref() == Some(&rollout.namespace)
+                    && rollout.workload == object.name
+            })
+        }
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Effect,
-        observed::{Deployment, Workload},
+        observed::{Deployment, Kind, Workload},
         reason,
         status::{Phase, Track},
     },
@@ -57,9 +57,13 @@ fn restored(pass: &mut Pass<'_>, deployment: &Deployment, standing: &Standing) -
         .candidate
         .as_ref()
         .is_some_and(|candidate| candidate.track == Track::Bypassed);
+    // The template is all that a DaemonSet's pods can be made of, and its strategy belongs to its owner.
+    let gives_back =
+        deployment.kind == Kind::DaemonSet && deployment.paused && !resumes(pass, deployment);
     let rejected_runs = !pass.asks_for_stable(deployment)
         && pass.quarantined(digest)
         && pass.seen.native_of(digest).is_some_and(active);
+    let rejected_runs = rejected_runs || gives_back;
     match pass.stable_set() {
         Some(_) if rejected_runs && !bypassed && *standing != Standing::Reached => false,
         Some(set) if rejected_runs && !bypassed => {

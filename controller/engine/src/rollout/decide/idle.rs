@@ -9,6 +9,7 @@ use super::{
     },
     adopt, begin, clear, config,
     lookup::{active, version_of},
+    nodes,
     pass::Pass,
     rollback, traffic, zero,
 };
@@ -150,8 +151,9 @@ fn hold_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
             format!(" ({})", entry.reason.trim_end_matches('.'))
         });
     let message = format!(
-        "{} is quarantined{why}; new content, the stable content, or a retry ends this.",
+        "{} is quarantined{why}; new content, the stable content, or a retry ends this.{}",
         deployment.template.version,
+        nodes::caution(deployment),
     );
     pass.wait(reason::QUARANTINED, message);
 }

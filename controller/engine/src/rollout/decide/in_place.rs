@@ -11,13 +11,14 @@
 use super::{
     super::{
         Effect,
-        observed::{Deployment, Pod, ReplicaSet},
+        observed::{Deployment, Kind, Pod, ReplicaSet},
         reason,
         status::{Candidate, Phase},
     },
     clear,
     clock::after,
     lookup::is_of,
+    nodes,
     pass::Pass,
     pods::Pods,
 };
@@ -48,6 +49,9 @@ pub(super) fn ensure(
     candidate: &Candidate,
     pods: i32,
 ) -> Pods {
+    if deployment.kind == Kind::DaemonSet {
+        return nodes::ensure(pass, deployment, candidate, pods);
+    }
     let native = pass.seen.native_of(&deployment.template.digest);
     if native.is_some_and(|set| set.desired > 0) && pass.stable_desired() == 0 {
         return Pods::Native;
@@ -94,6 +98,9 @@ pub(super) fn ensure(
 
 /// Takes away the pods of all revisions that are neither the workload's own nor `keep`; says whether there are none left.
 pub(super) fn remove(pass: &mut Pass<'_>, deployment: &Deployment, keep: Option<&Digest>) -> bool {
+    if deployment.kind == Kind::DaemonSet {
+        return nodes::remove(pass, deployment, keep);
+    }
     // Nothing is on trial: held only in part, pods that are added later would be of this template.
     let part = deployment.paused && !deployment.is_held();
     if part && keep.is_none() && !pass.asks_for_stable(deployment) {
@@ -122,6 +129,10 @@ pub(super) fn free(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
     if !pass.asks_for_stable(deployment) {
         return false;
     }
+    if deployment.kind == Kind::DaemonSet {
+        // Its own controller replaces pods that serve nothing first.
+        return true;
+    }
     let stable = pass.stable_set().map(|set| set.name.as_str());
     let ready = deployment.observed_generation == deployment.generation;
     let broken: Vec<&Pod> = pass
@@ -140,6 +151,10 @@ pub(super) fn free(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
 
 /// Whether the stable version has all its pods back after a rollback, or had a progress deadline's time for it.
 pub(super) fn is_back(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
+    if deployment.kind == Kind::DaemonSet {
+        // A newer version may have taken over its nodes.
+        return true;
+    }
     let whole = pass
         .stable_set()
         .is_some_and(|set| set.available >= deployment.replicas);
@@ -161,7 +176,8 @@ fn is_over(pass: &mut Pass<'_>) -> bool {
     pass.now >= until
 }
 
-fn take_away(pass: &mut Pass<'_>, deployment: &Deployment, mut pods: Vec<&Pod>) {
+/// Deletes these pods: those that serve nothing at once, others within the workload's own budget, the highest places first.
+pub(super) fn take_away(pass: &mut Pass<'_>, deployment: &Deployment, mut pods: Vec<&Pod>) {
     let available: i32 = pass
         .seen
         .sets

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     super::{
         Effect, Event, EventKind, Measure, Observed, Plan, RolloutStatus,
-        observed::{Deployment, Workload},
+        observed::{Deployment, Kind, Workload},
         status::Phase,
     },
     gates::Live,
@@ -145,6 +145,9 @@ fn governable(seen: &Observed) -> Result<(), String> {
     let Workload::Deployment(deployment) = &seen.workload else {
         return Ok(());
     };
+    if deployment.kind == Kind::DaemonSet {
+        return super::nodes::governable(deployment);
+    }
     if deployment.kind.in_place() {
         return takes_places(deployment);
     }

@@ -4,7 +4,7 @@
 use super::{
     super::{
         Effect, Guard,
-        observed::{Deployment, ReplicaSet},
+        observed::{Deployment, Kind, ReplicaSet},
         reason,
         status::{Phase, Rollback, RollbackReason, Version},
     },
@@ -13,6 +13,7 @@ use super::{
     clock::after,
     config, gates, idle, in_place,
     lookup::{active, is_of},
+    nodes,
     pass::Pass,
     traffic,
 };
@@ -214,6 +215,13 @@ fn natively(
 
 /// The workload is paused with a template that is not the stable one, which stays as it is if that can be.
 fn held(pass: &mut Pass<'_>, deployment: &Deployment, rollback: &Rollback, led: bool) -> Natively {
+    if deployment.kind == Kind::DaemonSet {
+        if nodes::must_go_back(pass, deployment, rollback) {
+            restore_stable(pass, deployment, led);
+            return Natively::OnTheWay;
+        }
+        return Natively::Back;
+    }
     let stable = pass.stable_desired();
     if clear::take_back_others(pass, deployment) {
         // At zero the Deployment controller may choose another ReplicaSet: then what runs is looked at anew.

@@ -11,7 +11,7 @@ use super::{
     },
     begin,
     clock::{after, show},
-    compare, gates,
+    compare, gates, nodes,
     pass::{Pass, Why},
     pods::{self, Pods},
     progress, rollback, traffic,
@@ -33,6 +33,7 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candi
 
     let lead = traffic::lead(pass, plan, &state, deployment, candidate);
     let replicas = deployment.step_pods(step).max(lead.keeps);
+    let replicas = replicas.max(nodes::taken(pass, deployment));
     pass.next.candidate_replicas = Some(replicas);
     let beside = if deployment.kind.in_place() {
         deployment.replicas.saturating_sub(replicas)

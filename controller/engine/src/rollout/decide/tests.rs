@@ -10,6 +10,7 @@ mod gates;
 mod hold;
 mod in_place;
 mod leaving;
+mod nodes;
 mod promotion;
 mod requests;
 mod rollback;

@@ -8,7 +8,7 @@
 use super::{
     super::{
         Effect, Guard,
-        observed::{Deployment, Owner},
+        observed::{Deployment, Kind, Owner},
         status::{Candidate, RollbackReason, Track},
     },
     begin,
@@ -136,10 +136,16 @@ fn newer(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate) ->
     if replaced {
         return Course::Held;
     }
-    let message = format!(
-        "{} took the place of {} during its promotion.",
-        deployment.template.version, candidate.version.version,
-    );
+    let (newer, version) = (&deployment.template.version, &candidate.version.version);
+    let message = match deployment.kind {
+        Kind::Deployment | Kind::StatefulSet => {
+            format!("{newer} took the place of {version} during its promotion.")
+        }
+        Kind::DaemonSet => format!(
+            "{newer} was asked for during its promotion. The stable template is written over it, for nothing else brings stable pods \
+             back; apply {newer} again."
+        ),
+    };
     rollback::begin(
         pass,
         &candidate.version,

@@ -1,0 +1,178 @@
+//! A governed DaemonSet on nodes of its own, as tests change it and look at it.
+
+use std::collections::BTreeMap;
+
+use belay_api::Rollout;
+use belay_engine::rollout::status::Phase;
+use belay_lab::wait_for;
+use k8s_openapi::api::{
+    apps::v1::DaemonSet,
+    core::v1::{Node, Pod},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Error,
+    scene::{SOON, Scene},
+    workload::Workload,
+};
+
+/// End of each node's name with the tag of its pod's image and the pod's UID.
+pub type Pods = BTreeMap<String, (String, String)>;
+
+/// A DaemonSet of the name `agent` that runs on the nodes of its test only, and its Rollout of the same name.
+pub struct Agent {
+    /// DaemonSets of its namespace.
+    pub sets: Api<DaemonSet>,
+    /// Its Rollout.
+    pub rollout: Workload,
+    nodes: Api<Node>,
+    pods: Api<Pod>,
+    pool: String,
+}
+
+impl Agent {
+    /// A healthy one that runs `v1` on these nodes, each with its `tier`. `spec` is its Rollout's spec without the `workloadRef`.
+    pub async fn healthy(
+        scene: &Scene,
+        nodes: &[(&str, &str)],
+        spec: Value,
+    ) -> Result<Self, Error> {
+        let agent = Self {
+            sets: scene.api(),
+            pods: scene.api(),
+            rollout: Workload::existing(&scene.client, &scene.namespace, "agent"),
+            nodes: Api::all(scene.client.clone()),
+            pool: scene.namespace.clone(),
+        };
+        for (node, tier) in nodes {
+            agent.join(node, tier).await?;
+        }
+        let parameters = PostParams::default();
+        agent
+            .sets
+            .create(&parameters, &serde_json::from_value(agent.manifest("v1"))?)
+            .await?;
+        agent.runs(&vec!["v1"; nodes.len()]).await?;
+        let rollouts = agent.rollout.rollouts();
+        rollouts.create(&parameters, &rollout(spec)?).await?;
+        agent.rollout.settled(Phase::Healthy, "v1", SOON).await?;
+        Ok(agent)
+    }
+
+    fn manifest(&self, tag: &str) -> Value {
+        json!({
+            "metadata": {"name": "agent"},
+            "spec": {
+                "updateStrategy": {"type": "RollingUpdate"},
+                "selector": {"matchLabels": {"app": "agent"}},
+                "template": {
+                    "metadata": {"labels": {"app": "agent"}},
+                    "spec": {
+                        "nodeSelector": {"pool": self.pool}, "tolerations": [{"operator": "Exists"}],
+                        "terminationGracePeriodSeconds": 1, "containers": [{"name": "main", "image": format!("agent:{tag}")}],
+                    },
+                },
+            },
+        })
+    }
+
+    /// A node joins, which only this DaemonSet's pods tolerate.
+    pub async fn join(&self, node: &str, tier: &str) -> Result<(), Error> {
+        let name = format!("{}-{node}", self.pool);
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"pool": self.pool, "tier": tier}},
+            "spec": {"taints": [{"key": "pool", "value": self.pool, "effect": "NoSchedule"}]},
+        }))?;
+        self.nodes.create(&PostParams::default(), &node).await?;
+        Ok(())
+    }
+
+    /// A node leaves.
+    pub async fn leave(&self, node: &str) -> Result<(), Error> {
+        let name = format!("{}-{node}", self.pool);
+        self.nodes.delete(&name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Asks for another version as GitOps tools do, with the whole manifest, which says that it rolls.
+    pub async fn apply(&self, tag: &str) -> Result<(), Error> {
+        let parameters = PatchParams::default();
+        let patch = Patch::Strategic(self.manifest(tag));
+        self.sets.patch("agent", &parameters, &patch).await?;
+        Ok(())
+    }
+
+    /// The type of its update strategy.
+    pub async fn strategy(&self) -> Result<String, Error> {
+        let set = self.sets.get("agent").await?;
+        let strategy = set.spec.and_then(|spec| spec.update_strategy);
+        Ok(strategy
+            .and_then(|strategy| strategy.type_)
+            .unwrap_or_default())
+    }
+
+    /// The tag of the image that its template asks for.
+    pub async fn tag(&self) -> Result<String, Error> {
+        let set = self.sets.get("agent").await?;
+        let pod = set.spec.and_then(|spec| spec.template.spec);
+        let image = pod.and_then(|pod| pod.containers.into_iter().next()?.image);
+        Ok(image.unwrap_or_default().replace("agent:", ""))
+    }
+
+    /// Its pods that are not going away, by node.
+    pub async fn pods(&self) -> Result<Pods, Error> {
+        let list = self
+            .pods
+            .list(&ListParams::default().labels("app=agent"))
+            .await?;
+        let live = list
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(live
+            .filter_map(|pod| {
+                let uid = pod.uid().unwrap_or_default();
+                let spec = pod.spec?;
+                let node = spec.node_name?.replace(&format!("{}-", self.pool), "");
+                let image = spec.containers.into_iter().find_map(|main| main.image);
+                Some((node, (image?.replace("agent:", ""), uid)))
+            })
+            .collect())
+    }
+
+    /// Waits until its pods, in the order of their nodes, are of these versions.
+    pub async fn runs(&self, tags: &[&str]) -> Result<Pods, Error> {
+        let runs = wait_for("the pods of each version", SOON, || async {
+            let pods = self.pods().await.map_err(|error| error.to_string())?;
+            let present: Vec<&str> = pods.values().map(|(tag, _)| tag.as_str()).collect();
+            if present == tags {
+                Ok(pods)
+            } else {
+                Err(format!("{present:?}"))
+            }
+        });
+        Ok(runs.await?)
+    }
+}
+
+/// The Rollout `agent` with this spec, which lacks only its `workloadRef`.
+pub fn rollout(mut spec: Value) -> Result<Rollout, Error> {
+    if let Some(spec) = spec.as_object_mut() {
+        let workload = json!({"kind": "DaemonSet", "name": "agent"});
+        spec.insert("workloadRef".to_owned(), workload);
+    }
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "agent"}, "spec": spec,
+    }))?)
+}
+
+/// A spec with these steps, which begin on nodes of the tier `edge`, and gates.
+pub fn canary(steps: &Value, gates: &[&str]) -> Value {
+    let gates: Vec<Value> = gates.iter().map(|gate| json!({"template": gate})).collect();
+    let first = json!({"matchLabels": {"tier": "edge"}});
+    json!({"strategy": {"canary": {"steps": steps, "firstNodes": first}}, "verification": {"gates": gates}})
+}
