@@ -1,26 +1,30 @@
-//! Tests that take turns on one lab: a fault of one is a fault for all, and so is a controller that is killed. Tests without faults
-//! share a turn, and a controller.
+//! Tests that take turns on a lab: a fault of one is a fault for all, and so is a controller that is killed. Tests without faults
+//! share a turn, and a controller. Where many want to be alone, [`first_free`] gives them several labs to choose from.
 //!
 //! Invariant: a test that takes the turn is alone; lab, chart and program are set up once for all. What a test does in its turn is
 //! its own.
 
+mod door;
+
 use std::path::PathBuf;
 
 use belay_lab::{Lab, LabBuilder, SharedLab};
-use tokio::sync::{Mutex, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use futures::future::select_all;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     Error,
     installed::{Controller, Installed, controller_program},
     stage::policies_in_force,
 };
+use door::{Door, Entered};
 
-/// The lab of one test binary, and whose turn it is. Meant for a `static`.
-#[derive(Debug, Default)]
+/// A lab of one test binary, and whose turn it is. Meant for a `static`.
+#[derive(Debug)]
 pub struct Turns {
     lab: SharedLab,
     belay: OnceCell<(Installed, PathBuf)>,
-    turn: RwLock<()>,
+    door: Door,
     /// The controller of those who share; it ends when somebody wants to be alone.
     shared: Mutex<Option<Controller>>,
 }
@@ -32,17 +36,13 @@ pub struct Turn {
     pub lab: &'static Lab,
     installed: &'static Installed,
     program: &'static PathBuf,
-    _held: Held,
+    _entered: Entered,
 }
 
-#[derive(Debug)]
-enum Held {
-    Alone {
-        _guard: RwLockWriteGuard<'static, ()>,
-    },
-    Shared {
-        _guard: RwLockReadGuard<'static, ()>,
-    },
+impl Default for Turns {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Turns {
@@ -51,7 +51,7 @@ impl Turns {
         Self {
             lab: SharedLab::new(),
             belay: OnceCell::const_new(),
-            turn: RwLock::const_new(()),
+            door: Door::new(),
             shared: Mutex::const_new(None),
         }
     }
@@ -63,13 +63,21 @@ impl Turns {
         describe: impl FnOnce() -> LabBuilder,
         adjust: impl FnOnce(Installed) -> Installed,
     ) -> Result<Turn, Error> {
-        let held = Held::Alone {
-            _guard: self.turn.write().await,
-        };
+        let entered = self.door.alone().await;
+        self.begin(entered, describe, adjust).await
+    }
+
+    /// The rest of [`take`](Self::take), for one who is alone.
+    async fn begin(
+        &'static self,
+        entered: Entered,
+        describe: impl FnOnce() -> LabBuilder,
+        adjust: impl FnOnce(Installed) -> Installed,
+    ) -> Result<Turn, Error> {
         if let Some(controller) = self.shared.lock().await.take() {
             controller.terminate().await?;
         }
-        self.set_up(held, describe, adjust).await
+        self.set_up(entered, describe, adjust).await
     }
 
     /// Waits until nobody is alone. A controller acts, for all who share; nobody ends it.
@@ -78,10 +86,8 @@ impl Turns {
         describe: impl FnOnce() -> LabBuilder,
         adjust: impl FnOnce(Installed) -> Installed,
     ) -> Result<Turn, Error> {
-        let held = Held::Shared {
-            _guard: self.turn.read().await,
-        };
-        let turn = self.set_up(held, describe, adjust).await?;
+        let entered = self.door.share().await;
+        let turn = self.set_up(entered, describe, adjust).await?;
         let mut shared = self.shared.lock().await;
         if shared.is_none() {
             *shared = Some(turn.acting("shared").await?);
@@ -91,7 +97,7 @@ impl Turns {
 
     async fn set_up(
         &'static self,
-        held: Held,
+        entered: Entered,
         describe: impl FnOnce() -> LabBuilder,
         adjust: impl FnOnce(Installed) -> Installed,
     ) -> Result<Turn, Error> {
@@ -106,9 +112,23 @@ impl Turns {
             lab,
             installed,
             program,
-            _held: held,
+            _entered: entered,
         })
     }
+}
+
+/// Waits until it is alone on any of these labs, the first ones preferred; see [`Turns::take`]. Labs differ in nothing, so that tests
+/// which need to be alone run side by side, for they mostly wait.
+pub async fn first_free(
+    labs: &'static [Turns],
+    describe: impl FnOnce() -> LabBuilder,
+    adjust: impl FnOnce(Installed) -> Installed,
+) -> Result<Turn, Error> {
+    let doors = labs
+        .iter()
+        .map(|lab| Box::pin(async move { (lab, lab.door.alone().await) }));
+    let ((lab, entered), ..) = select_all(doors).await;
+    lab.begin(entered, describe, adjust).await
 }
 
 impl Turn {

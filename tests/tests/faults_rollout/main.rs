@@ -1,7 +1,7 @@
 //! Faults in the middle of things: the controller killed, two controllers, no Prometheus, no API server.
 //!
-//! The controller runs as the program that is shipped, and ends by `kill -9`. Tests take turns on one lab, for a fault of one is
-//! a fault for all.
+//! The controller runs as the program that is shipped, and ends by `kill -9`. Tests take turns on four labs, for a fault of one is
+//! a fault for all on the same.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -10,6 +10,7 @@
     reason = "a test ends where its assumption ends"
 )]
 
+mod away;
 mod killed;
 mod outages;
 
@@ -18,29 +19,30 @@ use std::{collections::BTreeMap, time::Duration};
 use belay_lab::{Lab, Part, wait_for};
 use belay_tests::{
     scene::Scene,
-    turns::{Turn, Turns},
+    turns::{Turn, Turns, first_free},
     watching::pods,
     workload::Workload,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
-static TURNS: Turns = Turns::new();
+/// These tests mostly wait: four labs take little more of the processor than one, and a third of the time.
+static LABS: [Turns; 4] = [const { Turns::new() }; 4];
 
 /// Long enough for a lease to be taken over and several pods to change places.
 const LONG: Duration = Duration::from_mins(2);
 /// Long enough for a lease to be taken over from one who said no goodbye.
 const SOON: Duration = Duration::from_mins(1);
 
-/// The next turn on the lab.
+/// The next turn on any of the labs.
 async fn turn() -> Turn {
-    TURNS
-        .take(
-            || Lab::builder().with(Part::Prometheus),
-            |installed| installed,
-        )
-        .await
-        .unwrap()
+    first_free(
+        &LABS,
+        || Lab::builder().with(Part::Prometheus),
+        |installed| installed,
+    )
+    .await
+    .unwrap()
 }
 
 /// Random moments, from a seed that is printed and can be given again as `BELAY_FAULTS_SEED`.

@@ -1,11 +1,16 @@
-//! Two controllers, no Prometheus, no API server, a hold that came late.
+//! Two controllers, no API server, a hold that came late.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use belay_api::names::ROLLOUT_LABEL;
 use belay_engine::rollout::status::Phase;
 use belay_lab::Part;
-use belay_tests::{installed::Controller, scene::Scene};
+use belay_tests::{
+    installed::{Controller, NAMESPACE},
+    scene::Scene,
+};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use serde_json::json;
 
 use crate::{SOON, only_this_version_runs, turn, two_steps};
@@ -39,15 +44,13 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over() {
     assert!(leads(&second).await);
     // When the second says goodbye to a third.
     let third = turn.controller("third").await.unwrap();
-    let asked = Instant::now();
     second.terminate().await.unwrap();
+    // Then the third need not wait for the lease to run out: it was given up.
+    let leases: Api<Lease> = Api::namespaced(scene.client.clone(), NAMESPACE);
+    let lease = leases.get("belay-controller").await.unwrap();
+    let holder = lease.spec.and_then(|spec| spec.holder_identity);
+    assert_ne!(holder.as_deref(), Some("second"));
     third.acting().await.unwrap();
-    // Then the third need not wait for the lease to run out.
-    assert!(
-        asked.elapsed() < Duration::from_secs(8),
-        "the hand-over took {:?}",
-        asked.elapsed()
-    );
     web.set_image("web:v3").await.unwrap();
     web.waits_for("Approval").await.unwrap();
     third.terminate().await.unwrap();
@@ -80,63 +83,6 @@ async fn workload_writes(controller: &Controller) -> u64 {
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .map(|count| count as u64)
         .sum()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_prometheus_for_two_minutes_a_canary_is_held_and_then_goes_on() {
-    const OUTAGE: Duration = Duration::from_mins(2);
-    // Given a canary in its first step.
-    let turn = turn().await;
-    let controller = turn.acting("prometheus").await.unwrap();
-    let scene = Scene::new(turn.lab, "prometheus").await.unwrap();
-    scene.gate("good", "vector(0)").await.unwrap();
-    let steps = json!([{"replicas": 1, "hold": "5s"}, {"replicas": 2, "hold": "1s"}]);
-    let web = scene.workload("web", 4, &steps, &["good"]).await.unwrap();
-    web.set_image("web:v2").await.unwrap();
-    web.is_in(Phase::Progressing).await.unwrap();
-    // When Prometheus goes away.
-    turn.lab.kill(Part::Prometheus).await.unwrap();
-    let gone = Instant::now();
-    let unknown = |status: &belay_engine::rollout::RolloutStatus| {
-        if status.verdict == Some(belay_engine::gate::Verdict::Error) {
-            Ok(status.clone())
-        } else {
-            Err(format!("verdict {:?}", status.verdict))
-        }
-    };
-    let held = web.status_when(unknown).await.unwrap();
-    // Then the status says so, and for two minutes nothing moves: neither forward nor back.
-    assert_eq!(
-        (held.phase, held.step_text.as_deref()),
-        (Phase::Progressing, Some("1/2"))
-    );
-    while gone.elapsed() < OUTAGE {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let status = web.rollouts().get("web").await.unwrap().status.unwrap();
-        assert_eq!(
-            (status.phase, status.step_text.as_deref()),
-            (Phase::Progressing, Some("1/2"))
-        );
-        assert!(status.rollback.is_none() && status.quarantine.is_empty());
-    }
-    let waiting = web
-        .rollouts()
-        .get("web")
-        .await
-        .unwrap()
-        .status
-        .unwrap()
-        .waiting_for
-        .unwrap();
-    assert!(
-        waiting.message.contains("good/value"),
-        "the sentence names the gate: {}",
-        waiting.message
-    );
-    // When it is back, then the canary goes on to its end.
-    turn.lab.start(Part::Prometheus).await.unwrap();
-    web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
-    controller.terminate().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

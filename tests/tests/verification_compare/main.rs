@@ -1,7 +1,8 @@
 //! Gates that compare, on a real control plane with a real Prometheus and the lab's load: what they find, what they let pass, and
 //! what they are not confused by.
 //!
-//! The controller runs as the program that is shipped. Tests take turns on one lab, for a fault of one is a fault for all.
+//! The controller runs as the program that is shipped. Tests without faults share a lab; the others take turns, for a fault of one is a
+//! fault for all, on two labs of their own, or on the shared one when nobody shares it any more.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,25 +29,26 @@ use belay_lab::{Lab, LabBuilder, Part, wait_for, wait_for_object};
 use belay_tests::{
     installed::{Controller, Installed},
     scene::Scene,
-    turns::{Turn, Turns},
+    turns::{Turn, Turns, first_free},
     workload::Workload,
 };
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-static TURNS: Turns = Turns::new();
+/// Those who share are on the last one.
+static LABS: [Turns; 3] = [const { Turns::new() }; 3];
 
 /// Long enough on a slow machine; only a test that fails waits so long.
 const SOON: Duration = Duration::from_mins(5);
 
-/// The next turn on the lab, alone.
+/// The next turn on a lab, alone.
 async fn turn() -> Turn {
-    TURNS.take(lab, adjusted).await.unwrap()
+    first_free(&LABS, lab, adjusted).await.unwrap()
 }
 
 /// A turn with others who need no more than a controller that acts.
 async fn shared_turn() -> Turn {
-    TURNS.share(lab, adjusted).await.unwrap()
+    LABS[2].share(lab, adjusted).await.unwrap()
 }
 
 fn lab() -> LabBuilder {
