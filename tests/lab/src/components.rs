@@ -148,6 +148,8 @@ impl Parameters<'_> {
             format!("--root-ca-file={}", self.pki.ca_file.display()),
             // Each controller under its own name, as in real clusters: the audit log and RBAC tell them apart.
             "--use-service-account-credentials=true".into(),
+            // By default it looks each 15 seconds, which is what tests of autoscaling would mostly wait for.
+            "--horizontal-pod-autoscaler-sync-period=3s".into(),
         ];
         arguments.extend(self.client_of(CONTROLLER_MANAGER_USER));
         arguments.extend(self.settings.controller_manager_arguments.iter().cloned());

@@ -62,9 +62,13 @@ pub(crate) async fn to_the_end(lane: &mut Lane) -> Result<(), Error> {
 
 /// Every step, with its share checked.
 async fn climb(lane: &mut Lane, weights: &[u8]) -> Result<(), Error> {
-    for weight in weights {
+    for (index, weight) in weights.iter().enumerate() {
         lane.holds("Approval", *weight).await?;
-        disturb(lane).await?;
+        if index == 0 && lane.load.is_some() {
+            scale(lane).await?;
+        } else {
+            disturb(lane).await?;
+        }
         lane.is_at("Approval", *weight).await?;
         lane.act(Verb::Approve).await?;
     }
@@ -136,7 +140,7 @@ async fn stable_pods(lane: &Lane) -> Result<BTreeMap<String, String>, Error> {
     pods(&lane.shop.client, &lane.shop.namespace, &labels).await
 }
 
-/// Scales the workload as an autoscaler does, or loses a pod, and waits until all pods are ready again.
+/// Has the workload scaled, or loses a pod, and waits until all pods are ready again.
 async fn disturb(lane: &mut Lane) -> Result<(), Error> {
     match lane.random.random_range(0..3) {
         0 => Ok(()),
@@ -145,17 +149,27 @@ async fn disturb(lane: &mut Lane) -> Result<(), Error> {
     }
 }
 
+/// Scales the workload: by its autoscaler, or as one does.
 async fn scale(lane: &mut Lane) -> Result<(), Error> {
     let replicas = lane.random.random_range(REPLICAS - 1..=REPLICAS + 3);
     lane.note(&format!("scaled to {replicas}"));
     lane.disturbances += 1;
+    if let Some(load) = &lane.load {
+        load.takes_pods(replicas.unsigned_abs()).await?;
+    } else {
+        scale_to(lane, replicas).await?;
+    }
+    let stable = lane.stable.clone();
+    all_ready(lane, |pods| pods.get(&stable).copied() == Some(replicas)).await
+}
+
+async fn scale_to(lane: &Lane, replicas: i32) -> Result<(), Error> {
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     let deployments: Api<Deployment> = lane.web.deployments();
     deployments
         .patch_scale("web", &PatchParams::apply("autoscaler"), &patch)
         .await?;
-    let stable = lane.stable.clone();
-    all_ready(lane, |pods| pods.get(&stable).copied() == Some(replicas)).await
+    Ok(())
 }
 
 /// Deletes a pod, of either version: as long as it is not the only one of its version, for nobody could make up for that one.

@@ -9,6 +9,7 @@ use belay_api::{Action, Rollout};
 use belay_engine::action::{Outcome, Verb};
 use belay_engine::rollout::{RolloutStatus, status::Phase};
 use belay_lab::{Lab, RunningTraffic, Tally, wait_for, wait_for_object};
+use belay_tests::autoscaled::Load;
 use belay_tests::plane::{Shop, TOLERANCE_POINTS, answers_needed, from_now_on, share_becomes};
 use belay_tests::{Error, check, scene::Scene, workload::Workload};
 use kube::{Api, ResourceExt as _};
@@ -58,6 +59,8 @@ pub(crate) struct Lane {
     /// Tag of the last version that was asked for, and of the one before it that is verified.
     pub(crate) tag: String,
     pub(crate) stable: String,
+    /// What its autoscaler sees, if it has one.
+    pub(crate) load: Option<Load>,
     traffic: RunningTraffic,
     belay: Arc<Belay>,
     before: Value,
@@ -103,6 +106,7 @@ impl Lane {
             kills: 0,
             disturbances: 0,
             stable: tag.clone(),
+            load: None,
             tag,
             belay: Arc::clone(belay),
             versions: 1,
@@ -124,6 +128,15 @@ impl Lane {
         self.shop.apply(rollout).await?;
         self.healthy().await?;
         self.before = left::state(&self.shop).await?;
+        Ok(())
+    }
+
+    /// Leaves the number of pods to an autoscaler.
+    pub(crate) async fn autoscale(&mut self) -> Result<(), Error> {
+        let load = Load::new(&self.shop.client, &self.shop.namespace).await?;
+        load.takes_pods(REPLICAS.unsigned_abs()).await?;
+        load.scales("web").await?;
+        self.load = Some(load);
         Ok(())
     }
 

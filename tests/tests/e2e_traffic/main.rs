@@ -38,6 +38,8 @@ fn main() -> ExitCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Canary,
+    /// As a canary; who changes the number of pods is a `HorizontalPodAutoscaler`.
+    Autoscaled,
     Rollback,
     Newer,
     RouteSwitch,
@@ -49,6 +51,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Canary => "canary",
+            Self::Autoscaled => "canary-autoscaled",
             Self::Rollback => "rollback",
             Self::Newer => "newer",
             Self::RouteSwitch => "blue-green-route",
@@ -58,7 +61,7 @@ impl Kind {
 
     fn spec(self) -> Value {
         match self {
-            Self::Canary | Self::Rollback | Self::Newer => canary::spec(),
+            Self::Canary | Self::Autoscaled | Self::Rollback | Self::Newer => canary::spec(),
             Self::RouteSwitch => blue_green::by_route(),
             Self::ServiceSwitch => blue_green::by_service(),
         }
@@ -68,7 +71,7 @@ impl Kind {
         // Both ways take turns, beginning with a random one.
         let first = turn.is_multiple_of(2);
         match self {
-            Self::Canary => canary::to_the_end(lane).await,
+            Self::Canary | Self::Autoscaled => canary::to_the_end(lane).await,
             Self::Rollback => canary::taken_back(lane, first).await,
             Self::Newer => canary::overtaken(lane).await,
             Self::RouteSwitch | Self::ServiceSwitch => blue_green::switched(lane, first).await,
@@ -80,7 +83,7 @@ impl Kind {
 fn lanes(runs: usize) -> [(Kind, usize); 6] {
     [
         (Kind::Canary, runs),
-        (Kind::Canary, runs),
+        (Kind::Autoscaled, runs),
         (Kind::Rollback, runs.max(2)),
         (Kind::Newer, runs.div_ceil(2)),
         (Kind::RouteSwitch, runs.div_ceil(2)),
@@ -139,6 +142,9 @@ async fn one_lane(
     seed: u64,
 ) -> Result<Account, Error> {
     let mut lane = Lane::open(lab, &belay, kind.name(), seed, kind.spec()).await?;
+    if kind == Kind::Autoscaled {
+        lane.autoscale().await?;
+    }
     let offset = usize::from(seed.is_multiple_of(2));
     for turn in 0..runs {
         let gone = kind.go(&mut lane, turn + offset).await;
