@@ -22,7 +22,7 @@ pub const NAME: &str = "belay";
 
 /// Longer than the controller takes to hand over.
 const ENDED_WITHIN: Duration = Duration::from_mins(1);
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// An installed chart.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use crate::{
     installed::{Installed, NAMESPACE},
 };
 
-const IN_FORCE_WITHIN: Duration = Duration::from_secs(30);
+const IN_FORCE_WITHIN: Duration = Duration::from_mins(2);
 
 /// A lab with Belay, started by the first test that asks for it.
 pub struct Stage {

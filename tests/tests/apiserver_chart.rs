@@ -15,7 +15,7 @@ use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(2);
 const CONTROLLER: &str = "system:serviceaccount:belay-system:belay";
 
 static LAB: SharedLab = SharedLab::new();

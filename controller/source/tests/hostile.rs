@@ -17,6 +17,9 @@ use belay_source::{
 use std::sync::Arc;
 use support::{World, checkout, checkout_main, config, incompressible, main_branch};
 
+/// Seconds on a slow and busy machine, where what is refused would take for ever.
+const QUICK: Duration = Duration::from_mins(2);
+
 async fn render(world: &World, path: &str) -> Result<Arc<Rendered>, RenderError> {
     let checkout = checkout_main(&world.hub(), &world.repository()).await;
     let request = RenderRequest::detect(RepoPath::parse(path).unwrap());
@@ -99,7 +102,7 @@ async fn links_in_circles_end() {
     let started = Instant::now();
     let error = render(&world, "deploy").await.unwrap_err();
     assert!(["Refused", "TooLarge"].contains(&error.reason()), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < QUICK);
 }
 
 #[tokio::test]
@@ -135,11 +138,7 @@ async fn yaml_bombs_and_deep_nesting_are_refused_quickly() {
             render(&world, ".").await.unwrap_err().reason(),
             "InvalidSyntax"
         );
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < QUICK, "{:?}", started.elapsed());
     }
 }
 

@@ -17,7 +17,7 @@ use support::{World, checkout_main, main_branch};
 
 /// Far longer than any test takes: looks happen only when they are caused.
 const NEVER: Duration = Duration::from_secs(100_000);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn next(subscription: &mut Subscription) -> Observation {
     tokio::time::timeout(PATIENCE, subscription.changed())

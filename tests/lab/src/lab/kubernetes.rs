@@ -15,7 +15,7 @@ use crate::access::Credential;
 use crate::{LabError, wait_for_object};
 
 /// How long the built-in controllers may take for a service account.
-const ACCOUNT_WITHIN: Duration = Duration::from_secs(30);
+const ACCOUNT_WITHIN: Duration = Duration::from_mins(2);
 /// How long the tokens handed out are valid.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
