@@ -8,6 +8,7 @@ mod effects;
 mod forward;
 mod memory;
 mod nodes;
+mod places;
 mod traffic;
 
 use jiff::Timestamp;
@@ -82,6 +83,11 @@ pub const OF_A_DECISION: &[(&str, Predicate)] = &[
     ),
     ("cookies_name_the_trial", traffic::cookies_name_the_trial),
     ("canary_begins_unreached", traffic::canary_begins_unreached),
+    (
+        "places_go_after_the_routes",
+        places::places_go_after_the_routes,
+    ),
+    ("first_place_is_unreached", places::first_place_is_unreached),
 ];
 
 /// The invariants that a decision breaks.

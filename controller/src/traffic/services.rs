@@ -4,7 +4,11 @@
 //! other way in. The user's labels and annotations are not copied: monitors and cloud controllers that select by them would take
 //! the pair for two more Services of the user's.
 
-use belay_engine::{digest::POD_TEMPLATE_HASH, rollout::Side, traffic::UserService};
+use belay_engine::{
+    digest::{CONTROLLER_REVISION_HASH, POD_TEMPLATE_HASH},
+    rollout::Side,
+    traffic::UserService,
+};
 use serde_json::{Map, Value};
 
 use super::Names;
@@ -14,6 +18,9 @@ const NAME_BYTES: usize = 63;
 
 /// The selector as `managedFields` knows it: one map, owned as a whole.
 pub const SELECTOR: &[&str] = &["f:spec", "f:selector"];
+
+/// Labels by which kinds of workloads tell the pods of their versions apart: a Deployment, and those whose versions take places.
+const HASH_LABELS: [&str; 2] = [POD_TEMPLATE_HASH, CONTROLLER_REVISION_HASH];
 
 /// Fields of the spec that the pair shares with the user's Service.
 const COPIED: [&str; 6] = [
@@ -60,17 +67,24 @@ pub fn user(object: &Value, names: &Names) -> UserService {
         None => UserService::Refused(format!(
             "Service {service} has no selector; give it the labels of the workload's pods"
         )),
-        Some(selector) => match selector.get(POD_TEMPLATE_HASH).and_then(Value::as_str) {
+        Some(_) => match pin(object) {
             None => UserService::Open,
-            Some(hash) => UserService::Pinned(hash.to_owned()),
+            Some((_, hash)) => UserService::Pinned(hash.to_owned()),
         },
     }
 }
 
 /// The hash that a Service selects; empty without one.
 pub fn selected(object: &Value) -> String {
-    let hash = selector(object).and_then(|selector| selector.get(POD_TEMPLATE_HASH));
-    hash.and_then(Value::as_str).unwrap_or_default().to_owned()
+    pin(object).map_or_else(String::new, |(_, hash)| hash.to_owned())
+}
+
+/// By which label a Service selects one version, and its hash.
+pub fn pin(object: &Value) -> Option<(&'static str, &str)> {
+    let selector = selector(object)?;
+    HASH_LABELS
+        .into_iter()
+        .find_map(|label| Some((label, selector.get(label)?.as_str()?)))
 }
 
 /// Whether one of the pair, apart from its hash, is what the user's Service asks for now.
@@ -78,7 +92,10 @@ pub fn is_current(object: &Value, user: &Value) -> bool {
     let Some(live) = object.pointer("/spec") else {
         return false;
     };
-    spec(user, &selected(object))
+    let Some((label, hash)) = pin(object) else {
+        return false;
+    };
+    spec(user, label, hash)
         .iter()
         .all(|(key, value)| match key.as_str() {
             "ports" => ports(live) == *value,
@@ -86,8 +103,8 @@ pub fn is_current(object: &Value, user: &Value) -> bool {
         })
 }
 
-/// The specification of one of the pair: the user's Service for the pods with this hash.
-pub fn spec(user: &Value, hash: &str) -> Map<String, Value> {
+/// The specification of one of the pair: the user's Service for the pods with this hash in their `label`.
+pub fn spec(user: &Value, label: &str, hash: &str) -> Map<String, Value> {
     let mut spec = Map::new();
     let own = user.pointer("/spec");
     for key in COPIED {
@@ -96,7 +113,7 @@ pub fn spec(user: &Value, hash: &str) -> Map<String, Value> {
         }
     }
     let mut selector = selector(user).cloned().unwrap_or_default();
-    selector.insert(POD_TEMPLATE_HASH.to_owned(), Value::from(hash));
+    selector.insert(label.to_owned(), Value::from(hash));
     spec.insert("selector".to_owned(), Value::Object(selector));
     spec.insert("ports".to_owned(), own.map(ports).unwrap_or_default());
     spec

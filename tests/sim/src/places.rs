@@ -1,12 +1,13 @@
 //! A small cluster of its own for workloads whose new version takes the places of stable pods: one StatefulSet with its controller,
 //! whose view of the spec lags, ordered or parallel, and a shell that may die between any two writes.
 //!
-//! As in the large one, a history has a chaotic and a fair part, and everything random comes from one seed. Deliberately absent:
-//! routes, which such workloads don't have, and lagging views of Belay's own, which the large one has.
+//! As in the large one, a history has a chaotic and a fair part, and everything random comes from one seed. In every other one a route
+//! leads the requests. Deliberately absent: lagging views of Belay's own, which the large one has.
 
 mod cluster;
 mod controller;
 mod oracle;
+mod roads;
 mod shell;
 
 use belay_engine::invariant::Broken;
@@ -41,14 +42,23 @@ pub enum Mistake {
     DoesNotWaitForTheController,
     /// Serving pods are deleted whatever the budget says.
     IgnoresTheBudget,
+    /// On the way back, pods go with the write that leads requests away from them.
+    TakesPlacesBeforeRoutes,
+    /// The workload rolls on while the route still leads to the pair of Services.
+    RollsBeforeRoutes,
+    /// The share is raised before the places are the candidate's.
+    RaisesBeforePlaces,
 }
 
 /// All planted mistakes.
-pub const MISTAKES: [Mistake; 4] = [
+pub const MISTAKES: [Mistake; 7] = [
     Mistake::OnePlaceTooMany,
     Mistake::LeavesBrokenPods,
     Mistake::DoesNotWaitForTheController,
     Mistake::IgnoresTheBudget,
+    Mistake::TakesPlacesBeforeRoutes,
+    Mistake::RollsBeforeRoutes,
+    Mistake::RaisesBeforePlaces,
 ];
 
 const DECIDE: Decide = production;
@@ -84,6 +94,7 @@ fn chaos(cluster: &mut Cluster, shell: &mut Shell) {
             }
         }
         80..=87 => cluster.seconds += cluster.rng.i64(1..30),
+        88..=90 => cluster.disturb_traffic(),
         _ => cluster.somebody_acts(),
     }
 }
@@ -93,13 +104,16 @@ fn round(cluster: &mut Cluster, shell: &mut Shell, chaos: bool) -> bool {
     let before = cluster.count;
     cluster.see_spec(100);
     cluster.sync();
+    cluster.take_up();
     shell.measure(cluster);
     shell.pass(cluster, chaos);
     if cluster.count != before {
         return true;
     }
     cluster.check_quiet();
-    match [cluster.next_seconds(), shell.next_seconds(cluster)]
+    cluster.check_shares();
+    let due = cluster.roads.next_due(cluster.seconds);
+    match [cluster.next_seconds(), shell.next_seconds(cluster), due]
         .into_iter()
         .flatten()
         .min()
@@ -117,6 +131,7 @@ const MAX_ROUNDS: u32 = 3_000;
 
 fn fair(cluster: &mut Cluster, shell: &mut Shell) {
     cluster.tell("the world is fair from here on");
+    cluster.mend_traffic();
     if cluster.replicas() < 2 {
         cluster.scale(2);
     }

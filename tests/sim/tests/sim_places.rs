@@ -8,7 +8,7 @@ use std::env;
 use belay_sim::places::{MISTAKES, Mistake, Outcome, play};
 
 const HISTORIES: u64 = 4_000;
-const HISTORIES_OF_A_MISTAKE: u64 = 2_000;
+const HISTORIES_OF_A_MISTAKE: u64 = 20_000;
 
 fn first_broken(histories: u64, mistake: Mistake) -> Option<Outcome> {
     (0..histories)

@@ -37,6 +37,19 @@ pub struct Requests {
     pub by_kind: BTreeMap<String, u64>,
 }
 
+impl Line {
+    /// Verb and resource.
+    fn kind(&self) -> String {
+        let object = self.object_ref.as_ref();
+        let resource = object.and_then(|object| object.resource.as_deref());
+        let (verb, resource) = (&self.verb, resource.unwrap_or("-"));
+        match object.and_then(|object| object.subresource.as_deref()) {
+            Some(sub) => format!("{verb} {resource}/{sub}"),
+            None => format!("{verb} {resource}"),
+        }
+    }
+}
+
 impl Requests {
     /// Reads, writes and events: what grows with rollouts.
     pub fn total(&self) -> u64 {
@@ -101,18 +114,32 @@ impl Mark {
 
     /// Requests that were finished since.
     pub fn since(&self) -> std::io::Result<Requests> {
+        let mut requests = Requests::default();
+        for line in self.lines()? {
+            requests.count(&line);
+        }
+        Ok(requests)
+    }
+
+    /// Verb and resource of each of them, in the order in which they were finished.
+    pub fn order_since(&self) -> std::io::Result<Vec<String>> {
+        let lines = self.lines()?;
+        Ok(lines.iter().map(Line::kind).collect())
+    }
+
+    fn lines(&self) -> std::io::Result<Vec<Line>> {
         let mut file = File::open(&self.log)?;
         file.seek(SeekFrom::Start(self.position))?;
-        let mut requests = Requests::default();
+        let mut lines = Vec::new();
         for line in BufReader::new(file).lines() {
             // The last line may still be in writing; it belongs to the next count.
             if let Ok(line) = serde_json::from_str::<Line>(&line?)
                 && self.counts(&line)
             {
-                requests.count(&line);
+                lines.push(line);
             }
         }
-        Ok(requests)
+        Ok(lines)
     }
 }
 
@@ -122,7 +149,6 @@ impl Requests {
         let resource = object
             .and_then(|object| object.resource.as_deref())
             .unwrap_or("-");
-        let subresource = object.and_then(|object| object.subresource.as_deref());
         match (line.verb.as_str(), resource) {
             (_, "leases") => self.leases += 1,
             (_, "events") => self.events += 1,
@@ -133,11 +159,7 @@ impl Requests {
         if line.response_status.as_ref().and_then(|status| status.code) == Some(409) {
             self.conflicts += 1;
         }
-        let kind = subresource.map_or_else(
-            || format!("{} {resource}", line.verb),
-            |sub| format!("{} {resource}/{sub}", line.verb),
-        );
-        *self.by_kind.entry(kind).or_default() += 1;
+        *self.by_kind.entry(line.kind()).or_default() += 1;
     }
 }
 

@@ -209,8 +209,8 @@ async fn nobody_lowers_the_partition_past_a_hold_and_a_deleted_rollout_lets_go()
 #[tokio::test(flavor = "multi_thread")]
 async fn what_needs_two_versions_beside_each_other_is_refused_for_a_stateful_set() {
     let scene = Scene::new(lab().await, "unfit").await.unwrap();
-    let mut spec = canary(&json!([{"weight": 10}]), &[]);
-    spec["traffic"] = json!({"service": "db", "routes": [{"kind": "HTTPRoute", "name": "db"}]});
+    let traffic = json!({"service": "db", "routes": [{"kind": "HTTPRoute", "name": "db"}]});
+    let spec = json!({"strategy": {"blueGreen": {}}, "traffic": traffic});
     let api = scene.api::<Rollout>();
     let refused = api
         .create(&PostParams::default(), &rollout(spec).unwrap())
@@ -218,7 +218,7 @@ async fn what_needs_two_versions_beside_each_other_is_refused_for_a_stateful_set
         .unwrap_err()
         .to_string();
     assert!(
-        refused.contains("leave traffic out, use canary"),
+        refused.contains("use canary, with traffic or without"),
         "{refused}"
     );
 }

@@ -73,24 +73,7 @@ impl Shop {
         let gates: Vec<Value> = gates.iter().map(|gate| json!({"template": gate})).collect();
         spec["verification"] = json!({"gates": gates});
         let web = scene.workload_with("web", replicas, spec).await.unwrap();
-        wait_for("the Service to have endpoints", SOON, || async {
-            if is_served(&scene.api(), "web").await {
-                Ok(())
-            } else {
-                Err("it has none".to_owned())
-            }
-        })
-        .await
-        .unwrap();
-        let gateway = Gateway::begin(&scene.client, &scene.namespace);
-        wait_for("the gateway to read the route", SOON, || async {
-            match gateway.shares().as_slice() {
-                [0] => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await
-        .unwrap();
+        let gateway = opened(&scene).await;
         let before = state(&scene).await;
         Self {
             scene,
@@ -102,30 +85,58 @@ impl Shop {
 
     /// Waits until nothing of Belay's is left in routes and Services, and checks what the gateway read in all the time.
     pub(crate) async fn is_as_before(&self) {
-        wait_for("everything to be as before", SOON, || async {
-            let now = state(&self.scene).await;
-            if now != self.before {
-                return Err(format!("{now:#?}"));
-            }
-            let services: Api<Service> = self.scene.api();
-            let left = services
-                .list(&ListParams::default())
-                .await
-                .unwrap()
-                .items
-                .len();
-            if left == 1 {
-                Ok(())
-            } else {
-                Err(format!("{left} Services"))
-            }
-        })
-        .await
-        .unwrap();
-        for moment in self.gateway.moments() {
-            assert_eq!(moment.empty, Vec::<String>::new(), "{moment:?}");
-        }
+        is_as(&self.before, &self.scene, &self.gateway).await;
     }
+}
+
+/// Waits until routes and Services are as they were, and checks that the gateway never had nobody to send requests to.
+pub(crate) async fn is_as(before: &[Value; 2], scene: &Scene, gateway: &Gateway) {
+    wait_for("everything to be as before", SOON, || async {
+        let now = state(scene).await;
+        if now != *before {
+            return Err(format!("{now:#?}"));
+        }
+        let services: Api<Service> = scene.api();
+        let left = services
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len();
+        if left == 1 {
+            Ok(())
+        } else {
+            Err(format!("{left} Services"))
+        }
+    })
+    .await
+    .unwrap();
+    for moment in gateway.moments() {
+        assert_eq!(moment.empty, Vec::<String>::new(), "{moment:?}");
+    }
+}
+
+/// The gateway, once it leads to the pods behind the user's Service.
+pub(crate) async fn opened(scene: &Scene) -> Gateway {
+    wait_for("the Service to have endpoints", SOON, || async {
+        if is_served(&scene.api(), "web").await {
+            Ok(())
+        } else {
+            Err("it has none".to_owned())
+        }
+    })
+    .await
+    .unwrap();
+    let gateway = Gateway::begin(&scene.client, &scene.namespace);
+    wait_for("the gateway to read the route", SOON, || async {
+        match gateway.shares().as_slice() {
+            [0] => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+    .unwrap();
+    gateway
 }
 
 /// The user's objects, with the APIs by which they are written.
@@ -146,7 +157,7 @@ pub(crate) fn sources(scene: &Scene) -> [(Api<DynamicObject>, Value); 2] {
 }
 
 /// What the user's objects say, and who owns what in them.
-async fn state(scene: &Scene) -> [Value; 2] {
+pub(crate) async fn state(scene: &Scene) -> [Value; 2] {
     let mut state = [Value::Null, Value::Null];
     for (now, (api, _)) in state.iter_mut().zip(sources(scene)) {
         let object = api.get("web").await.unwrap();

@@ -15,6 +15,7 @@ mod costs;
 mod gateway;
 mod manifests;
 mod ownership;
+mod places;
 mod release;
 mod strategies;
 mod writers;

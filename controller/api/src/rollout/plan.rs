@@ -67,8 +67,8 @@ pub enum PlanError {
     NeedsRouter(usize),
     /// A strategy that this kind of workload can't follow.
     #[error(
-        "traffic and strategy.blueGreen need two versions beside each other, and a StatefulSet's new version takes the places of its \
-         pods: leave traffic out, use strategy.canary, and let its steps say how many pods"
+        "strategy.blueGreen and strategy.ab need all pods of two versions beside each other, and a StatefulSet's new version takes the \
+         places of its pods: use strategy.canary, with traffic or without"
     )]
     InPlace,
     /// Something that a DaemonSet can't follow.
@@ -176,8 +176,10 @@ impl RolloutSpec {
             WorkloadKind::Deployment => false,
             WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => true,
         };
-        if !in_place
-            && self.strategy.ab.is_some()
+        if in_place && (self.strategy.blue_green.is_some() || self.strategy.ab.is_some()) {
+            return Err(PlanError::InPlace);
+        }
+        if self.strategy.ab.is_some()
             && self
                 .traffic
                 .as_ref()
@@ -186,14 +188,6 @@ impl RolloutSpec {
             return Err(PlanError::NothingToTell);
         }
         match (&self.traffic, &self.strategy.blue_green) {
-            (traffic, blue_green)
-                if in_place
-                    && (traffic.is_some()
-                        || blue_green.is_some()
-                        || self.strategy.ab.is_some()) =>
-            {
-                Err(PlanError::InPlace)
-            }
             (None, Some(_)) => Err(PlanError::NothingToSwitch),
             (Some(traffic), None) if traffic.routes.is_empty() => Err(PlanError::NoRoutes),
             (Some(traffic), switch) if traffic.affinity.is_some() => {

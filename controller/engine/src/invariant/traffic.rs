@@ -11,7 +11,6 @@ use crate::{
         observed::{Owner, ReplicaSet, Workload},
         status::{Phase, Version},
     },
-    shares,
     traffic::{RouteId, RouteState, Sessions, Split, Traffic, UserService},
 };
 
@@ -61,7 +60,7 @@ fn needed(case: Case<'_>, split: &Split) -> i32 {
     if case.decision.status.phase == Phase::Promoting {
         return 1;
     }
-    shares::routed_pods(split.load_percent(), deployment.replicas)
+    deployment.kind.routed_pods(split, deployment.replicas)
 }
 
 /// The parts of every split make a hundred.
@@ -137,28 +136,7 @@ pub(super) fn cookies_name_the_trial(case: Case<'_>) -> Result<(), String> {
 
 /// Pods that requests come to are not taken away, and no decision leads requests away and takes the pods, too.
 pub(super) fn pods_go_after_the_routes(case: Case<'_>) -> Result<(), String> {
-    let status = &case.decision.status;
-    let Some(memory) = status.traffic.as_ref().or(case.before.traffic.as_ref()) else {
-        return Ok(());
-    };
-    let Some(canary) = &case.observed.traffic.services.canary else {
-        return Ok(());
-    };
-    if patience_is_over(case, memory) {
-        return Ok(());
-    }
-    let led = |route: &&crate::traffic::RouteSeen| memory.routes.contains(&route.id);
-    let routes = &case.observed.traffic.routes;
-    let led_there = routes.iter().filter(led).any(|route| {
-        matches!(&route.state, RouteState::Split(split) if split.reaches_candidate())
-            || route.state == RouteState::Mixed
-    });
-    let leading = case.decision.effects.iter().any(|effect| {
-        matches!(
-            effect,
-            Effect::SetRoute { .. } | Effect::SendRouteHome { .. }
-        )
-    });
+    let leads = leads(case);
     for effect in &case.decision.effects {
         let (Effect::RemoveCandidate { name, .. }
         | Effect::ScaleCandidate {
@@ -168,12 +146,59 @@ pub(super) fn pods_go_after_the_routes(case: Case<'_>) -> Result<(), String> {
             continue;
         };
         let set = case.observed.sets.iter().find(|set| set.name == *name);
-        let served = set.is_some_and(|set| set.hash == canary.hash && set.total > 0);
-        if served && (led_there || leading) {
+        let served = set.is_some_and(|set| is_canary(case, set) && set.total > 0);
+        if served && leads.any() {
             return Err(format!("{effect:?} while requests come to its pods"));
         }
     }
     Ok(())
+}
+
+/// What routes do before and in a decision.
+#[derive(Clone, Copy)]
+pub(super) struct Leads {
+    /// They lead to a candidate, as far as they were seen.
+    to_candidate: bool,
+    /// They are being written.
+    now: bool,
+}
+
+impl Leads {
+    pub(super) const fn any(self) -> bool {
+        self.to_candidate || self.now
+    }
+}
+
+/// What the routes of a Rollout do, unless routers were waited for as long as they may be.
+pub(super) fn leads(case: Case<'_>) -> Leads {
+    let status = &case.decision.status;
+    let memory = status.traffic.as_ref().or(case.before.traffic.as_ref());
+    let Some(memory) = memory.filter(|memory| !patience_is_over(case, memory)) else {
+        return Leads {
+            to_candidate: false,
+            now: false,
+        };
+    };
+    let led = |route: &&crate::traffic::RouteSeen| memory.routes.contains(&route.id);
+    let routes = &case.observed.traffic.routes;
+    Leads {
+        to_candidate: routes.iter().filter(led).any(|route| {
+            matches!(&route.state, RouteState::Split(split) if split.reaches_candidate())
+                || route.state == RouteState::Mixed
+        }),
+        now: case.decision.effects.iter().any(|effect| {
+            matches!(
+                effect,
+                Effect::SetRoute { .. } | Effect::SendRouteHome { .. }
+            )
+        }),
+    }
+}
+
+/// Whether `<service>-canary` leads to this set.
+pub(super) fn is_canary(case: Case<'_>, set: &ReplicaSet) -> bool {
+    let canary = case.observed.traffic.services.canary.as_ref();
+    canary.is_some_and(|canary| canary.hash == set.hash)
 }
 
 fn patience_is_over(case: Case<'_>, memory: &Traffic) -> bool {
@@ -189,6 +214,18 @@ fn patience_is_over(case: Case<'_>, memory: &Traffic) -> bool {
 
 /// Where routes are led, a canary begins only when the user's Service would not send it anything, if there is something else to send to.
 pub(super) fn canary_begins_unreached(case: Case<'_>) -> Result<(), String> {
+    for effect in &case.decision.effects {
+        if let Effect::CreateCandidate { .. } = effect
+            && is_reached(case)
+        {
+            return Err(format!("{effect:?} behind a Service that is open"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a canary that routes are to be led to would get requests by the user's own Service.
+pub(super) fn is_reached(case: Case<'_>) -> bool {
     let status = &case.decision.status;
     let stable = status.stable.as_ref();
     let routed = status.traffic.is_some()
@@ -204,16 +241,8 @@ pub(super) fn canary_begins_unreached(case: Case<'_>) -> Result<(), String> {
                 .get(step.index as usize)
                 .is_some_and(|step| step.split.is_some())
         });
-    for effect in &case.decision.effects {
-        if let Effect::CreateCandidate { .. } = effect
-            && routed
-            && split
-            && !matches!(case.observed.traffic.services.user, UserService::Pinned(_))
-        {
-            return Err(format!("{effect:?} behind a Service that is open"));
-        }
-    }
-    Ok(())
+    let is_pinned = matches!(case.observed.traffic.services.user, UserService::Pinned(_));
+    routed && split && !is_pinned
 }
 
 fn runs(case: Case<'_>, version: &Version) -> bool {

@@ -2,14 +2,17 @@
 
 use jiff::Timestamp;
 
-use super::{plan::Step, revisions::HELD};
+use super::{
+    plan::{Share, Step},
+    revisions::HELD,
+};
 use crate::{
     action::Request,
     config::{ConfigKind, Stamp, digest_with},
     digest::Digest,
     gate::Reading,
     shares,
-    traffic::Seen,
+    traffic::{Seen, Split},
 };
 
 /// Everything that a decision about a Rollout looks at, beside its plan and status.
@@ -112,6 +115,16 @@ impl Kind {
             Self::StatefulSet | Self::DaemonSet => true,
         }
     }
+
+    /// Pods of a candidate beside or among `replicas` that this part of the requests takes at least. In place a copy of requests takes
+    /// nothing from the stable pods, so it is no reason to give it their places: a step says how many it wants for that.
+    pub fn routed_pods(self, split: &Split, replicas: i32) -> i32 {
+        if self.in_place() {
+            shares::in_place_pods(Share::WeightPercent(split.canary_percent), replicas)
+        } else {
+            shares::routed_pods(split.load_percent(), replicas)
+        }
+    }
 }
 
 /// A governed Deployment; or a StatefulSet, whose revisions are looked at as ReplicaSets ([`crate::rollout::revisions`]) and whose
@@ -184,11 +197,17 @@ impl Deployment {
     /// the one that the workload goes back to by itself.
     /// A single node is the exception, for going back does not depend on it there.
     pub fn step_pods(&self, step: &Step) -> i32 {
-        match self.kind {
-            Kind::Deployment => step.pods(self.replicas),
-            Kind::DaemonSet if self.replicas == 1 => 1,
-            Kind::StatefulSet | Kind::DaemonSet => shares::in_place_pods(step.share, self.replicas),
+        if !self.kind.in_place() {
+            return step.pods(self.replicas);
         }
+        if self.kind == Kind::DaemonSet && self.replicas == 1 {
+            return 1;
+        }
+        let said = shares::in_place_pods(step.share, self.replicas);
+        let needed = |split| self.kind.routed_pods(split, self.replicas);
+        step.split
+            .as_ref()
+            .map_or(said, |split| said.max(needed(split)))
     }
 }
 

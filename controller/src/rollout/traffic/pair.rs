@@ -4,7 +4,7 @@ use belay_api::{
     Rollout,
     names::{FIELD_MANAGER, ROLLOUT_LABEL},
 };
-use belay_engine::{digest::POD_TEMPLATE_HASH, rollout::Side};
+use belay_engine::rollout::Side;
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject, PostParams, Preconditions},
@@ -31,7 +31,8 @@ impl Shell {
         let names = Names::new(&rollout.namespace().unwrap_or_default(), service);
         let user = self.service(&names, &names.service).await?.object();
         let place = of(Way::Services, &names, services::name(&names, side));
-        let spec = services::spec(&user, hash);
+        let label = rollout.spec.workload_ref.kind.hash_label();
+        let spec = services::spec(&user, label, hash);
         match self.world.roads.get(&place).await? {
             None => self.create_service(rollout, &place, &spec).await,
             Some(kept) if kept.owner_uid == rollout.uid() => {
@@ -91,7 +92,8 @@ impl Shell {
         let names = Names::new(&rollout.namespace().unwrap_or_default(), service);
         let kept = self.service(&names, service).await?;
         let place = of(Way::Services, &names, service);
-        let pin = json!({"op": "add", "path": format!("/spec/selector/{POD_TEMPLATE_HASH}"), "value": hash});
+        let label = rollout.spec.workload_ref.kind.hash_label();
+        let pin = json!({"op": "add", "path": format!("/spec/selector/{label}"), "value": hash});
         self.write(&place, &kept.resource_version, &[pin])
             .await
             .map(drop)
@@ -105,13 +107,12 @@ impl Shell {
         let names = Names::new(&rollout.namespace().unwrap_or_default(), service);
         let kept = self.service(&names, service).await?;
         let place = of(Way::Services, &names, service);
-        let is_pinned = !services::selected(&kept.object()).is_empty();
-        let written = if is_pinned {
-            let unpin =
-                json!({"op": "remove", "path": format!("/spec/selector/{POD_TEMPLATE_HASH}")});
-            Some(self.write(&place, &kept.resource_version, &[unpin]).await?)
-        } else {
-            None
+        let written = match services::pin(&kept.object()) {
+            Some((label, _)) => {
+                let unpin = json!({"op": "remove", "path": format!("/spec/selector/{label}")});
+                Some(self.write(&place, &kept.resource_version, &[unpin]).await?)
+            }
+            None => None,
         };
         self.give_back(&place, &kept, written, &[services::SELECTOR])
             .await

@@ -9,6 +9,8 @@ use crate::traffic::{
     services::{is_current, selected, spec, user},
 };
 
+const HASH: &str = "pod-template-hash";
+
 fn service() -> Value {
     json!({
         "metadata": {"name": "web", "labels": {"team": "shop"}, "annotations": {"cloud": "x"}},
@@ -22,7 +24,7 @@ fn service() -> Value {
 
 #[test]
 fn each_of_the_pair_is_the_users_service_for_one_version() {
-    let canary = spec(&service(), "h2");
+    let canary = spec(&service(), HASH, "h2");
     let expected = json!({
         "selector": {"app": "web", "pod-template-hash": "h2"}, "sessionAffinity": "ClientIP", "ipFamilyPolicy": "SingleStack",
         "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
@@ -47,10 +49,28 @@ fn a_pinned_service_is_what_the_pair_is_made_from_without_its_pin() {
         user(&pinned, &names()),
         UserService::Pinned("h1".to_owned())
     );
-    let canary = json!({"spec": spec(&pinned, "h2")});
+    let canary = json!({"spec": spec(&pinned, HASH, "h2")});
     assert_eq!(
         canary["spec"]["selector"],
         json!({"app": "web", "pod-template-hash": "h2"})
+    );
+    assert!(is_current(&canary, &pinned));
+}
+
+#[test]
+fn versions_of_a_stateful_set_are_told_apart_by_their_revision() {
+    let label = "controller-revision-hash";
+    let canary = json!({"spec": spec(&service(), label, "db-5f")});
+    assert_eq!(
+        canary["spec"]["selector"],
+        json!({"app": "web", "controller-revision-hash": "db-5f"})
+    );
+    assert_eq!(selected(&canary), "db-5f");
+    let mut pinned = service();
+    pinned["spec"]["selector"][label] = json!("db-4c");
+    assert_eq!(
+        user(&pinned, &names()),
+        UserService::Pinned("db-4c".to_owned())
     );
     assert!(is_current(&canary, &pinned));
 }

@@ -10,14 +10,17 @@ use belay_engine::{
     rollout::{
         Plan, RolloutStatus,
         observed::{Hold, Template},
-        plan::{Approval, End, Share, Step},
+        plan::{Approval, End, Routing, Share, Step},
         revisions::HELD,
     },
+    traffic::{Affinity, Split},
 };
 use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
+
+use super::roads::{Roads, route_id};
 
 /// How a version behaves.
 #[derive(Clone, Debug)]
@@ -82,6 +85,7 @@ pub(super) struct Cluster {
     pub(super) pods: BTreeMap<i32, SimPod>,
     /// Places whose pod Belay deleted, until the controller fills them.
     pub(super) emptied: BTreeSet<i32>,
+    pub(super) roads: Roads,
     pub(super) status: RolloutStatus,
     pub(super) actions: Vec<Request>,
     pub(super) plan: Plan,
@@ -131,6 +135,7 @@ impl Cluster {
             labelled: false,
             pods: BTreeMap::new(),
             emptied: BTreeSet::new(),
+            roads: Roads::new(),
             status: RolloutStatus::default(),
             actions: Vec::new(),
             plan,
@@ -205,11 +210,14 @@ impl Cluster {
                     if self.hold == Hold::Admission && self.labelled {
                         self.spec.partition = HELD;
                     }
+                    // What somebody wants anew is no longer what Belay deleted pods for.
+                    self.emptied.clear();
+                    self.pods.values_mut().for_each(|pod| pod.removed = false);
                     self.changed("applied");
                 }
             }
             4 | 5 => {
-                let replicas = self.rng.i32(2..=6);
+                let replicas = self.rng.i32(1..=6);
                 self.scale(replicas);
             }
             6 => self.act(Verb::Abort),
@@ -278,13 +286,26 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
     };
     let mut percents: Vec<u8> = (0..rng.usize(1..=3)).map(|_| rng.u8(1..=100)).collect();
     percents.sort_unstable();
+    let routing = rng.bool().then(|| Routing {
+        service: "db".to_owned(),
+        routes: vec![route_id()],
+        drain: Duration::from_secs(rng.u64(0..6)),
+        affinity: rng.bool().then(|| Affinity {
+            cookie: "db".to_owned(),
+            max_age_seconds: 60,
+        }),
+    });
+    let mirror = (rng.u8(0..6) == 0).then(|| rng.u8(1..=100));
     Plan {
         steps: percents
             .into_iter()
             .map(|percent| Step {
                 end: End::Time,
                 share: Share::ReplicasPercent(percent),
-                split: None,
+                split: routing.as_ref().map(|_| Split {
+                    mirror_percent: mirror,
+                    ..Split::share(if rng.u8(0..6) == 0 { 0 } else { percent })
+                }),
                 hold: Duration::from_secs(rng.u64(0..10)),
                 approval: Approval::NotRequired,
                 gates: Vec::new(),
@@ -293,7 +314,7 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
         gates: vec![errors],
         bake: Duration::from_secs(rng.u64(0..20)),
         progress_deadline: Duration::from_secs(rng.u64(60..120)),
-        routing: None,
+        routing,
         doubts: Vec::new(),
     }
 }

@@ -73,16 +73,21 @@ impl Cluster {
         let status = &self.status;
         let waits = status.waiting_for.as_ref().map(|waiting| &waiting.message);
         if self.finished {
-            return if self.labelled {
-                Err("the label is left behind".to_owned())
-            } else {
-                Ok(())
+            return match self.roads.leftover() {
+                _ if self.labelled => Err("the label is left behind".to_owned()),
+                Some(left) => Err(left),
+                None => Ok(()),
             };
         }
         let stable = status.stable.as_ref().ok_or("no stable version")?;
         let content = self.index(stable.digest.as_str());
         if content.is_none_or(|index| self.content(index).ready_after.is_none()) {
             // What Belay found as the first version does not work: there is nothing good to come back to.
+            return Ok(());
+        }
+        let stuck = |pod: &SimPod| self.content(pod.content).ready_after.is_none();
+        if status.phase == Phase::Pending && self.pods.values().any(stuck) {
+            // The same of pods that were there before Belay came.
             return Ok(());
         }
         let asked = &self.content(self.spec.content).template.digest;
@@ -103,6 +108,9 @@ impl Cluster {
         if status.phase == Phase::Rejected && quarantine::find(&status.quarantine, asked).is_none()
         {
             return Err("rejected without a quarantine".to_owned());
+        }
+        if let Some(left) = self.roads.leftover() {
+            return Err(left);
         }
         let other = self
             .pods

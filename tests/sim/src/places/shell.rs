@@ -6,15 +6,19 @@ use belay_engine::{
     invariant::{self, Case},
     rollout::{
         Decision, Effect, Guard, Measure, Observed,
-        observed::{Config, Deployment, Group, Kind, Lifecycle, Pod, Workload},
+        observed::{Config, Deployment, Group, Kind, Lifecycle, Owner, Pod, Workload},
+        plan::Plan,
         revisions::{HELD, Member, Revision, Stateful},
         status::Phase,
     },
-    traffic::Seen,
 };
 use jiff::Timestamp;
 
-use super::{Mistake, cluster::Cluster};
+use super::{
+    Mistake,
+    cluster::Cluster,
+    roads::{revision, route_id},
+};
 use crate::{Decide, Look};
 
 pub(super) struct Shell {
@@ -68,7 +72,7 @@ impl Shell {
             observed: &observed,
             now,
         });
-        self.err(&mut decision, &observed);
+        self.err(&mut decision, &observed, &plan);
         for broken in invariant::broken(Case {
             plan: Ok(&plan),
             before: &before,
@@ -107,11 +111,18 @@ impl Shell {
     }
 
     /// Plants the mistake.
-    fn err(&self, decision: &mut Decision, observed: &Observed) {
+    fn err(&self, decision: &mut Decision, observed: &Observed, plan: &Plan) {
         let is_ready = |uid: &str| {
             let mut pods = observed.sets.iter().flat_map(|set| &set.pods);
             pods.any(|pod| pod.uid == uid && pod.ready)
         };
+        let phase = decision.status.phase;
+        let leads = decision.effects.iter().any(|effect| {
+            matches!(
+                effect,
+                Effect::SetRoute { .. } | Effect::SendRouteHome { .. }
+            )
+        });
         match self.mistake {
             Mistake::OnePlaceTooMany => {
                 for effect in &mut decision.effects {
@@ -123,13 +134,56 @@ impl Shell {
             Mistake::LeavesBrokenPods => decision.effects.retain(
                 |effect| !matches!(effect, Effect::RemovePod { uid, .. } if !is_ready(uid)),
             ),
-            Mistake::None | Mistake::DoesNotWaitForTheController | Mistake::IgnoresTheBudget => {}
+            Mistake::TakesPlacesBeforeRoutes if phase == Phase::RollingBack && leads => {
+                let sets = observed
+                    .sets
+                    .iter()
+                    .filter(|set| set.owner == Owner::Rollout);
+                let pods = sets.flat_map(|set| &set.pods);
+                decision.effects.extend(pods.map(|pod| Effect::RemovePod {
+                    name: pod.name.clone(),
+                    uid: pod.uid.clone(),
+                }));
+            }
+            Mistake::RollsBeforeRoutes if phase == Phase::Promoting && leads => {
+                if let Workload::Deployment(workload) = &observed.workload {
+                    decision.effects.push(Effect::Resume {
+                        digest: workload.template.digest.clone(),
+                        resource_version: workload.resource_version.clone(),
+                        guard: Guard::Template,
+                    });
+                }
+            }
+            Mistake::RaisesBeforePlaces if !leads => {
+                let moves = |effect: &Effect| matches!(effect, Effect::MovePartition { .. });
+                let step = decision.status.step.as_ref();
+                let step = step.and_then(|step| plan.steps.get(step.index as usize));
+                let split = step.and_then(|step| step.split.clone());
+                if let Some(split) = split.filter(|_| decision.effects.iter().any(moves)) {
+                    decision.effects.push(Effect::SetRoute {
+                        id: route_id(),
+                        service: "db".to_owned(),
+                        split,
+                        resource_version: observed
+                            .traffic
+                            .routes
+                            .first()
+                            .map_or_else(String::new, |route| route.resource_version.clone()),
+                    });
+                }
+            }
+            Mistake::TakesPlacesBeforeRoutes
+            | Mistake::RollsBeforeRoutes
+            | Mistake::RaisesBeforePlaces
+            | Mistake::None
+            | Mistake::DoesNotWaitForTheController
+            | Mistake::IgnoresTheBudget => {}
         }
     }
 
     fn gather(&self, cluster: &Cluster) -> Observed {
         let (spec, reported) = (&cluster.spec, &cluster.reported);
-        let name = |index: usize| format!("db-rev{index}");
+        let name = revision;
         let template = cluster.content(spec.content).template.clone();
         let seen = reported.observed_generation == spec.generation;
         let stateful = Stateful {
@@ -206,7 +260,7 @@ impl Shell {
             actions: cluster.actions.clone(),
             group: Group::Alone,
             hold: cluster.hold,
-            traffic: Seen::default(),
+            traffic: cluster.seen_traffic(),
             acting_since: self.acting_since,
         }
     }
@@ -248,6 +302,9 @@ impl Shell {
 
 /// The API server's side of an effect; says whether its preconditions held.
 fn write(cluster: &mut Cluster, effect: &Effect) -> bool {
+    if let Some(written) = cluster.write_traffic(effect) {
+        return written;
+    }
     let fresh = |version: &str| cluster.version.to_string() == version;
     let same = |digest: &Digest| cluster.content(cluster.spec.content).template.digest == *digest;
     match effect {
@@ -270,6 +327,7 @@ fn write(cluster: &mut Cluster, effect: &Effect) -> bool {
             resource_version,
             guard,
         } if same(digest) && (*guard == Guard::Template || fresh(resource_version)) => {
+            cluster.check_rolls(cluster.spec.content);
             cluster.spec.partition = 0;
             cluster.changed("let roll");
         }
@@ -278,12 +336,15 @@ fn write(cluster: &mut Cluster, effect: &Effect) -> bool {
             resource_version,
             ..
         } if fresh(resource_version) => {
-            cluster.spec.content = cluster.index(digest.as_str()).unwrap_or(0);
+            let content = cluster.index(digest.as_str()).unwrap_or(0);
+            cluster.check_rolls(content);
+            cluster.spec.content = content;
             cluster.spec.partition = 0;
             cluster.changed("restored");
         }
         Effect::RemovePod { uid, .. } => {
             cluster.check_removal(uid);
+            cluster.check_served(uid);
             let due = cluster.seconds + 1;
             let rolls = cluster.status.phase == Phase::RollingBack;
             for pod in cluster.pods.values_mut() {

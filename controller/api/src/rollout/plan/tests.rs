@@ -157,7 +157,7 @@ fn blue_green_needs_something_to_switch_and_a_canary_needs_routes() {
 }
 
 #[test]
-fn what_needs_two_versions_beside_each_other_is_refused_for_a_stateful_set() {
+fn a_stateful_set_is_led_by_routes_but_gets_nothing_that_takes_all_pods_twice() {
     let plan = |more: Value| {
         let mut spec = json!({"workloadRef": {"kind": "StatefulSet", "name": "db"},
             "strategy": {"canary": {"steps": [{"weight": 10}]}}});
@@ -169,15 +169,15 @@ fn what_needs_two_versions_beside_each_other_is_refused_for_a_stateful_set() {
     };
     assert!(plan(json!({})).is_ok());
     let traffic = json!({"service": "db", "routes": [{"kind": "HTTPRoute", "name": "db"}]});
-    assert_eq!(
-        plan(json!({"traffic": traffic})).unwrap_err(),
-        PlanError::InPlace
-    );
-    let strategy = json!({"blueGreen": {}});
-    assert_eq!(
-        plan(json!({"strategy": strategy})).unwrap_err(),
-        PlanError::InPlace
-    );
+    let led = plan(json!({"traffic": traffic})).unwrap();
+    assert_eq!(led.steps[0].split, Some(Split::share(10)));
+    for strategy in [
+        json!({"blueGreen": {}}),
+        json!({"ab": {"weight": 10, "duration": "1h"}}),
+    ] {
+        let both = json!({"strategy": strategy, "traffic": traffic});
+        assert_eq!(plan(both).unwrap_err(), PlanError::InPlace);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
         reason,
         status::{Phase, RollbackReason},
     },
-    adopt, begin, clear, config,
+    adopt, begin, clear, config, in_place,
     lookup::{active, version_of},
     nodes,
     pass::Pass,
@@ -47,7 +47,9 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
 fn stable(pass: &mut Pass<'_>, deployment: &Deployment) {
     remove_strays(pass, deployment);
     let settled = settled(pass, deployment);
+    let led = deployment.kind.in_place() && !in_place::may_roll(pass);
     match (pass.seen.hold, deployment.paused) {
+        _ if led => {}
         (Hold::Admission, true) => pass.resume(deployment, Guard::Template),
         (Hold::AlwaysPaused, true) if !settled && !pass.others_active().is_empty() => {
             pass.resume(deployment, Guard::Template);

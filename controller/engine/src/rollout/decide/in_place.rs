@@ -5,6 +5,9 @@
 //! deleted at once, for one that never gets ready keeps an ordered StatefulSet from touching any other; pods that serve go one by
 //! one, as far as the workload's own budget of unavailable pods allows.
 //!
+//! Where routes lead requests to a candidate, its serving pods are no longer those that go first: in mid-canary others of it take over
+//! before, and on the way back the routes leave before.
+//!
 //! Invariant: no pod is deleted before its controller has seen the partition and the template that decide what comes in its place;
 //! and pods of the stable version are never deleted.
 
@@ -21,6 +24,7 @@ use super::{
     nodes,
     pass::Pass,
     pods::Pods,
+    traffic,
 };
 use crate::digest::Digest;
 
@@ -73,23 +77,27 @@ pub(super) fn ensure(
         .sets
         .iter()
         .find(|set| is_of(set, &candidate.version));
-    // Pods of other versions, and the candidate's own where it was before its workload was scaled up. From the partition on the
-    // workload's controller replaces them by itself.
-    let below = |pod: &&Pod| pod.place < partition;
-    let others = pass
-        .seen
-        .candidates()
-        .flat_map(|set| &set.pods)
-        .filter(below)
-        .collect();
-    take_away(pass, deployment, others);
     let available = own.map_or(0, |set| {
         set.pods
             .iter()
             .filter(|pod| pod.available && pod.place >= partition)
             .count()
     });
-    if i32::try_from(available).is_ok_and(|available| available >= pods) {
+    let ready = i32::try_from(available).is_ok_and(|available| available >= pods);
+    // Pods of other versions, and the candidate's own where it was before its workload was scaled up. From the partition on the
+    // workload's controller replaces them by itself.
+    let seen = pass.seen;
+    let mut others = Vec::new();
+    for set in seen.candidates() {
+        let free = if is_of(set, &candidate.version) {
+            ready || pass.next.traffic.is_none()
+        } else {
+            traffic::may_lose(pass, set)
+        };
+        others.extend(losable(set, free, partition));
+    }
+    take_away(pass, deployment, others);
+    if ready {
         Pods::Ready
     } else {
         Pods::Missing(own.and_then(|set| set.problem.clone()))
@@ -116,11 +124,26 @@ pub(super) fn remove(pass: &mut Pass<'_>, deployment: &Deployment, keep: Option<
         return true;
     }
     if deployment.observed_generation == deployment.generation {
-        let pods = going.iter().flat_map(|set| &set.pods);
-        let below = pods.filter(|pod| pod.place < deployment.partition);
-        take_away(pass, deployment, below.collect());
+        let mut pods = Vec::new();
+        for set in going {
+            let free = traffic::may_lose(pass, set);
+            pods.extend(losable(set, free, deployment.partition));
+        }
+        take_away(pass, deployment, pods);
     }
     false
+}
+
+/// Pods below the partition that may be deleted: all if the set is `free` of requests, else those that get none.
+fn losable(set: &ReplicaSet, free: bool, partition: i32) -> impl Iterator<Item = &Pod> {
+    let below = set.pods.iter().filter(move |pod| pod.place < partition);
+    below.filter(move |pod| free || !pod.ready)
+}
+
+/// Whether the workload may roll by itself to the stable template that it has: not while routes are led and pods of the candidate are
+/// left, for its controller asks nobody before it takes them.
+pub(super) fn may_roll(pass: &Pass<'_>) -> bool {
+    pass.next.traffic.is_none() || pass.seen.candidates().next().is_none()
 }
 
 /// Deletes what keeps the workload from going back by itself to the stable template: pods of other versions that are not available. Says whether there

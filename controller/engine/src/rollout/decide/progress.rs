@@ -8,7 +8,7 @@ use super::{
     },
     begin, gates, idle,
     pass::Pass,
-    promote, rollback, step,
+    promote, rollback, step, traffic,
 };
 
 pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
@@ -30,6 +30,10 @@ pub(super) fn go(pass: &mut Pass<'_>, deployment: &Deployment) {
     }
     if let Err(why) = &pass.plan {
         let why = why.clone();
+        if deployment.kind.in_place() && deployment.replicas < 2 {
+            // The candidate's places are gone, and nothing may lead there.
+            traffic::retreat(pass, Some(deployment));
+        }
         return pass.stall(reason::SPEC_REFUSED, why);
     }
     match candidate.track {

@@ -186,7 +186,12 @@ fn natively(
 ) -> Natively {
     let led = *standing == Standing::Reached;
     if pass.asks_for_stable(deployment) {
-        if deployment.paused && (led || pass.others_active().is_empty()) {
+        let free = if deployment.kind.in_place() {
+            in_place::may_roll(pass)
+        } else {
+            led || pass.others_active().is_empty()
+        };
+        if deployment.paused && free {
             pass.resume(deployment, Guard::Template);
         }
         return on_the_way_until(idle::settled(pass, deployment));

@@ -16,15 +16,12 @@ use super::{
         status::{Candidate, StepState},
     },
     clear,
-    lookup::is_of,
+    lookup::{active, is_of},
     pass::Pass,
 };
-use crate::{
-    shares,
-    traffic::{
-        Aim, Sessions, Split, Traffic, UserService,
-        plan::{Given, Goal, Hashes, Journey, Order, Standing},
-    },
+use crate::traffic::{
+    Aim, Sessions, Split, Traffic, UserService,
+    plan::{Given, Goal, Hashes, Journey, Order, Standing},
 };
 
 /// Begins to lead what the plan names. It stays the same until it is home, whatever becomes of the spec.
@@ -83,9 +80,9 @@ pub(super) fn lead(
     let pods = Pods {
         available: own.map_or(0, |set| set.available),
         desired: own.map_or(0, |set| set.desired),
-        stable: pass.stable_set().map_or(0, |set| set.available),
-        replicas: deployment.replicas,
-        wanted: step.pods(deployment.replicas),
+        running: running(pass, deployment),
+        deployment,
+        wanted: deployment.step_pods(step),
         given: given.least,
     };
     let ready = state.ready_at.is_some();
@@ -98,7 +95,7 @@ pub(super) fn lead(
     };
     let falls = given.most > at_most || !is_acknowledged(pass) || standing != Standing::Reached;
     Lead {
-        may_have_pods: own.is_some() || !matches!(standing, Standing::Moving(_)),
+        may_have_pods: has_pods(deployment, own) || !matches!(standing, Standing::Moving(_)),
         keeps: if falls { pods.desired } else { 0 },
         standing,
     }
@@ -139,16 +136,17 @@ const NOTHING: Given = Given { least: 0, most: 0 };
 
 /// The pods of both versions, and what the candidate's are given.
 #[derive(Clone, Copy)]
-struct Pods {
+struct Pods<'a> {
+    deployment: &'a Deployment,
     available: i32,
     desired: i32,
-    stable: i32,
-    replicas: i32,
+    /// Pods that show what the workload has of its replicas by itself.
+    running: i32,
     wanted: i32,
     given: u8,
 }
 
-impl Pods {
+impl Pods<'_> {
     /// The share that the pods can carry now, and the ready endpoints that it takes.
     fn goal(self, wanted: &Split, earlier: Option<&Split>, ready: bool) -> (Goal, i32) {
         if self.desired >= self.wanted && self.available >= self.wanted {
@@ -164,13 +162,27 @@ impl Pods {
     /// Pods that this share needs. One that is given already is kept by half of those that it is raised onto: one pod that restarts is
     /// no reason to turn everything around. Nor need a candidate have what a workload that was scaled has not got itself yet.
     fn needs(self, split: &Split) -> i32 {
-        let percent = split.load_percent();
-        if self.given < percent {
-            return shares::routed_pods(percent, self.replicas);
+        let Deployment { kind, replicas, .. } = *self.deployment;
+        if self.given < split.load_percent() {
+            return kind.routed_pods(split, replicas);
         }
-        let replicas = self.replicas.min(self.stable.max(1));
-        (shares::routed_pods(percent, replicas) + 1) / 2
+        let replicas = replicas.min(self.running.max(1));
+        let half = (kind.routed_pods(split, replicas) + 1) / 2;
+        if kind.in_place() { half.max(1) } else { half }
     }
+}
+
+/// Available pods of the workload without a candidate: the stable ones, or, where a candidate takes places of them, all.
+fn running(pass: &Pass<'_>, deployment: &Deployment) -> i32 {
+    let stable = pass.stable_set().map(|set| set.name.as_str());
+    let counts = |set: &&ReplicaSet| deployment.kind.in_place() || Some(&*set.name) == stable;
+    let sets = pass.seen.sets.iter().filter(counts);
+    sets.fold(0, |sum, set| sum.saturating_add(set.available))
+}
+
+/// Whether the candidate runs already. A revision is there before any pod of it.
+fn has_pods(deployment: &Deployment, own: Option<&ReplicaSet>) -> bool {
+    own.is_some_and(|set| !deployment.kind.in_place() || active(set))
 }
 
 /// Leads the requests of a promotion. With every pod that the workload wants, the candidate takes them all while stable goes;
@@ -207,6 +219,10 @@ pub(super) fn promote(
 pub(super) fn retreat(pass: &mut Pass<'_>, deployment: Option<&Deployment>) -> Standing {
     let stable = pass.stable_set();
     let enough = stable.zip(deployment).is_some_and(|(set, deployment)| {
+        if deployment.kind.in_place() {
+            // Where a candidate took most places, the stable pods that are left can't carry everything.
+            return deployment.paused && set.available.saturating_mul(2) >= deployment.replicas;
+        }
         let pinned = matches!(
             &pass.seen.traffic.services.user,
             UserService::Pinned(hash) if *hash == set.hash
