@@ -13,10 +13,11 @@ use super::{
         Effect,
         observed::{Deployment, ReplicaSet},
         reason,
+        status::Version,
     },
     clock::after,
     in_place,
-    lookup::active,
+    lookup::{active, is_of},
     pass::Pass,
     traffic,
 };
@@ -166,4 +167,24 @@ pub(super) fn take_back_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
     for set in rejected {
         take_back(pass, set);
     }
+}
+
+/// Makes room for the stable version among the revisions without pods that the Deployment controller keeps, for it cleans the oldest
+/// ones up and going back needs that one; says whether there is room. Those that nobody may want back go first.
+pub(super) fn make_room(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Version) -> bool {
+    let stable = pass.stable_set().map(|set| set.name.as_str());
+    let mut others: Vec<&ReplicaSet> = pass
+        .seen
+        .native()
+        .filter(|set| !active(set) && Some(set.name.as_str()) != stable)
+        .filter(|set| !is_of(set, candidate))
+        .collect();
+    let verified = |set: &&ReplicaSet| pass.next.verified.iter().any(|known| is_of(set, known));
+    others.sort_by_key(verified);
+    let kept = usize::try_from(deployment.revision_history_limit).unwrap_or(0);
+    let surplus = (others.len() + 1).saturating_sub(kept.max(1));
+    for set in others.iter().take(surplus) {
+        take_back(pass, set);
+    }
+    surplus == 0
 }

@@ -84,6 +84,9 @@ fn hand_over(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Candidate
         return let_go(pass, deployment);
     }
     clear::remove(pass, None, Some(digest), Manner::AtOnce);
+    if deployment.paused && !clear::make_room(pass, deployment, &candidate.version) {
+        return;
+    }
     let own = pass
         .seen
         .candidates()

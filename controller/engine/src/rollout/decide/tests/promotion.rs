@@ -231,3 +231,23 @@ fn a_superseded_version_leaves_no_revision_that_would_push_the_stable_one_out() 
         (Phase::Progressing, false)
     );
 }
+
+#[test]
+fn a_promotion_makes_room_for_the_stable_version_among_the_revisions_that_are_kept() {
+    let (mut bench, _) = promoting();
+    bench.deployment().revision_history_limit = 1;
+    bench.add_set("v0", Owner::Deployment, "left", 0);
+    // The Deployment controller would clean stable up for it, so it goes first.
+    let decision = bench.decide();
+    assert!(
+        matches!(decision.effects.as_slice(), [Effect::TakeBack { .. }]),
+        "{:?}",
+        decision.effects
+    );
+    bench.settle();
+    assert!(!bench.has_set("v0") && bench.has_set("v1"));
+    let Workload::Deployment(deployment) = &bench.seen.workload else {
+        panic!("no Deployment");
+    };
+    assert!(!deployment.paused);
+}
