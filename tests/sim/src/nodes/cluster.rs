@@ -97,7 +97,7 @@ impl Cluster {
                 ready_after: (index == 0 || rng.u8(0..5) > 0).then(|| rng.i64(0..6)),
             })
             .collect();
-        let plan = plan(&mut rng);
+        let plan = plan(&mut rng, None);
         let spec = Spec {
             generation: 1,
             held: false,

@@ -107,7 +107,8 @@ impl Cluster {
                 ready_after: (index == 0 || rng.u8(0..5) > 0).then(|| rng.i64(0..6)),
             })
             .collect();
-        let plan = plan(&mut rng);
+        let routing = routing(&mut rng);
+        let plan = plan(&mut rng, routing);
         let spec = Spec {
             generation: 1,
             replicas: rng.i32(2..=6),
@@ -266,8 +267,21 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(START_SECOND + seconds).unwrap_or(Timestamp::MAX)
 }
 
+/// In every other history a route leads the requests.
+fn routing(rng: &mut Rng) -> Option<Routing> {
+    rng.bool().then(|| Routing {
+        service: "db".to_owned(),
+        routes: vec![route_id()],
+        drain: Duration::from_secs(rng.u64(0..6)),
+        affinity: rng.bool().then(|| Affinity {
+            cookie: "db".to_owned(),
+            max_age_seconds: 60,
+        }),
+    })
+}
+
 /// A plan of up to three steps with one gate.
-pub(crate) fn plan(rng: &mut Rng) -> Plan {
+pub(crate) fn plan(rng: &mut Rng, routing: Option<Routing>) -> Plan {
     let unknown = UnknownPolicy {
         then: Then::Hold,
         consecutive_limit: 2,
@@ -286,15 +300,6 @@ pub(crate) fn plan(rng: &mut Rng) -> Plan {
     };
     let mut percents: Vec<u8> = (0..rng.usize(1..=3)).map(|_| rng.u8(1..=100)).collect();
     percents.sort_unstable();
-    let routing = rng.bool().then(|| Routing {
-        service: "db".to_owned(),
-        routes: vec![route_id()],
-        drain: Duration::from_secs(rng.u64(0..6)),
-        affinity: rng.bool().then(|| Affinity {
-            cookie: "db".to_owned(),
-            max_age_seconds: 60,
-        }),
-    });
     let mirror = (rng.u8(0..6) == 0).then(|| rng.u8(1..=100));
     Plan {
         steps: percents

@@ -115,8 +115,10 @@ fn resumes(pass: &Pass<'_>, deployment: &Deployment) -> bool {
 /// Always, even if the label seems to be gone: a label written a moment ago may not be seen yet, and left behind it would go on
 /// holding a workload that nobody governs. The precondition on the version tells such a late view.
 fn let_go(pass: &mut Pass<'_>, deployment: &Deployment) {
+    // A strategy goes back to its owner also where no stable revision is known, whose template could be written back before.
+    let unknown = deployment.kind == Kind::DaemonSet && pass.stable_set().is_none();
     pass.effect(Effect::LetGo {
-        resume: deployment.paused && resumes(pass, deployment),
+        resume: deployment.paused && (unknown || resumes(pass, deployment)),
         resource_version: deployment.resource_version.clone(),
     });
 }
