@@ -48,7 +48,8 @@ pub struct ActionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The version that the actor has in mind (`.status.candidate.hash` of a Rollout, a revision of a Release). An act for a
-    /// version that is no longer there is refused.
+    /// version that is no longer there is refused. A retry takes any quarantined version of a Rollout, by its name or digest, also one
+    /// that nobody asks for at the moment.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_version: Option<String>,

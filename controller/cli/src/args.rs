@@ -211,7 +211,8 @@ pub struct ActArgs {
     /// Why, for the record.
     #[arg(long)]
     pub reason: Option<String>,
-    /// The version that is meant; the one at hand when absent. An act for a version that is no longer there is refused.
+    /// The version that is meant; the one at hand when absent. An act for a version that is no longer there is refused; a retry of a
+    /// Rollout takes any quarantined one, by name or digest.
     #[arg(long = "for", value_name = "VERSION")]
     pub for_version: Option<String>,
     /// How long to wait for the outcome, for example 30s or 2m.

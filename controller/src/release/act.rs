@@ -77,11 +77,12 @@ impl Shell {
             Effect::RetryRollout {
                 namespace,
                 name,
+                digest,
                 attempt,
                 actor,
             } => {
-                self.retry_rollout(release, &namespace, name, attempt, &actor)
-                    .await
+                let (rollout, asked) = ((namespace.as_str(), name), (digest, attempt));
+                self.retry_rollout(release, rollout, asked, &actor).await
             }
             Effect::Acknowledge(receipt) => self.acknowledge(release, receipt).await,
             Effect::Forgive => {
@@ -179,9 +180,8 @@ impl Shell {
     async fn retry_rollout(
         &self,
         release: &Release,
-        namespace: &str,
-        rollout: String,
-        attempt: Timestamp,
+        (namespace, rollout): (&str, String),
+        (digest, attempt): (Digest, Timestamp),
         actor: &str,
     ) -> Result<bool> {
         let name = format!(
@@ -201,7 +201,7 @@ impl Shell {
                 },
                 verb: Verb::Retry,
                 actor: None,
-                for_version: None,
+                for_version: Some(digest.as_str().to_owned()),
                 reason: Some(format!(
                     "Release {} was retried by {actor}",
                     release.name_any()

@@ -90,6 +90,8 @@ pub enum Effect {
         namespace: String,
         /// Name of the Rollout.
         name: String,
+        /// The quarantined content, as the Rollout names it. The Rollout may see the retry before it sees the template again.
+        digest: Digest,
         /// The attempt that this belongs to.
         attempt: Timestamp,
         /// Who retried the Release.

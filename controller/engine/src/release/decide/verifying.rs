@@ -16,6 +16,7 @@ use crate::{
         plan::{Plan, Promotion},
         status::{FailureReason, Phase, Target, Verified},
     },
+    rollout::status::Phase as RolloutPhase,
 };
 
 /// What the objects and Rollouts say together.
@@ -175,12 +176,17 @@ fn rejected(pass: &mut Pass<'_>, target: &Target) -> Option<(FailureReason, Stri
         else {
             continue;
         };
-        let since = governed::rejected(&rollout.status, &workload.digest).map(|entry| entry.since);
-        match &target.retried_by {
-            Some(actor) if since.is_some_and(|since| since < target.started_at) => {
+        let entry = governed::rejected(&rollout.status, &workload.digest);
+        match (&target.retried_by, entry) {
+            (Some(actor), Some(entry)) if entry.since < target.started_at => {
+                // While it takes a version back it would refuse.
+                if rollout.status.phase == RolloutPhase::RollingBack {
+                    continue;
+                }
                 retries.push(Effect::RetryRollout {
                     namespace: rollout.namespace.clone(),
                     name: rollout.name.clone(),
+                    digest: entry.digest.clone(),
                     attempt: target.started_at,
                     actor: actor.clone(),
                 });

@@ -13,7 +13,7 @@ use super::{
     begin,
     clock::after,
     config, gates,
-    lookup::{bare_of, version_of},
+    lookup::version_of,
     pass::Pass,
     promote, rollback,
 };
@@ -51,7 +51,7 @@ pub(super) fn take_up(pass: &mut Pass<'_>, deployment: Option<&Deployment>) {
             }
             None => Err("The workload is missing or can't be governed.".to_owned()),
             Some(deployment) => {
-                meant(pass, deployment, request).and_then(|()| answer(pass, deployment, request))
+                meant(pass, request).and_then(|()| answer(pass, deployment, request))
             }
         };
         file(pass, request, answer);
@@ -118,17 +118,13 @@ fn file(pass: &mut Pass<'_>, request: &Request, answer: Answer) {
 }
 
 /// Refuses an act that was meant for another version or step than the one it would hit.
-fn meant(pass: &Pass<'_>, deployment: &Deployment, request: &Request) -> Result<(), String> {
+fn meant(pass: &Pass<'_>, request: &Request) -> Result<(), String> {
     let Some(wanted) = &request.version else {
         return in_time(pass, request);
     };
     let target = match request.verb {
-        Verb::Retry => Some(Version {
-            digest: deployment.template.digest.clone(),
-            hash: deployment.template.digest.short(),
-            version: deployment.template.version.clone(),
-            bare: bare_of(&deployment.template),
-        }),
+        // It is looked for among the quarantined ones, see `retry`.
+        Verb::Retry => return Ok(()),
         Verb::Undo => pass.next.stable.clone(),
         _ => pass
             .next
@@ -187,7 +183,7 @@ fn answer(pass: &mut Pass<'_>, deployment: &Deployment, request: &Request) -> An
         Verb::Pause => pause(pass, &request.actor),
         Verb::Resume => resume(pass),
         Verb::Abort => abort(pass, request),
-        Verb::Retry => retry(pass, deployment),
+        Verb::Retry => retry(pass, deployment, request),
         Verb::Undo => undo(pass, deployment, &request.actor),
     }
 }
@@ -321,7 +317,14 @@ fn abort(pass: &mut Pass<'_>, request: &Request) -> Answer {
     ))
 }
 
-fn retry(pass: &mut Pass<'_>, deployment: &Deployment) -> Answer {
+fn retry(pass: &mut Pass<'_>, deployment: &Deployment, request: &Request) -> Answer {
+    match &request.version {
+        Some(wanted) => retry_named(pass, deployment, wanted),
+        None => retry_asked_for(pass, deployment),
+    }
+}
+
+fn retry_asked_for(pass: &mut Pass<'_>, deployment: &Deployment) -> Answer {
     let asked = &deployment.template;
     // Pending: nothing runs, and the only template left was rejected.
     if !matches!(pass.next.phase, Phase::Rejected | Phase::Pending) {
@@ -334,6 +337,48 @@ fn retry(pass: &mut Pass<'_>, deployment: &Deployment) -> Answer {
         ))
     } else {
         Err(format!("{} is not quarantined.", asked.version))
+    }
+}
+
+/// A version that is named is tried again whether or not it is asked for at this moment: who applies it and asks for the retry
+/// need not care which of the two is seen first.
+fn retry_named(pass: &mut Pass<'_>, deployment: &Deployment, wanted: &str) -> Answer {
+    if pass.next.phase == Phase::RollingBack {
+        return Err("A version is being taken back; retry it when that is done.".to_owned());
+    }
+    let asked = &deployment.template.digest;
+    let named = |entry: &&Entry| {
+        let digest = &entry.digest;
+        wanted == digest.as_str() || wanted == digest.short() || wanted == entry.version
+    };
+    let mut found: Vec<Entry> = pass.next.quarantine.iter().filter(named).cloned().collect();
+    if found.iter().any(|entry| &entry.digest == asked) {
+        found.retain(|entry| &entry.digest == asked);
+    }
+    match found.as_slice() {
+        [] => Err(format!(
+            "It was meant for {wanted}, which is not quarantined; the version at hand is {} ({}).",
+            deployment.template.version,
+            asked.short()
+        )),
+        [entry] => {
+            quarantine::lift(&mut pass.next.quarantine, &entry.digest);
+            let version = &entry.version;
+            Ok(if &entry.digest == asked {
+                format!("The quarantine of {version} is lifted; it begins anew.")
+            } else {
+                format!("The quarantine of {version} is lifted; it begins when it is asked for.")
+            })
+        }
+        several => Err(format!(
+            "{wanted} names {} quarantined versions; name one by its digest: {}.",
+            several.len(),
+            several
+                .iter()
+                .map(|entry| entry.digest.short())
+                .collect::<Vec<_>>()
+                .join(", ")
+        )),
     }
 }
 

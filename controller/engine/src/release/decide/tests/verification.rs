@@ -9,6 +9,7 @@ use super::{
 use jiff::Timestamp;
 
 use crate::{
+    action::Verb,
     digest::Digest,
     gate::{GatePolicy, Mode, Reading, Result, Then, UnknownPolicy, Verdict},
     quarantine::Entry,
@@ -138,6 +139,35 @@ fn a_rejected_rollout_takes_the_whole_release_back() {
     assert!(rollback.message.contains("web") && rollback.message.contains("gate errors failed"));
     assert_eq!(rollback.to.unwrap().digest, content("a").digest);
     assert!(world.has("own-a") && !world.has("own-b"));
+}
+
+#[test]
+fn a_retried_release_names_the_rejected_content_to_its_rollout_and_not_while_that_takes_a_version_back()
+ {
+    // Given a Release that went back because of a Rollout, which looks at the old template now.
+    let mut world = two_workloads();
+    world.ask("b");
+    world.settle();
+    world.rollouts[0] = rejected(world.rollouts[0].clone(), &world, "v2");
+    world.workloads = vec![workload("web", "v1"), workload("api", "v1")];
+    world.step();
+    world.rollouts[0].status.phase = RolloutPhase::Healthy;
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Rejected);
+    // When it is retried while the Rollout takes a version back, then the Rollout is not asked yet.
+    world.pass_time(10);
+    world.workloads = vec![workload("web", "v2"), workload("api", "v2")];
+    world.rollouts[0].status.phase = RolloutPhase::RollingBack;
+    world.log.clear();
+    world.act(Verb::Retry);
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Verifying);
+    let asked = format!("retry rollout web of {}", digest("v2").short());
+    assert!(!world.log.contains(&asked), "{:?}", world.log);
+    // When that is over, then it is asked by the content's name, whatever it looks at.
+    world.rollouts[0].status.phase = RolloutPhase::Healthy;
+    world.step();
+    assert!(world.log.contains(&asked), "{:?}", world.log);
 }
 
 #[test]

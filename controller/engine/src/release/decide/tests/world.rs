@@ -352,7 +352,10 @@ impl World {
                 }
                 self.drift.clear();
             }
-            Effect::RetryRollout { name, .. } => self.log.push(format!("retry rollout {name}")),
+            Effect::RetryRollout { name, digest, .. } => {
+                self.log
+                    .push(format!("retry rollout {name} of {}", digest.short()));
+            }
             Effect::Acknowledge(receipt) => self.actions.retain(|action| action.uid != receipt.uid),
             Effect::Forgive => self.troubles.clear(),
             Effect::Abandon { policy } => {

@@ -97,6 +97,46 @@ fn an_act_for_another_version_is_refused() {
 }
 
 #[test]
+fn a_retry_that_names_its_version_counts_before_that_version_is_seen_again() {
+    // Given a version that was rejected and is not asked for any more.
+    let mut bench = canary();
+    bench.after(1).fail().settle();
+    bench.apply("v1");
+    bench.settle();
+    assert_eq!(
+        (bench.status.phase, bench.status.quarantine.len()),
+        (Phase::Healthy, 1)
+    );
+    // When its retry is seen before its template, then nothing is lost: it is tried as soon as it is seen.
+    bench.act(Verb::Retry);
+    bench.seen.actions[0].version = Some(template("v2").digest.as_str().to_owned());
+    bench.settle();
+    assert_eq!(
+        (last(&bench).0, bench.status.quarantine.len()),
+        (Outcome::Accepted, 0)
+    );
+    bench.apply("v2");
+    bench.settle();
+    assert_eq!(bench.status.phase, Phase::Progressing);
+}
+
+#[test]
+fn a_retry_of_a_version_that_is_not_quarantined_is_refused_and_says_what_is_at_hand() {
+    let mut bench = canary();
+    bench.after(1).fail().settle();
+    bench.act(Verb::Retry);
+    bench.seen.actions[0].version = Some(template("v3").digest.short());
+    bench.settle();
+    let (outcome, message) = last(&bench);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(
+        message.contains(&template("v2").digest.short()),
+        "{message}"
+    );
+    assert_eq!(bench.status.phase, Phase::Rejected);
+}
+
+#[test]
 fn a_paused_canary_goes_no_further_but_is_still_taken_back_by_its_gates() {
     let mut bench = canary();
     bench.act(Verb::Pause).settle();
