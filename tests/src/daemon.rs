@@ -1,28 +1,23 @@
 //! A governed DaemonSet on nodes of its own, as tests change it and look at it.
 
-use std::collections::BTreeMap;
-
 use belay_api::Rollout;
 use belay_engine::rollout::status::Phase;
-use belay_lab::wait_for;
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
     core::v1::{Node, Pod},
 };
 use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::{
     Error,
+    in_place::{self, Pods},
     scene::{SOON, Scene},
     workload::Workload,
 };
-
-/// End of each node's name with the tag of its pod's image and the pod's UID.
-pub type Pods = BTreeMap<String, (String, String)>;
 
 /// A DaemonSet of the name `agent` that runs on the nodes of its test only, and its Rollout of the same name.
 pub struct Agent {
@@ -126,48 +121,20 @@ impl Agent {
 
     /// Its pods that are not going away, by node.
     pub async fn pods(&self) -> Result<Pods, Error> {
-        let list = self
-            .pods
-            .list(&ListParams::default().labels("app=agent"))
-            .await?;
-        let live = list
-            .into_iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        Ok(live
-            .filter_map(|pod| {
-                let uid = pod.uid().unwrap_or_default();
-                let spec = pod.spec?;
-                let node = spec.node_name?.replace(&format!("{}-", self.pool), "");
-                let image = spec.containers.into_iter().find_map(|main| main.image);
-                Some((node, (image?.replace("agent:", ""), uid)))
-            })
-            .collect())
+        let pool = format!("{}-", self.pool);
+        let node = |pod: &Pod| Some(pod.spec.as_ref()?.node_name.as_ref()?.replace(&pool, ""));
+        in_place::live(&self.pods, "agent", node).await
     }
 
     /// Waits until its pods, in the order of their nodes, are of these versions.
     pub async fn runs(&self, tags: &[&str]) -> Result<Pods, Error> {
-        let runs = wait_for("the pods of each version", SOON, || async {
-            let pods = self.pods().await.map_err(|error| error.to_string())?;
-            let present: Vec<&str> = pods.values().map(|(tag, _)| tag.as_str()).collect();
-            if present == tags {
-                Ok(pods)
-            } else {
-                Err(format!("{present:?}"))
-            }
-        });
-        Ok(runs.await?)
+        in_place::runs(|| self.pods(), tags).await
     }
 }
 
 /// The Rollout `agent` with this spec, which lacks only its `workloadRef`.
-pub fn rollout(mut spec: Value) -> Result<Rollout, Error> {
-    if let Some(spec) = spec.as_object_mut() {
-        let workload = json!({"kind": "DaemonSet", "name": "agent"});
-        spec.insert("workloadRef".to_owned(), workload);
-    }
-    Ok(serde_json::from_value(json!({
-        "apiVersion": "belay.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "agent"}, "spec": spec,
-    }))?)
+pub fn rollout(spec: Value) -> Result<Rollout, Error> {
+    in_place::rollout("DaemonSet", "agent", spec)
 }
 
 /// A spec with these steps, which begin on nodes of the tier `edge`, and gates.

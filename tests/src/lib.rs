@@ -6,6 +6,7 @@ pub mod bench;
 pub mod daemon;
 pub mod demo;
 pub mod error;
+pub mod in_place;
 pub mod installed;
 pub mod measure;
 pub mod past;

@@ -1,25 +1,20 @@
 //! A governed StatefulSet, as tests change it and look at it.
 
-use std::collections::BTreeMap;
-
 use belay_api::Rollout;
 use belay_engine::rollout::status::Phase;
-use belay_lab::wait_for;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::{
     Error,
+    in_place::{self, Pods},
     scene::{SOON, Scene},
     workload::Workload,
 };
-
-/// Name of each pod with its image's tag and its UID.
-pub type Pods = BTreeMap<String, (String, String)>;
 
 /// A StatefulSet of the name `db`, and its Rollout of the same name.
 pub struct Db {
@@ -94,48 +89,18 @@ impl Db {
 
     /// Its pods that are not going away.
     pub async fn pods(&self) -> Result<Pods, Error> {
-        let list = self
-            .pods
-            .list(&ListParams::default().labels("app=db"))
-            .await?;
-        let live = list
-            .into_iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        Ok(live
-            .map(|pod| {
-                let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
-                let containers = pod.spec.map(|spec| spec.containers).unwrap_or_default();
-                let image = containers.into_iter().find_map(|main| main.image);
-                let tag = image.unwrap_or_default().replace("db:", "");
-                (name, (tag, uid))
-            })
-            .collect())
+        in_place::live(&self.pods, "db", |pod| Some(pod.name_any())).await
     }
 
     /// Waits until its pods, in the order of their places, are of these versions.
     pub async fn runs(&self, tags: &[&str]) -> Result<Pods, Error> {
-        let runs = wait_for("the pods of each version", SOON, || async {
-            let pods = self.pods().await.map_err(|error| error.to_string())?;
-            let present: Vec<&str> = pods.values().map(|(tag, _)| tag.as_str()).collect();
-            if present == tags {
-                Ok(pods)
-            } else {
-                Err(format!("{present:?}"))
-            }
-        });
-        Ok(runs.await?)
+        in_place::runs(|| self.pods(), tags).await
     }
 }
 
 /// The Rollout `db` with this spec, which lacks only its `workloadRef`.
-pub fn rollout(mut spec: Value) -> Result<Rollout, Error> {
-    if let Some(spec) = spec.as_object_mut() {
-        let workload = json!({"kind": "StatefulSet", "name": "db"});
-        spec.insert("workloadRef".to_owned(), workload);
-    }
-    Ok(serde_json::from_value(json!({
-        "apiVersion": "belay.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "db"}, "spec": spec,
-    }))?)
+pub fn rollout(spec: Value) -> Result<Rollout, Error> {
+    in_place::rollout("StatefulSet", "db", spec)
 }
 
 /// A spec with these steps and gates.

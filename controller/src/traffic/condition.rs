@@ -5,11 +5,13 @@
 //! already asks for is refused: two conditions on one header can't both be written down.
 
 mod cookie;
-pub(super) mod keyed;
-pub(super) mod listed;
+mod keyed;
+mod listed;
 
-use belay_engine::traffic::{Condition, Part, Text};
+use belay_engine::traffic::{Condition, Match, Part, Text};
+use serde_json::Value;
 
+pub(super) use self::{keyed::Keyed, listed::Listed};
 use super::Refusal;
 
 /// The field of conditions on headers.
@@ -23,6 +25,18 @@ const PLACES: [(Part, &str); 2] = [(Part::Header, HEADERS), (Part::Query, PARAME
 
 /// The header that all cookies are in.
 const COOKIE: &str = "cookie";
+
+/// How a kind of route writes conditions into its matches.
+pub(super) trait Conditions {
+    /// `original` with the conditions of `cohort` beside its own.
+    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal>;
+
+    /// What `with` asks for beyond `plain`.
+    fn added(plain: &Value, with: &Value) -> Option<Match>;
+
+    /// The condition on a cookie that a match has.
+    fn cookie(one: &Value) -> Option<Condition>;
+}
 
 /// A condition as it is written in a match.
 struct Written<'a> {

@@ -7,12 +7,12 @@ mod limits;
 
 use std::marker::PhantomData;
 
-use belay_engine::traffic::{Condition, Match, Sessions, Split};
+use belay_engine::traffic::{Sessions, Split};
 use serde_json::{Value, json};
 
 use super::{
     Field, Names, Refusal, Router,
-    condition::listed,
+    condition::Listed,
     rules::{self, Rules, set},
     weights::{Missing, Shape, Target},
 };
@@ -104,21 +104,11 @@ impl<K> Shape for BackendRefs<'_, K> {
 }
 
 impl<K: Kind> Rules for BackendRefs<'_, K> {
+    type Conditions = Listed;
+
     const MATCHES: &'static str = "matches";
     const DESTINATIONS: &'static str = "backendRefs";
     const MIRRORS: &'static str = "filters";
-
-    fn with_conditions(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
-        listed::add(original, cohort)
-    }
-
-    fn conditions(plain: &Value, with: &Value) -> Option<Match> {
-        listed::added(plain, with)
-    }
-
-    fn cookie(one: &Value) -> Option<Condition> {
-        listed::cookie(one)
-    }
 
     fn everything(&self) -> Value {
         K::everything()

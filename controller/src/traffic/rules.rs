@@ -6,32 +6,26 @@
 //!
 //! Invariant: [`home`] undoes [`split`] exactly. Leaves out how a kind writes conditions, cookies and mirrors: that is [`Rules`].
 
-use belay_engine::traffic::{Condition, Match, Sessions, Split};
+use belay_engine::traffic::{Match, Sessions, Split};
 use serde_json::{Value, json};
 
 use super::{
     Refusal,
+    condition::Conditions,
     sessions::{self, Given, To},
     weights::{self, Shape, Target},
 };
 
 /// How a kind of route writes its rules down.
 pub(super) trait Rules: Shape {
+    /// How its matches have conditions.
+    type Conditions: Conditions;
     /// The field of a rule that has its matches.
     const MATCHES: &'static str;
     /// The field of a rule that has its destinations.
     const DESTINATIONS: &'static str;
     /// The field of a rule that has its mirrors, maybe among other things.
     const MIRRORS: &'static str;
-
-    /// A match with the conditions of a cohort beside its own.
-    fn with_conditions(original: &Value, cohort: &Match) -> Result<Value, Refusal>;
-
-    /// What one match asks for beyond another.
-    fn conditions(plain: &Value, with: &Value) -> Option<Match>;
-
-    /// The condition on a cookie that a match has.
-    fn cookie(one: &Value) -> Option<Condition>;
 
     /// The match that takes everything.
     fn everything(&self) -> Value {
@@ -179,7 +173,7 @@ fn cohort<R: Rules>(
     let mut matches = Vec::with_capacity(cohorts.len() * own.len());
     for cohort in cohorts {
         for original in &own {
-            matches.push(R::with_conditions(original, cohort)?);
+            matches.push(R::Conditions::add(original, cohort)?);
         }
     }
     let mut copy = rule.clone();
@@ -199,13 +193,13 @@ fn cohorts<R: Rules>(rule: &Value, cohort: &Value) -> Option<Vec<Match>> {
     list(cohort, R::MATCHES)
         .iter()
         .step_by(own.len().max(1))
-        .map(|with| R::conditions(&plain, with))
+        .map(|with| R::Conditions::added(&plain, with))
         .collect()
 }
 
 /// Whom the rule leads, if it is one for clients that stay with their version.
 fn about_sessions<R: Rules>(rule: &Value) -> Option<Given> {
-    sessions::about(list(rule, R::MATCHES).iter().map(R::cookie))
+    sessions::about(list(rule, R::MATCHES).iter().map(R::Conditions::cookie))
 }
 
 fn is_led<R: Rules>(shape: &R, rule: &Value) -> bool {

@@ -5,12 +5,12 @@
 
 mod cookies;
 
-use belay_engine::traffic::{Condition, Match, Sessions, Split};
+use belay_engine::traffic::{Sessions, Split};
 use serde_json::{Value, json};
 
 use super::{
     Field, Names, Refusal, Router,
-    condition::keyed,
+    condition::Keyed,
     rules::{self, Rules, list, set},
     weights::{Missing, Shape, Target},
 };
@@ -113,21 +113,11 @@ impl Shape for Destinations<'_> {
 }
 
 impl Rules for Destinations<'_> {
+    type Conditions = Keyed;
+
     const MATCHES: &'static str = "match";
     const DESTINATIONS: &'static str = "route";
     const MIRRORS: &'static str = "mirrors";
-
-    fn with_conditions(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
-        keyed::add(original, cohort)
-    }
-
-    fn conditions(plain: &Value, with: &Value) -> Option<Match> {
-        keyed::added(plain, with)
-    }
-
-    fn cookie(one: &Value) -> Option<Condition> {
-        keyed::cookie(one)
-    }
 
     fn check(&self, rule: &Value, split: &Split) -> Result<(), Refusal> {
         let subset = list(rule, Self::DESTINATIONS)

@@ -105,7 +105,8 @@ impl Daemon {
             .iter()
             .map(|revision| {
                 let is_update = Some(revision.name.as_str()) == update;
-                let mut set = self.named(revision, is_update);
+                let asked = self.template.as_ref().filter(|_| is_update);
+                let mut set = revision.empty(asked);
                 match crew {
                     Some(crew) => fill(&mut set, &crew.members),
                     None if is_update => {
@@ -149,25 +150,6 @@ impl Daemon {
             .promoted
             .filter(|promoted| runs(promoted) && !stable.is_some_and(runs));
         replaced.or(stable).map(str::to_owned)
-    }
-
-    fn named(&self, revision: &Revision, is_update: bool) -> ReplicaSet {
-        let asked = self.template.as_ref().filter(|_| is_update);
-        ReplicaSet {
-            name: revision.name.clone(),
-            uid: revision.name.clone(),
-            resource_version: String::new(),
-            owner: Owner::Deployment,
-            template: asked.unwrap_or(&revision.template).clone(),
-            hash: revision.name.clone(),
-            desired: 0,
-            total: 0,
-            ready: 0,
-            available: 0,
-            terminating: false,
-            problem: None,
-            pods: Vec::new(),
-        }
     }
 }
 

@@ -45,6 +45,28 @@ pub struct Revision {
     pub template: Template,
 }
 
+impl Revision {
+    /// It as a ReplicaSet of the workload's own, without pods so far; with the template `asked` for, if it is that one's revision: the
+    /// same content, but as the API server has it now.
+    pub(super) fn empty(&self, asked: Option<&Template>) -> ReplicaSet {
+        ReplicaSet {
+            name: self.name.clone(),
+            uid: self.name.clone(),
+            resource_version: String::new(),
+            owner: Owner::Deployment,
+            template: asked.unwrap_or(&self.template).clone(),
+            hash: self.name.clone(),
+            desired: 0,
+            total: 0,
+            ready: 0,
+            available: 0,
+            terminating: false,
+            problem: None,
+            pods: Vec::new(),
+        }
+    }
+}
+
 /// A pod and its revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -71,7 +93,8 @@ impl Stateful {
         revisions
             .iter()
             .map(|revision| {
-                let mut set = self.named(revision);
+                let asked = self.template.as_ref();
+                let mut set = revision.empty(asked.filter(|_| revision.name == self.update));
                 match members {
                     Some(members) => fill(&mut set, members),
                     None if revision.name == self.update => {
@@ -84,29 +107,6 @@ impl Stateful {
                 set
             })
             .collect()
-    }
-
-    fn named(&self, revision: &Revision) -> ReplicaSet {
-        let asked = self
-            .template
-            .as_ref()
-            .filter(|_| revision.name == self.update);
-        ReplicaSet {
-            name: revision.name.clone(),
-            uid: revision.name.clone(),
-            resource_version: String::new(),
-            owner: Owner::Deployment,
-            // The same content, but as the API server has it now.
-            template: asked.unwrap_or(&revision.template).clone(),
-            hash: revision.name.clone(),
-            desired: 0,
-            total: 0,
-            ready: 0,
-            available: 0,
-            terminating: false,
-            problem: None,
-            pods: Vec::new(),
-        }
     }
 
     /// Whose it is, and how many pods it is to have.

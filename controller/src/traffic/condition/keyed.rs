@@ -3,60 +3,62 @@
 use belay_engine::traffic::{Condition, Match, Part, Text};
 use serde_json::{Map, Value, json};
 
-use super::{COOKIE, HEADERS, PLACES, Written, cookie, taken};
+use super::{COOKIE, Conditions, HEADERS, PLACES, Written, cookie, taken};
 use crate::traffic::Refusal;
 
-/// `original` with the conditions of `cohort` beside its own.
-pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
-    let mut with = original.clone();
-    let fields = with
-        .as_object_mut()
-        .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
-    for condition in &cohort.all {
-        let written = Written::of(condition);
-        let name = match written.key {
-            HEADERS => written.name.to_ascii_lowercase(),
-            _ => written.name.to_owned(),
-        };
-        let key = written.key;
-        let map = fields.entry(key).or_insert_with(|| json!({}));
-        let map = map
-            .as_object_mut()
-            .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no map")))?;
-        if map.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
-            return Err(taken(&written));
-        }
-        let value = match written.value {
-            Text::Exact(value) => json!({ "exact": value }),
-            Text::Regex(value) => json!({ "regex": value }),
-        };
-        map.insert(name, value);
-    }
-    Ok(with)
-}
+/// Conditions by name.
+pub(in crate::traffic) struct Keyed;
 
-/// What `with` asks for beyond `plain`.
-pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
-    let mut all = Vec::new();
-    for (part, key) in PLACES {
-        let map = |of: &Value| of.get(key).and_then(Value::as_object).cloned();
-        let own: Map<_, _> = map(plain).unwrap_or_default();
-        for (name, value) in map(with).unwrap_or_default() {
-            if !own.contains_key(&name) {
-                all.push(condition(part, &name, &value)?);
+impl Conditions for Keyed {
+    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
+        let mut with = original.clone();
+        let fields = with
+            .as_object_mut()
+            .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
+        for condition in &cohort.all {
+            let written = Written::of(condition);
+            let name = match written.key {
+                HEADERS => written.name.to_ascii_lowercase(),
+                _ => written.name.to_owned(),
+            };
+            let key = written.key;
+            let map = fields.entry(key).or_insert_with(|| json!({}));
+            let map = map
+                .as_object_mut()
+                .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no map")))?;
+            if map.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
+                return Err(taken(&written));
+            }
+            let value = match written.value {
+                Text::Exact(value) => json!({ "exact": value }),
+                Text::Regex(value) => json!({ "regex": value }),
+            };
+            map.insert(name, value);
+        }
+        Ok(with)
+    }
+
+    fn added(plain: &Value, with: &Value) -> Option<Match> {
+        let mut all = Vec::new();
+        for (part, key) in PLACES {
+            let map = |of: &Value| of.get(key).and_then(Value::as_object).cloned();
+            let own: Map<_, _> = map(plain).unwrap_or_default();
+            for (name, value) in map(with).unwrap_or_default() {
+                if !own.contains_key(&name) {
+                    all.push(condition(part, &name, &value)?);
+                }
             }
         }
+        (!all.is_empty()).then_some(Match { all })
     }
-    (!all.is_empty()).then_some(Match { all })
-}
 
-/// The condition on a cookie that a match has, if it has one.
-pub(in crate::traffic) fn cookie(one: &Value) -> Option<Condition> {
-    let headers = one.get(HEADERS)?.as_object()?;
-    let (name, value) = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(COOKIE))?;
-    condition(Part::Header, name, value).filter(|condition| condition.part == Part::Cookie)
+    fn cookie(one: &Value) -> Option<Condition> {
+        let headers = one.get(HEADERS)?.as_object()?;
+        let (name, value) = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(COOKIE))?;
+        condition(Part::Header, name, value).filter(|condition| condition.part == Part::Cookie)
+    }
 }
 
 fn condition(part: Part, name: &str, value: &Value) -> Option<Condition> {

@@ -3,52 +3,54 @@
 use belay_engine::traffic::{Condition, Match, Part, Text};
 use serde_json::{Value, json};
 
-use super::{COOKIE, HEADERS, PLACES, Written, cookie, taken};
+use super::{COOKIE, Conditions, HEADERS, PLACES, Written, cookie, taken};
 use crate::traffic::Refusal;
 
-/// `original` with the conditions of `cohort` after its own.
-pub(in crate::traffic) fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
-    let mut with = original.clone();
-    let fields = with
-        .as_object_mut()
-        .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
-    for condition in &cohort.all {
-        let written = Written::of(condition);
-        let (key, name) = (written.key, written.name);
-        let list = fields.entry(key).or_insert_with(|| json!([]));
-        let list = list
-            .as_array_mut()
-            .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
-        if list.iter().any(|entry| is_named(entry, name)) {
-            return Err(taken(&written));
-        }
-        let (kind, value) = match written.value {
-            Text::Exact(value) => ("Exact", value),
-            Text::Regex(value) => ("RegularExpression", value),
-        };
-        list.push(json!({"type": kind, "name": name, "value": value}));
-    }
-    Ok(with)
-}
+/// Conditions in lists.
+pub(in crate::traffic) struct Listed;
 
-/// What `with` asks for beyond `plain`.
-pub(in crate::traffic) fn added(plain: &Value, with: &Value) -> Option<Match> {
-    let mut all = Vec::new();
-    for (part, key) in PLACES {
-        let list = |of: &Value| of.get(key).and_then(Value::as_array).cloned();
-        let own = list(plain).map_or(0, |own| own.len());
-        for entry in list(with).unwrap_or_default().iter().skip(own) {
-            all.push(condition(part, entry)?);
+impl Conditions for Listed {
+    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
+        let mut with = original.clone();
+        let fields = with
+            .as_object_mut()
+            .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
+        for condition in &cohort.all {
+            let written = Written::of(condition);
+            let (key, name) = (written.key, written.name);
+            let list = fields.entry(key).or_insert_with(|| json!([]));
+            let list = list
+                .as_array_mut()
+                .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
+            if list.iter().any(|entry| is_named(entry, name)) {
+                return Err(taken(&written));
+            }
+            let (kind, value) = match written.value {
+                Text::Exact(value) => ("Exact", value),
+                Text::Regex(value) => ("RegularExpression", value),
+            };
+            list.push(json!({"type": kind, "name": name, "value": value}));
         }
+        Ok(with)
     }
-    (!all.is_empty()).then_some(Match { all })
-}
 
-/// The condition on a cookie that a match has, if it has one.
-pub(in crate::traffic) fn cookie(one: &Value) -> Option<Condition> {
-    let headers = one.get(HEADERS)?.as_array()?;
-    let named = headers.iter().find(|entry| is_named(entry, COOKIE))?;
-    condition(Part::Header, named).filter(|condition| condition.part == Part::Cookie)
+    fn added(plain: &Value, with: &Value) -> Option<Match> {
+        let mut all = Vec::new();
+        for (part, key) in PLACES {
+            let list = |of: &Value| of.get(key).and_then(Value::as_array).cloned();
+            let own = list(plain).map_or(0, |own| own.len());
+            for entry in list(with).unwrap_or_default().iter().skip(own) {
+                all.push(condition(part, entry)?);
+            }
+        }
+        (!all.is_empty()).then_some(Match { all })
+    }
+
+    fn cookie(one: &Value) -> Option<Condition> {
+        let headers = one.get(HEADERS)?.as_array()?;
+        let named = headers.iter().find(|entry| is_named(entry, COOKIE))?;
+        condition(Part::Header, named).filter(|condition| condition.part == Part::Cookie)
+    }
 }
 
 fn condition(part: Part, entry: &Value) -> Option<Condition> {

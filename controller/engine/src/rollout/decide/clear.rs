@@ -97,7 +97,8 @@ fn shrink(pass: &mut Pass<'_>, set: &ReplicaSet, needed: i32) {
     }
 }
 
-/// Takes every active ReplicaSet but the stable one back from the paused Deployment; says whether there was none. Only while stable has pods: without any, the Deployment controller would pick a ReplicaSet by itself.
+/// Takes every active ReplicaSet but the stable one back from the paused Deployment; says whether there was none. Only while stable has
+/// pods: without any, the Deployment controller would pick a ReplicaSet by itself.
 pub(super) fn take_back_others(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
     let others = pass.others_active();
     if deployment.paused && pass.stable_desired() > 0 && !deployment.kind.in_place() {
@@ -148,6 +149,15 @@ pub(super) fn wait(pass: &mut Pass<'_>) {
     pass.wait(reason::CLEARING, message.to_owned());
 }
 
+/// The workload's own ReplicaSets without pods, other than the stable version's.
+fn idle_revisions<'a>(pass: &Pass<'a>) -> Vec<&'a ReplicaSet> {
+    let stable = pass.stable_set().map(|set| set.name.as_str());
+    let native = pass.seen.native();
+    native
+        .filter(|set| !active(set) && Some(set.name.as_str()) != stable)
+        .collect()
+}
+
 /// Takes back the ReplicaSets without pods that hold quarantined content: neither the Deployment controller nor a
 /// `kubectl rollout undo` shall find them.
 pub(super) fn take_back_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
@@ -155,11 +165,8 @@ pub(super) fn take_back_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
         // A revision is no object that could be owned by another, and the partition holds whatever it is rolled to.
         return;
     }
-    let stable = pass.stable_set().map(|set| set.name.as_str());
-    let rejected: Vec<&ReplicaSet> = pass
-        .seen
-        .native()
-        .filter(|set| !active(set) && Some(set.name.as_str()) != stable)
+    let rejected: Vec<&ReplicaSet> = idle_revisions(pass)
+        .into_iter()
         .filter(|set| pass.quarantined(&set.template.digest))
         // The un-paused Deployment would make the one that it rolls to anew.
         .filter(|set| deployment.paused || set.template.digest != deployment.template.digest)
@@ -172,11 +179,8 @@ pub(super) fn take_back_rejected(pass: &mut Pass<'_>, deployment: &Deployment) {
 /// Makes room for the stable version among the revisions without pods that the Deployment controller keeps, for it cleans the oldest
 /// ones up and going back needs that one; says whether there is room. Those that nobody may want back go first.
 pub(super) fn make_room(pass: &mut Pass<'_>, deployment: &Deployment, candidate: &Version) -> bool {
-    let stable = pass.stable_set().map(|set| set.name.as_str());
-    let mut others: Vec<&ReplicaSet> = pass
-        .seen
-        .native()
-        .filter(|set| !active(set) && Some(set.name.as_str()) != stable)
+    let mut others: Vec<&ReplicaSet> = idle_revisions(pass)
+        .into_iter()
         .filter(|set| !is_of(set, candidate))
         .collect();
     let verified = |set: &&ReplicaSet| pass.next.verified.iter().any(|known| is_of(set, known));
