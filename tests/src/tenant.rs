@@ -47,7 +47,7 @@ impl Tenant {
         tenant
             .make::<Role>(json!({"metadata": {"name": ACCOUNT}, "rules": [
                 {"apiGroups": ["", "apps", "batch", "autoscaling", "belay.dev", "networking.k8s.io"],
-                 "resources": ["configmaps", "services", "deployments", "jobs", "horizontalpodautoscalers", "rollouts",
+                 "resources": ["configmaps", "services", "deployments", "statefulsets", "daemonsets", "jobs", "horizontalpodautoscalers", "rollouts",
                      "analysistemplates", "networkpolicies"],
                  "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]},
             ]}))

@@ -5,10 +5,8 @@ pub mod plan;
 mod strategy;
 pub mod traffic;
 
-use belay_engine::{
-    digest::{CONTROLLER_REVISION_HASH, POD_TEMPLATE_HASH},
-    rollout::RolloutStatus,
-};
+use belay_engine::rollout::RolloutStatus;
+pub use belay_engine::rollout::observed::Kind as WorkloadKind;
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -113,38 +111,6 @@ pub enum WorkloadApiVersion {
     #[default]
     #[serde(rename = "apps/v1")]
     AppsV1,
-}
-
-/// Kinds of workloads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum WorkloadKind {
-    /// A Deployment.
-    #[default]
-    Deployment,
-    /// A StatefulSet. A new version takes the places of its pods, the highest first; Belay owns its partition.
-    StatefulSet,
-    /// A DaemonSet. A new version takes the places of its pods node by node, those of `canary.firstNodes` first; Belay owns the type of
-    /// its update strategy.
-    DaemonSet,
-}
-
-impl WorkloadKind {
-    /// What people call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-        }
-    }
-
-    /// The label by which its pods' versions are told apart.
-    pub const fn hash_label(self) -> &'static str {
-        match self {
-            Self::Deployment => POD_TEMPLATE_HASH,
-            Self::StatefulSet | Self::DaemonSet => CONTROLLER_REVISION_HASH,
-        }
-    }
 }
 
 /// A rising share, step by step.

@@ -277,11 +277,15 @@ impl Sending<'_> {
     }
 
     fn governs(&self, object: &Prepared) -> bool {
+        let Some(kind) = object.workload_kind() else {
+            return false;
+        };
         let key = (
+            kind,
             object.key.namespace.clone().unwrap_or_default(),
             object.key.name.clone(),
         );
-        object.workload_kind().is_some() && self.governed.contains(&key)
+        self.governed.contains(&key)
     }
 }
 
@@ -304,10 +308,11 @@ fn lacks_namespace(failure: &Failure) -> bool {
 fn workloads(answers: &[Answer]) -> Vec<Workload> {
     answers
         .iter()
-        .filter(|(key, _)| workload_kind(key).is_some())
         .filter_map(|(key, answer)| {
+            let kind = workload_kind(key)?;
             let template = answer.data.pointer("/spec/template")?;
             Some(Workload {
+                kind,
                 namespace: key.namespace.clone()?,
                 name: key.name.clone(),
                 // The Rollout notes configuration on it later.

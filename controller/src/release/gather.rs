@@ -189,13 +189,16 @@ impl Shell {
             .iter()
             .filter_map(|rollout| {
                 let namespace = rollout.namespace()?;
-                let workload = &rollout.spec.workload_ref.name;
-                let is_ours = workloads
-                    .iter()
-                    .any(|known| known.namespace == namespace && known.name == *workload);
+                let reference = &rollout.spec.workload_ref;
+                let is_ours = workloads.iter().any(|known| {
+                    known.kind == reference.kind
+                        && known.namespace == namespace
+                        && known.name == reference.name
+                });
                 is_ours.then(|| RolloutView {
                     name: rollout.name_any(),
-                    workload: workload.clone(),
+                    kind: reference.kind,
+                    workload: reference.name.clone(),
                     status: rollout.status.clone().unwrap_or_default(),
                     namespace,
                 })

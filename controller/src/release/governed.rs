@@ -1,29 +1,35 @@
-//! Which Deployments a Rollout governs.
+//! Which workloads a Rollout governs.
 
 use std::collections::HashSet;
 
+use belay_api::rollout::{WorkloadKind, WorkloadRef};
 use kube::ResourceExt as _;
 
 use super::Shell;
 use crate::apply::Prepared;
 
-/// Governed Deployments: (namespace, name).
-pub(super) type Governed = HashSet<(String, String)>;
+/// Governed workloads: kind, namespace and name.
+pub(super) type Governed = HashSet<(WorkloadKind, String, String)>;
 
 impl Shell {
-    /// Deployments of a set that a Rollout of the set or of the cluster governs.
+    /// Workloads of a set that a Rollout of the set or of the cluster governs.
     pub(super) fn governed(&self, set: &[Prepared]) -> Governed {
-        let in_set = set.iter().filter_map(|object| {
-            let is_rollout = object.key.group == "belay.dev" && object.key.kind == "Rollout";
-            let workload = object.body.pointer("/spec/workloadRef/name")?.as_str()?;
-            let namespace = object.key.namespace.clone()?;
-            is_rollout.then(|| (namespace, workload.to_owned()))
-        });
         let live = self.context.links.rollouts.store.state();
         let in_cluster = live.iter().map(|rollout| {
+            let workload = &rollout.spec.workload_ref;
             let namespace = rollout.namespace().unwrap_or_default();
-            (namespace, rollout.spec.workload_ref.name.clone())
+            (workload.kind, namespace, workload.name.clone())
         });
-        in_set.chain(in_cluster).collect()
+        set.iter().filter_map(in_set).chain(in_cluster).collect()
     }
+}
+
+/// What this object governs, if it is a Rollout.
+fn in_set(object: &Prepared) -> Option<(WorkloadKind, String, String)> {
+    if object.key.group != "belay.dev" || object.key.kind != "Rollout" {
+        return None;
+    }
+    let workload = object.body.pointer("/spec/workloadRef")?.clone();
+    let workload: WorkloadRef = serde_json::from_value(workload).ok()?;
+    Some((workload.kind, object.key.namespace.clone()?, workload.name))
 }

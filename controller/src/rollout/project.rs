@@ -134,11 +134,7 @@ pub(super) fn workload(
         nodes: nodes.clone(),
         references,
         view: observed::Deployment {
-            kind: match kind {
-                WorkloadKind::Deployment => observed::Kind::Deployment,
-                WorkloadKind::StatefulSet => observed::Kind::StatefulSet,
-                WorkloadKind::DaemonSet => observed::Kind::DaemonSet,
-            },
+            kind,
             partition,
             max_unavailable: match kind {
                 WorkloadKind::Deployment => 0,

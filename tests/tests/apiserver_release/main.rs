@@ -8,6 +8,7 @@
 )]
 
 mod judged;
+mod kinds;
 mod owners;
 mod rollback;
 mod source;

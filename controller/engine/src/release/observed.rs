@@ -10,7 +10,11 @@ use super::{
     status::{Content, Workload},
 };
 use crate::{
-    action::Request, digest::Digest, gate::Reading, health::Health, rollout::RolloutStatus,
+    action::Request,
+    digest::Digest,
+    gate::Reading,
+    health::Health,
+    rollout::{RolloutStatus, observed::Kind},
 };
 
 /// Everything that a decision about a Release looks at, beside its plan and status.
@@ -165,6 +169,8 @@ pub struct RolloutView {
     pub namespace: String,
     /// Name of the Rollout.
     pub name: String,
+    /// Kind of the workload.
+    pub kind: Kind,
     /// Name of the workload.
     pub workload: String,
     /// What Belay remembers of it.

@@ -10,7 +10,10 @@ use crate::{
     digest::Digest,
     gate::{GateState, Verdict},
     quarantine::Entry,
-    rollout::status::{Paused, Waiting},
+    rollout::{
+        observed::Kind,
+        status::{Paused, Waiting},
+    },
 };
 
 /// Where a Release stands.
@@ -189,9 +192,12 @@ pub enum FailureReason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
+    /// Its kind.
+    #[serde(default)]
+    pub kind: Kind,
     /// Namespace.
     pub namespace: String,
-    /// Name of the Deployment.
+    /// Its name.
     pub name: String,
     /// Digest of the pod template that was applied.
     pub digest: Digest,

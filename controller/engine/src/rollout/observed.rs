@@ -1,6 +1,8 @@
 //! One observation of the cluster, as the shell gathered it. Cheap to copy: templates are digests, not bodies.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     plan::{Share, Step},
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     action::Request,
     config::{ConfigKind, Stamp, digest_with},
-    digest::Digest,
+    digest::{CONTROLLER_REVISION_HASH, Digest, POD_TEMPLATE_HASH},
     gate::Reading,
     shares,
     traffic::{Seen, Split},
@@ -87,14 +89,16 @@ pub enum Workload {
     Deployment(Deployment),
 }
 
-/// Kinds of governed workloads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Kinds of workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
-    /// A candidate's pods run beside the stable ones, in a ReplicaSet of their own.
+    /// A Deployment.
+    #[default]
     Deployment,
-    /// A candidate's pods take the places of stable ones, from the highest place down to the partition.
+    /// A StatefulSet. A new version takes the places of its pods, the highest first; Belay owns its partition.
     StatefulSet,
-    /// A candidate's pods take the places of stable ones, node by node.
+    /// A DaemonSet. A new version takes the places of its pods node by node, those of `canary.firstNodes` first; Belay owns the type of
+    /// its update strategy.
     DaemonSet,
 }
 
@@ -105,6 +109,14 @@ impl Kind {
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
+        }
+    }
+
+    /// The label by which its pods' versions are told apart.
+    pub const fn hash_label(self) -> &'static str {
+        match self {
+            Self::Deployment => POD_TEMPLATE_HASH,
+            Self::StatefulSet | Self::DaemonSet => CONTROLLER_REVISION_HASH,
         }
     }
 

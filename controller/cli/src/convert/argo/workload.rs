@@ -64,7 +64,7 @@ fn referred(mut reference: Fields, notes: &mut Notes) -> Pods {
     if !is_deployment {
         notes.left(
             &at,
-            "Belay governs Deployments and StatefulSets: make one of this template, and name it under workloadRef",
+            "Belay governs Deployments, StatefulSets and DaemonSets: make one of this template, and name it under workloadRef",
         );
     }
     Pods {

@@ -171,7 +171,7 @@ fn target(spec: &mut Fields, notes: &mut Notes) -> Option<String> {
     }
     notes.left(
         &at,
-        "Belay governs Deployments and StatefulSets; nothing of this Canary is converted",
+        "Belay has no counterpart for a canary of this kind; nothing of this Canary is converted",
     );
     None
 }

@@ -86,7 +86,9 @@ fn message(status: &RolloutStatus) -> String {
 /// The Rollout of a workload.
 pub(super) fn rollout_of<'a>(pass: &Pass<'a>, workload: &Workload) -> Option<&'a RolloutView> {
     pass.observed.rollouts.iter().find(|rollout| {
-        rollout.namespace == workload.namespace && rollout.workload == workload.name
+        rollout.kind == workload.kind
+            && rollout.namespace == workload.namespace
+            && rollout.workload == workload.name
     })
 }
 
@@ -94,12 +96,11 @@ pub(super) fn rollout_of<'a>(pass: &Pass<'a>, workload: &Workload) -> Option<&'a
 pub(super) fn is_governed(pass: &Pass<'_>, object: &ObjectKey) -> bool {
     match (object.group.as_str(), object.kind.as_str()) {
         ("belay.dev", "Rollout") => true,
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet") => {
-            pass.observed.rollouts.iter().any(|rollout| {
-                object.namespace.as_ref() == Some(&rollout.namespace)
-                    && rollout.workload == object.name
-            })
-        }
+        ("apps", kind) => pass.observed.rollouts.iter().any(|rollout| {
+            rollout.kind.name() == kind
+                && object.namespace.as_ref() == Some(&rollout.namespace)
+                && rollout.workload == object.name
+        }),
         _ => false,
     }
 }

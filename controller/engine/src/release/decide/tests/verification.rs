@@ -18,7 +18,10 @@ use crate::{
         plan::Promotion,
         status::{FailureReason, Phase, Workload},
     },
-    rollout::status::{Candidate, Phase as RolloutPhase, RolloutStatus, Track, Version, Waiting},
+    rollout::{
+        observed::Kind,
+        status::{Candidate, Phase as RolloutPhase, RolloutStatus, Track, Version, Waiting},
+    },
 };
 
 fn digest(name: &str) -> Digest {
@@ -38,6 +41,7 @@ fn rollout(workload: &str, phase: RolloutPhase, stable: &str) -> RolloutView {
     RolloutView {
         namespace: "shop".into(),
         name: workload.into(),
+        kind: Kind::Deployment,
         workload: workload.into(),
         status: RolloutStatus {
             phase,
@@ -77,6 +81,7 @@ fn rejected(mut view: RolloutView, world: &World, name: &str) -> RolloutView {
 
 fn workload(name: &str, template: &str) -> Workload {
     Workload {
+        kind: Kind::Deployment,
         namespace: "shop".into(),
         name: name.into(),
         digest: digest(template),
@@ -119,6 +124,17 @@ fn a_verdict_on_an_older_template_is_none_on_this_one() {
         standing(&healthy.status, &digest("v2")),
         Standing::Moving(_)
     ));
+}
+
+#[test]
+fn a_rollout_speaks_for_the_workload_of_its_kind_only() {
+    let mut world = two_workloads();
+    world.rollouts[0].kind = Kind::StatefulSet;
+    world.rollouts[0] = rejected(world.rollouts[0].clone(), &world, "v2");
+    world.rollouts[1] = rollout("api", RolloutPhase::Healthy, "v2");
+    world.ask("b");
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Verified);
 }
 
 #[test]
