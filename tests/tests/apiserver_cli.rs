@@ -11,7 +11,10 @@ use belay_api::{Action, AnalysisTemplate, Rollout};
 use belay_engine::rollout::status::Phase;
 use belay_lab::{Lab, Program, SharedLab, wait_for, wait_for_object};
 use belay_tests::{
+    daemon::{self, Agent},
     installed::{Controller, Installed, controller_program, workspace_root},
+    scene::Scene,
+    stateful::{self, Db},
     workload::Workload,
 };
 use kube::Api;
@@ -134,22 +137,21 @@ async fn waiting_for_approval(lab: &Lab, name: &str) -> Workload {
         .set_image("shop/web:v2")
         .await
         .expect("a new version");
-    wait_for_object(
-        &workload.rollouts(),
-        "web",
-        SOON,
-        |rollout: Option<&Rollout>| {
-            let status = rollout.and_then(|r| r.status.clone()).unwrap_or_default();
-            let ready = status
-                .step
-                .as_ref()
-                .is_some_and(|step| step.ready_at.is_some());
-            ready.then_some(()).ok_or_else(|| format!("{status:?}"))
-        },
-    )
-    .await
-    .expect("the candidate is ready");
+    step_is_ready(&workload, "web").await;
     workload
+}
+
+/// Waits until the candidate of the present step is ready.
+async fn step_is_ready(workload: &Workload, name: &str) {
+    let is_ready = |rollout: Option<&Rollout>| {
+        let status = rollout.and_then(|r| r.status.clone()).unwrap_or_default();
+        let step = status.step.as_ref();
+        let ready = step.is_some_and(|step| step.ready_at.is_some());
+        ready.then_some(()).ok_or_else(|| format!("{status:?}"))
+    };
+    wait_for_object(&workload.rollouts(), name, SOON, is_ready)
+        .await
+        .expect("the candidate is ready");
 }
 
 #[tokio::test]
@@ -200,6 +202,49 @@ async fn a_canary_is_shown_approved_and_kept_in_history() {
     let history = kubectl.call(&["history", "web", "-n", namespace]).await;
     assert!(history.out.contains("approve"), "{}", history.out);
     assert!(history.out.contains("verified before"), "{}", history.out);
+}
+
+#[tokio::test]
+async fn stateful_sets_and_daemon_sets_are_shown_with_their_pods_and_nodes_and_approved_alike() {
+    // given one of each, whose canary waits for a person
+    let (lab, kubectl) = stage().await;
+    let scene = Scene::new(lab, "kinds").await.unwrap();
+    let steps = json!([{"replicas": 1, "approval": true}]);
+    let db = Db::healthy(&scene, "OrderedReady", stateful::canary(&steps, &[]));
+    let db = db.await.unwrap();
+    let agent = Agent::healthy(
+        &scene,
+        &[("a", "edge"), ("b", "core")],
+        daemon::canary(&steps, &[]),
+    );
+    let agent = agent.await.unwrap();
+    db.set_image("db:v2").await.unwrap();
+    agent.apply("v2").await.unwrap();
+    step_is_ready(&db.rollout, "db").await;
+    step_is_ready(&agent.rollout, "agent").await;
+
+    // then the list has a row for each, and the views count what the kind is counted in
+    let namespace = scene.namespace.as_str();
+    let list = kubectl.call(&["status", "-n", namespace]).await;
+    for name in ["db", "agent"] {
+        let row = list.out.lines().find(|row| row.contains(name));
+        let row = row.unwrap_or_else(|| panic!("no {name} in {}", list.out));
+        for part in ["Progressing", "1/1", "v1", "v2"] {
+            assert!(row.contains(part), "{part} is missing in {row:?}");
+        }
+    }
+    for (name, counted) in [("db", "on 1 pod of the candidate"), ("agent", "on 1 node")] {
+        let view = kubectl.call(&["status", name, "-n", namespace]).await;
+        assert!(view.out.contains(counted), "{}", view.out);
+        assert!(view.out.contains("needs approval"), "{}", view.out);
+    }
+
+    // when they are approved, then they go on
+    for (name, workload) in [("db", &db.rollout), ("agent", &agent.rollout)] {
+        let approved = kubectl.call(&["approve", name, "-n", namespace]).await;
+        assert_eq!(approved.code, 0, "{approved:?}");
+        workload.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     action::{Outcome, Receipt, Request, Verb},
+    digest::Digest,
     quarantine::{self, Entry},
 };
 
@@ -347,15 +348,18 @@ fn retry_named(pass: &mut Pass<'_>, deployment: &Deployment, wanted: &str) -> An
         return Err("A version is being taken back; retry it when that is done.".to_owned());
     }
     let asked = &deployment.template.digest;
-    let named = |entry: &&Entry| {
-        let digest = &entry.digest;
-        wanted == digest.as_str() || wanted == digest.short() || wanted == entry.version
+    let fits = |digest: &Digest, version: &str| {
+        wanted == digest.as_str() || wanted == digest.short() || wanted == version
     };
+    let named = |entry: &&Entry| fits(&entry.digest, &entry.version);
     let mut found: Vec<Entry> = pass.next.quarantine.iter().filter(named).cloned().collect();
     if found.iter().any(|entry| &entry.digest == asked) {
         found.retain(|entry| &entry.digest == asked);
     }
     match found.as_slice() {
+        [] if fits(asked, &deployment.template.version) => {
+            Err("Nothing that is asked for is rejected.".to_owned())
+        }
         [] => Err(format!(
             "It was meant for {wanted}, which is not quarantined; the version at hand is {} ({}).",
             deployment.template.version,
