@@ -11,12 +11,16 @@ use belay_engine::{
         plan::{Plan, Routing},
     },
     traffic::{
-        Acknowledgement, Backend, RouteId, RouteSeen, RouteState, RouterKind, Seen, ServicesSeen,
-        UserService, plan::SETTLE,
+        Acknowledgement, RouteId, RouteSeen, RouteState, RouterKind, Seen, ServicesSeen,
+        plan::SETTLE,
     },
 };
 
-use crate::{api::Refusal, world::World};
+use crate::{
+    api::Refusal,
+    services::{Services, asked_of_route, reaches},
+    world::World,
+};
 
 /// One route and its router.
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ pub(crate) struct Route {
 }
 
 /// One of Belay's Services.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pair {
     hash: String,
     ready_endpoints: i32,
@@ -46,10 +50,7 @@ pub(crate) struct Pair {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roads {
     pub(crate) routes: BTreeMap<RouteId, Route>,
-    /// What the user's Service is pinned to.
-    pub(crate) pin: Option<String>,
-    pub(crate) stable: Option<Pair>,
-    pub(crate) canary: Option<Pair>,
+    services: Services<Pair>,
     /// When requests last came to pods with this hash by Belay's doing.
     led_at_ms: BTreeMap<String, i64>,
     /// Whether routers that would say so hang. Of one that never says anything nobody could know.
@@ -94,31 +95,22 @@ impl Roads {
         let routes = self.routes.iter().map(|(id, route)| route.seen(id));
         Seen {
             routes: routes.collect(),
-            services: self.services(),
+            services: self.seen_services(),
         }
     }
 
-    pub(crate) fn services(&self) -> ServicesSeen {
-        let backend = |pair: &Option<Pair>| {
-            pair.as_ref().map(|pair| Backend {
-                hash: pair.hash.clone(),
-                is_current: true,
-                ready_endpoints: pair.ready_endpoints,
-            })
-        };
-        ServicesSeen {
-            user: match &self.pin {
-                Some(hash) => UserService::Pinned(hash.clone()),
-                None => UserService::Open,
-            },
-            stable: backend(&self.stable),
-            canary: backend(&self.canary),
-        }
+    fn seen_services(&self) -> ServicesSeen {
+        self.services
+            .seen(|pair| (pair.hash.clone(), pair.ready_endpoints))
     }
 
     /// Whether some router sends requests to pods with this hash by Belay's doing, and to those of stable by its pair.
     fn leads_to_canary(&self, hash: &str) -> bool {
-        let paired = self.canary.as_ref().is_some_and(|pair| pair.hash == hash);
+        let paired = self
+            .services
+            .canary
+            .as_ref()
+            .is_some_and(|pair| pair.hash == hash);
         let applied = self.routes.values().any(|route| reaches(&route.applied));
         paired && applied
     }
@@ -140,11 +132,10 @@ impl Roads {
         if let Some((id, route)) = routes {
             return Some(format!("{id:?} is left as {:?}", route.state));
         }
-        if let Some(pin) = &self.pin {
+        if let Some(pin) = &self.services.pin {
             return Some(format!("the user's Service is left pinned to {pin}"));
         }
-        (self.stable.is_some() || self.canary.is_some())
-            .then(|| "a Service of the pair is left".to_owned())
+        (!self.services.is_unpaired()).then(|| "a Service of the pair is left".to_owned())
     }
 
     /// Everything that was asked for of a router is done.
@@ -159,15 +150,6 @@ impl Roads {
             ]
         });
         pending.flatten().filter(|due| *due > clock_ms).min()
-    }
-}
-
-/// Whether a route of this state sends anything to the candidate.
-fn reaches(state: &RouteState) -> bool {
-    match state {
-        RouteState::Split(split) => split.reaches_candidate(),
-        RouteState::Mixed => true,
-        RouteState::Home | RouteState::Missing | RouteState::Refused(_) => false,
     }
 }
 
@@ -198,7 +180,7 @@ impl Route {
 impl World {
     /// Routers and the endpoints of Services move on; says whether anything changed.
     pub(crate) fn tend_traffic(&mut self) -> bool {
-        let before = (self.roads.services(), self.applied());
+        let before = (self.roads.seen_services(), self.applied());
         let ready = |world: &Self, pair: &Option<Pair>| {
             pair.as_ref().map(|pair| {
                 let set = world.sets.values().find(|set| set.shown.hash == pair.hash);
@@ -206,19 +188,19 @@ impl World {
             })
         };
         let (stable, canary) = (
-            ready(self, &self.roads.stable),
-            ready(self, &self.roads.canary),
+            ready(self, &self.roads.services.stable),
+            ready(self, &self.roads.services.canary),
         );
         for (pair, ready) in [
-            (&mut self.roads.stable, stable),
-            (&mut self.roads.canary, canary),
+            (&mut self.roads.services.stable, stable),
+            (&mut self.roads.services.canary, canary),
         ] {
             if let (Some(pair), Some(ready)) = (pair, ready) {
                 pair.ready_endpoints = ready;
             }
         }
         self.take_up();
-        before != (self.roads.services(), self.applied())
+        before != (self.roads.seen_services(), self.applied())
     }
 
     fn applied(&self) -> Vec<(bool, RouteState)> {
@@ -231,7 +213,12 @@ impl World {
     /// Routers take up what is due, and it is noted until when requests came to the candidate.
     fn take_up(&mut self) {
         let (clock_ms, stuck) = (self.clock_ms, self.roads.stuck);
-        let hash = self.roads.canary.as_ref().map(|pair| pair.hash.clone());
+        let hash = self
+            .roads
+            .services
+            .canary
+            .as_ref()
+            .map(|pair| pair.hash.clone());
         let mut led_at_ms = None;
         for route in self.roads.routes.values_mut() {
             let led = reaches(&route.applied);
@@ -280,44 +267,17 @@ impl World {
         self.count();
         self.take_up();
         match effect {
-            Effect::EnsureService { side, hash, .. } => {
-                self.check_turning(*side, hash);
-                let pair = Some(Pair {
-                    hash: hash.clone(),
-                    ready_endpoints: 0,
-                });
-                match side {
-                    Side::Stable => self.roads.stable = pair,
-                    Side::Canary => self.roads.canary = pair,
-                }
-            }
-            Effect::RemoveService { side, .. } => {
-                self.check_pair_unused();
-                match side {
-                    Side::Stable => self.roads.stable = None,
-                    Side::Canary => self.roads.canary = None,
-                }
-            }
-            Effect::PinService { hash, .. } => self.roads.pin = Some(hash.clone()),
-            Effect::UnpinService { .. } => self.roads.pin = None,
-            Effect::SetRoute {
-                id,
-                split,
-                resource_version,
-                ..
-            } => {
-                self.route_at(id, resource_version)?;
-                self.write_route(id, RouteState::Split(id.kind.told(split)));
-            }
-            Effect::SendRouteHome {
-                id,
-                resource_version,
-                ..
-            } => {
-                self.route_at(id, resource_version)?;
-                self.write_route(id, RouteState::Home);
-            }
+            Effect::EnsureService { side, hash, .. } => self.check_turning(*side, hash),
+            Effect::RemoveService { .. } => self.check_pair_unused(),
             _ => {}
+        }
+        self.roads.services.write(effect, |hash| Pair {
+            hash: hash.to_owned(),
+            ready_endpoints: 0,
+        });
+        if let Some((id, version, state)) = asked_of_route(effect) {
+            self.route_at(id, version)?;
+            self.write_route(id, state);
         }
         Ok(())
     }
@@ -385,7 +345,12 @@ impl World {
     /// The workload is about to roll back: no router leads to what goes.
     pub(crate) fn check_rolling_back(&mut self) {
         self.take_up();
-        let canary = self.roads.canary.as_ref().map(|pair| pair.hash.clone());
+        let canary = self
+            .roads
+            .services
+            .canary
+            .as_ref()
+            .map(|pair| pair.hash.clone());
         let leads = canary.is_some_and(|hash| self.roads.leads_to_canary(&hash));
         if leads && self.rollout.status.traffic.is_some() && !self.excused() {
             let detail = "the workload rolls back while a router leads to the candidate".to_owned();
@@ -396,7 +361,12 @@ impl World {
     fn check_turning(&mut self, side: Side, hash: &str) {
         let present = match side {
             Side::Stable => return,
-            Side::Canary => self.roads.canary.as_ref().map(|pair| pair.hash.clone()),
+            Side::Canary => self
+                .roads
+                .services
+                .canary
+                .as_ref()
+                .map(|pair| pair.hash.clone()),
         };
         if let Some(present) = present.filter(|present| present != hash)
             && self.roads.leads_to_canary(&present)
@@ -408,9 +378,14 @@ impl World {
     }
 
     fn check_pair_unused(&mut self) {
-        let canary = self.roads.canary.as_ref().map(|pair| pair.hash.clone());
+        let canary = self
+            .roads
+            .services
+            .canary
+            .as_ref()
+            .map(|pair| pair.hash.clone());
         let used = canary.is_some_and(|hash| self.roads.leads_to_canary(&hash))
-            || self.roads.stable.is_some() && self.roads.leads_to_stable_pair();
+            || self.roads.services.stable.is_some() && self.roads.leads_to_stable_pair();
         if used && !self.excused() {
             let detail = "a Service is removed while a router leads to it".to_owned();
             self.breaks("no_empty_destination", detail);
@@ -429,7 +404,7 @@ impl World {
             6 => {
                 self.tell(|_| "somebody: replaces the user's Service".to_owned());
                 self.count();
-                self.roads.pin = None;
+                self.roads.services.pin = None;
             }
             7 => {
                 let stuck = !self.roads.stuck;

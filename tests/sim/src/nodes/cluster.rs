@@ -1,30 +1,18 @@
-//! The true state: a DaemonSet, its nodes with their pods, and the Rollout's status.
+//! The true state: a DaemonSet, its nodes with their pods, and what Belay's watch has of it; and what people do.
+//!
+//! A node keeps its number, and its pod goes with it. Deliberately absent: what is no different for other workloads, which is
+//! in the core.
 
 use std::collections::BTreeMap;
 
 use belay_engine::{
-    action::{Request, Verb},
-    digest::Digest,
-    invariant::Broken,
-    rollout::{
-        Plan, RolloutStatus,
-        observed::{Hold, Template},
-    },
+    action::Verb,
+    rollout::{Effect, observed::Hold},
 };
 use fastrand::Rng;
-use jiff::Timestamp;
-use serde_json::json;
 
-use crate::places::{at, plan};
-
-/// How a version behaves.
-#[derive(Clone, Debug)]
-pub(super) struct Content {
-    pub(super) template: Template,
-    pub(super) bad: bool,
-    /// Seconds until its pods are ready; `None`: never.
-    pub(super) ready_after: Option<i64>,
-}
+use super::Mistake;
+use crate::small::{self, Core, Objects, View, World, contents, hold, plan};
 
 /// The spec, as the API server has it or as the controller saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +21,16 @@ pub(super) struct Spec {
     /// Whether the update strategy is `OnDelete`.
     pub(super) held: bool,
     pub(super) content: usize,
+}
+
+impl small::Spec for Spec {
+    fn generation_mut(&mut self) -> &mut i64 {
+        &mut self.generation
+    }
+
+    fn content(&self) -> usize {
+        self.content
+    }
 }
 
 /// What the controller wrote into the status.
@@ -45,15 +43,8 @@ pub(super) struct Reported {
     pub(super) updated: i32,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct SimPod {
-    pub(super) uid: u64,
-    pub(super) content: usize,
-    pub(super) ready_at: Option<i64>,
-    pub(super) gone_at: Option<i64>,
-    /// Deleted by Belay for this content to come in its place.
-    pub(super) removed_for: Option<usize>,
-}
+/// A pod. One that Belay deleted knows for which content to come in its place.
+pub(super) type SimPod = small::SimPod<Option<usize>>;
 
 /// A node that is to run the DaemonSet. The lower its number, the earlier it changes.
 #[derive(Clone, Debug, Default)]
@@ -66,200 +57,153 @@ pub(super) struct SimNode {
 }
 
 pub(super) struct Cluster {
-    pub(super) rng: Rng,
-    pub(super) seconds: i64,
-    /// Rises with everything that happens.
-    pub(super) count: u64,
-    pub(super) contents: Vec<Content>,
-    pub(super) spec: Spec,
-    pub(super) version: u64,
-    pub(super) seen: Spec,
-    pub(super) reported: Reported,
+    pub(super) core: Core<Spec, Reported>,
+    /// The DaemonSet as Belay's watch has it.
+    pub(super) view: View<Spec, Reported>,
     pub(super) budget: i32,
-    pub(super) labelled: bool,
     pub(super) nodes: BTreeMap<u32, SimNode>,
-    pub(super) status: RolloutStatus,
-    pub(super) actions: Vec<Request>,
-    pub(super) plan: Plan,
-    pub(super) hold: Hold,
-    pub(super) deleting: bool,
-    pub(super) finished: bool,
-    pub(super) broken: Vec<Broken>,
-    pub(super) story: Vec<String>,
 }
 
-impl Cluster {
-    pub(super) fn new(mut rng: Rng) -> Self {
-        let contents = (0..6)
-            .map(|index| Content {
-                template: Template::new(Digest::of(&json!(index)), None, format!("agent:{index}")),
-                bad: index > 0 && rng.u8(0..3) == 0,
-                ready_after: (index == 0 || rng.u8(0..5) > 0).then(|| rng.i64(0..6)),
-            })
-            .collect();
+impl World for Cluster {
+    type Spec = Spec;
+    type Reported = Reported;
+    type Mistake = Mistake;
+
+    fn new(mut rng: Rng) -> Self {
+        let contents = contents(&mut rng, "agent");
         let plan = plan(&mut rng, None);
+        let hold = hold(&mut rng);
+        let nodes = (0..rng.u32(1..=7))
+            .map(|number| (number * 10, SimNode::default()))
+            .collect();
+        let budget = rng.i32(1..=2);
         let spec = Spec {
             generation: 1,
             held: false,
             content: 0,
         };
-        let hold = if rng.u8(0..4) == 0 {
-            Hold::AlwaysPaused
-        } else {
-            Hold::Admission
-        };
-        let nodes = (0..rng.u32(1..=7))
-            .map(|number| (number * 10, SimNode::default()))
-            .collect();
+        let core = Core::new(rng, contents, plan, hold, spec);
         Self {
-            seconds: 0,
-            count: 1,
-            contents,
-            seen: spec.clone(),
-            spec,
-            version: 1,
-            reported: Reported::default(),
-            budget: rng.i32(1..=2),
-            labelled: false,
+            view: core.view(),
+            core,
+            budget,
             nodes,
-            status: RolloutStatus::default(),
-            actions: Vec::new(),
-            plan,
-            hold,
-            deleting: false,
-            finished: false,
-            broken: Vec::new(),
-            story: Vec::new(),
-            rng,
         }
     }
 
-    pub(super) fn time(&self) -> Timestamp {
-        at(self.seconds)
+    fn core(&self) -> &Core<Spec, Reported> {
+        &self.core
     }
 
-    pub(super) fn chance(&mut self, percent: u8) -> bool {
-        self.rng.u8(0..100) < percent
+    fn core_mut(&mut self) -> &mut Core<Spec, Reported> {
+        &mut self.core
     }
 
-    pub(super) fn happens(&mut self, what: &str) {
-        self.count += 1;
-        self.tell(what);
+    fn sync(&mut self) {
+        self.sync_nodes();
     }
 
-    pub(super) fn tell(&mut self, what: &str) {
-        self.story.push(format!("{:>6} s  {what}", self.seconds));
+    fn catch_up(&mut self) {
+        self.core.see_spec(100);
+        self.sync_nodes();
     }
 
-    pub(super) fn breaks(&mut self, name: &'static str, detail: String) {
-        self.tell(&format!("BROKEN {name}: {detail}"));
-        self.broken.push(Broken { name, detail });
+    fn watch(&mut self, chaos: bool) {
+        if !chaos || self.core.chance(60) {
+            self.view = self.core.view();
+        }
     }
 
-    /// The spec changes.
-    pub(super) fn changed(&mut self, what: &str) {
-        self.spec.generation += 1;
-        self.touched(what);
+    fn objects(&self) -> Objects {
+        self.seen_objects()
     }
 
-    /// Something else of the DaemonSet changes.
-    pub(super) fn touched(&mut self, what: &str) {
-        self.version += 1;
-        let spec = self.spec.clone();
-        self.happens(&format!("{what}: {spec:?}"));
+    fn write(&mut self, effect: &Effect) -> bool {
+        let written = self.apply_effect(effect);
+        // The answer to a write of the DaemonSet shows it as it is now.
+        if written && !matches!(effect, Effect::RemovePod { .. } | Effect::Acknowledge(_)) {
+            self.view = self.core.view();
+        }
+        written
     }
 
-    pub(super) fn ready(&self, pod: &SimPod) -> bool {
-        pod.ready_at.is_some_and(|at| at <= self.seconds)
+    fn disturb(&mut self, _: u8) {
+        self.somebody_acts();
     }
 
+    fn mend(&mut self) {
+        while self.nodes.len() < 2 {
+            self.join();
+        }
+    }
+
+    fn next_seconds(&self) -> Option<i64> {
+        self.core.next_change(self.pods())
+    }
+
+    fn check_quiet(&mut self) {
+        self.check_step();
+    }
+
+    fn settled(&self) -> Result<(), String> {
+        self.check_settled()
+    }
+}
+
+impl Cluster {
     pub(super) fn pods(&self) -> impl Iterator<Item = &SimPod> {
         self.nodes.values().filter_map(|node| node.pod.as_ref())
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "contents are only ever named by their index"
-    )]
-    pub(super) fn content(&self, index: usize) -> &Content {
-        &self.contents[index]
-    }
-
-    pub(super) fn index(&self, digest: &str) -> Option<usize> {
-        self.contents
-            .iter()
-            .position(|content| content.template.digest.as_str() == digest)
-    }
-
     pub(super) fn somebody_acts(&mut self) {
-        match self.rng.u8(0..12) {
+        match self.core.rng.u8(0..12) {
             0..=3 => {
-                let content = self.rng.usize(0..self.contents.len());
+                let content = self.core.rng.usize(0..self.core.contents.len());
                 self.apply(content);
             }
             4 | 5 => self.join(),
             6 => {
                 let number = self.some_node();
                 self.nodes.remove(&number);
-                self.happens(&format!("node {number} leaves"));
+                self.core.happens(&format!("node {number} leaves"));
             }
-            7 => self.act(Verb::Abort),
-            8 => self.act(Verb::Promote),
+            7 => self.core.act(Verb::Abort),
+            8 => self.core.act(Verb::Promote),
             9 => {
                 let number = self.some_node();
-                let due = self.seconds + 1;
                 if let Some(pod) = self.nodes.get_mut(&number).and_then(|n| n.pod.as_mut()) {
-                    pod.gone_at.get_or_insert(due);
-                    self.happens(&format!("somebody deletes the pod of node {number}"));
+                    pod.delete(self.core.seconds);
+                    self.core
+                        .happens(&format!("somebody deletes the pod of node {number}"));
                 }
             }
-            10 => self.apply(self.spec.content),
-            _ => {
-                if self.chance(20) {
-                    self.deleting = true;
-                    self.happens("the Rollout is deleted");
-                }
-            }
+            10 => self.apply(self.core.spec.content),
+            _ => self.core.perhaps_delete(),
         }
     }
 
     /// A whole manifest, which says that it rolls, and what the admission policy makes of it.
     fn apply(&mut self, content: usize) {
-        let policy = self.hold == Hold::Admission && self.labelled;
-        let changes = content != self.spec.content;
-        let held = policy && (changes || self.spec.held);
-        if changes || held != self.spec.held {
-            self.spec.content = content;
-            self.spec.held = held;
-            self.changed("applied");
+        let policy = self.core.hold == Hold::Admission && self.core.labelled;
+        let changes = content != self.core.spec.content;
+        let held = policy && (changes || self.core.spec.held);
+        if changes || held != self.core.spec.held {
+            self.core.spec.content = content;
+            self.core.spec.held = held;
+            self.core.changed("applied");
         }
     }
 
     pub(super) fn join(&mut self) {
-        let number = self.rng.u32(0..100);
+        let number = self.core.rng.u32(0..100);
         if self.nodes.len() < 8 {
             self.nodes.entry(number).or_default();
-            self.happens(&format!("node {number} joins"));
+            self.core.happens(&format!("node {number} joins"));
         }
     }
 
     fn some_node(&mut self) -> u32 {
         let numbers: Vec<u32> = self.nodes.keys().copied().collect();
-        self.rng.choice(numbers).unwrap_or_default()
-    }
-
-    fn act(&mut self, verb: Verb) {
-        let uid = format!("act-{}", self.count);
-        let created_at = self.time();
-        self.actions.push(Request {
-            uid: uid.clone(),
-            name: uid,
-            created_at,
-            verb,
-            actor: "sre".to_owned(),
-            version: None,
-            reason: None,
-        });
-        self.happens(&format!("{verb:?}"));
+        self.core.rng.choice(numbers).unwrap_or_default()
     }
 }

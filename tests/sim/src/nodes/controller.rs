@@ -6,18 +6,10 @@
 use super::cluster::{Cluster, Reported, SimPod};
 
 impl Cluster {
-    /// The newest spec arrives at the controller, perhaps.
-    pub(super) fn see_spec(&mut self, percent: u8) {
-        if self.seen != self.spec && self.chance(percent) {
-            self.seen = self.spec.clone();
-            self.count += 1;
-        }
-    }
-
     /// One sync.
-    pub(super) fn sync(&mut self) {
-        self.see_spec(60);
-        let seconds = self.seconds;
+    pub(super) fn sync_nodes(&mut self) {
+        self.core.see_spec(60);
+        let seconds = self.core.seconds;
         let numbers: Vec<u32> = self.nodes.keys().copied().collect();
         for number in numbers {
             let Some(node) = self.nodes.get_mut(&number) else {
@@ -25,40 +17,33 @@ impl Cluster {
             };
             let gone = |pod: &mut SimPod| pod.gone_at.is_some_and(|at| at <= seconds);
             if let Some(pod) = node.pod.take_if(gone) {
-                node.emptied_for = pod.removed_for;
-                self.happens(&format!("the pod of node {number} is gone"));
+                node.emptied_for = pod.removed;
+                self.core
+                    .happens(&format!("the pod of node {number} is gone"));
             } else if node.pod.is_none() {
                 self.make(number);
             }
         }
-        if !self.seen.held {
+        if !self.core.seen.held {
             self.roll();
         }
         self.report();
     }
 
     fn make(&mut self, number: u32) {
-        let content = self.seen.content;
-        let ready_after = self.content(content).ready_after;
-        self.count += 1;
-        let pod = SimPod {
-            uid: self.count,
-            content,
-            ready_at: ready_after.map(|after| self.seconds + after),
-            gone_at: None,
-            removed_for: None,
-        };
+        let content = self.core.seen.content;
+        let pod = self.core.make_pod(content);
         let node = self.nodes.entry(number).or_default();
         node.pod = Some(pod);
         node.had_pod = true;
         let emptied_for = node.emptied_for.take();
         self.check_made(number, content, emptied_for);
-        self.tell(&format!("node {number} gets a pod of {content}"));
+        self.core
+            .tell(&format!("node {number} gets a pod of {content}"));
     }
 
     fn roll(&mut self) {
-        let content = self.seen.content;
-        let serves = |cluster: &Self, pod: &SimPod| pod.gone_at.is_none() && cluster.ready(pod);
+        let content = self.core.seen.content;
         let mut unavailable = 0;
         let mut at_once = Vec::new();
         let mut in_turn = Vec::new();
@@ -66,9 +51,9 @@ impl Cluster {
             match &node.pod {
                 Some(pod) if pod.gone_at.is_some() => unavailable += 1,
                 Some(pod) if pod.content == content => {
-                    unavailable += i32::from(!serves(self, pod));
+                    unavailable += i32::from(!self.core.serves(pod));
                 }
-                Some(pod) if !serves(self, pod) => {
+                Some(pod) if !self.core.serves(pod) => {
                     at_once.push(*number);
                     unavailable += 1;
                 }
@@ -78,35 +63,23 @@ impl Cluster {
         }
         let room = usize::try_from(self.budget - unavailable).unwrap_or(0);
         for number in at_once.into_iter().chain(in_turn.into_iter().take(room)) {
-            let due = self.seconds + 1;
             if let Some(pod) = self.nodes.get_mut(&number).and_then(|n| n.pod.as_mut()) {
-                pod.gone_at = Some(due);
+                pod.delete(self.core.seconds);
             }
-            self.happens(&format!("the pod of node {number} is updated"));
+            self.core
+                .happens(&format!("the pod of node {number} is updated"));
         }
     }
 
     fn report(&mut self) {
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-        let content = self.seen.content;
-        let reported = Reported {
-            observed_generation: self.seen.generation,
+        let content = self.core.seen.content;
+        self.core.report(Reported {
+            observed_generation: self.core.seen.generation,
             desired: number(self.nodes.len()),
             total: number(self.pods().count()),
-            ready: number(self.pods().filter(|pod| self.ready(pod)).count()),
+            ready: number(self.pods().filter(|pod| self.core.ready(pod)).count()),
             updated: number(self.pods().filter(|pod| pod.content == content).count()),
-        };
-        if reported != self.reported {
-            self.reported = reported;
-            self.version += 1;
-            let told = format!("controller: {:?}", self.reported);
-            self.happens(&told);
-        }
-    }
-
-    /// When time alone changes something.
-    pub(super) fn next_seconds(&self) -> Option<i64> {
-        let times = self.pods().flat_map(|pod| [pod.ready_at, pod.gone_at]);
-        times.flatten().filter(|at| *at > self.seconds).min()
+        });
     }
 }

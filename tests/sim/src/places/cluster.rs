@@ -1,35 +1,25 @@
-//! The true state: a StatefulSet, its pods and revisions, and the Rollout's status.
+//! The true state: a StatefulSet with its pods in their places, and the roads to them; and what people do.
+//!
+//! A place has one pod at most, of whatever revision. Deliberately absent: what is no different for other workloads, which is
+//! in the core.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use belay_engine::{
-    action::{Request, Verb},
-    digest::Digest,
-    gate::{GatePolicy, Method, Mode, Then, UnknownPolicy},
-    invariant::Broken,
-    rollout::{
-        Plan, RolloutStatus,
-        observed::{Hold, Template},
-        plan::{Approval, End, Routing, Share, Step},
-        revisions::HELD,
-    },
-    traffic::{Affinity, Split},
+    action::Verb,
+    rollout::{Effect, observed::Hold, plan::Routing, revisions::HELD},
+    traffic::Affinity,
 };
 use fastrand::Rng;
-use jiff::Timestamp;
-use serde_json::json;
-use std::time::Duration;
 
-use super::roads::{Roads, route_id};
-
-/// How a version behaves.
-#[derive(Clone, Debug)]
-pub(super) struct Content {
-    pub(super) template: Template,
-    pub(super) bad: bool,
-    /// Seconds until its pods are ready; `None`: never.
-    pub(super) ready_after: Option<i64>,
-}
+use super::{
+    Mistake,
+    roads::{Roads, route_id},
+};
+use crate::small::{self, Core, Objects, World, contents, hold, plan};
 
 /// How the controller manages pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +39,16 @@ pub(super) struct Spec {
     pub(super) content: usize,
 }
 
+impl small::Spec for Spec {
+    fn generation_mut(&mut self) -> &mut i64 {
+        &mut self.generation
+    }
+
+    fn content(&self) -> usize {
+        self.content
+    }
+}
+
 /// What the controller wrote into the status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reported {
@@ -60,53 +60,25 @@ pub(super) struct Reported {
     pub(super) updated: i32,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct SimPod {
-    pub(super) uid: u64,
-    pub(super) content: usize,
-    pub(super) ready_at: Option<i64>,
-    pub(super) gone_at: Option<i64>,
-    /// Deleted by Belay: what comes in its place is the controller's word on what belongs there.
-    pub(super) removed: bool,
-}
+/// A pod. Of one that Belay deleted on the way back, what comes in its place is the controller's word on what belongs there.
+pub(super) type SimPod = small::SimPod<bool>;
 
 pub(super) struct Cluster {
-    pub(super) rng: Rng,
-    pub(super) seconds: i64,
-    /// Rises with everything that happens.
-    pub(super) count: u64,
-    pub(super) contents: Vec<Content>,
-    pub(super) spec: Spec,
-    pub(super) version: u64,
-    pub(super) seen: Spec,
-    pub(super) reported: Reported,
+    pub(super) core: Core<Spec, Reported>,
     pub(super) management: Management,
-    pub(super) labelled: bool,
     pub(super) pods: BTreeMap<i32, SimPod>,
     /// Places whose pod Belay deleted, until the controller fills them.
     pub(super) emptied: BTreeSet<i32>,
     pub(super) roads: Roads,
-    pub(super) status: RolloutStatus,
-    pub(super) actions: Vec<Request>,
-    pub(super) plan: Plan,
-    pub(super) hold: Hold,
-    pub(super) deleting: bool,
-    pub(super) finished: bool,
-    pub(super) broken: Vec<Broken>,
-    pub(super) story: Vec<String>,
 }
 
-const START_SECOND: i64 = 1_800_000_000;
+impl World for Cluster {
+    type Spec = Spec;
+    type Reported = Reported;
+    type Mistake = Mistake;
 
-impl Cluster {
-    pub(super) fn new(mut rng: Rng) -> Self {
-        let contents = (0..6)
-            .map(|index| Content {
-                template: Template::new(Digest::of(&json!(index)), None, format!("db:{index}")),
-                bad: index > 0 && rng.u8(0..3) == 0,
-                ready_after: (index == 0 || rng.u8(0..5) > 0).then(|| rng.i64(0..6)),
-            })
-            .collect();
+    fn new(mut rng: Rng) -> Self {
+        let contents = contents(&mut rng, "db");
         let routing = routing(&mut rng);
         let plan = plan(&mut rng, routing);
         let spec = Spec {
@@ -115,156 +87,119 @@ impl Cluster {
             partition: 0,
             content: 0,
         };
-        let hold = if rng.u8(0..4) == 0 {
-            Hold::AlwaysPaused
+        let hold = hold(&mut rng);
+        let management = if rng.bool() {
+            Management::Ordered
         } else {
-            Hold::Admission
+            Management::Parallel
         };
         Self {
-            seconds: 0,
-            count: 1,
-            contents,
-            seen: spec.clone(),
-            spec,
-            version: 1,
-            reported: Reported::default(),
-            management: if rng.bool() {
-                Management::Ordered
-            } else {
-                Management::Parallel
-            },
-            labelled: false,
+            core: Core::new(rng, contents, plan, hold, spec),
+            management,
             pods: BTreeMap::new(),
             emptied: BTreeSet::new(),
             roads: Roads::new(),
-            status: RolloutStatus::default(),
-            actions: Vec::new(),
-            plan,
-            hold,
-            deleting: false,
-            finished: false,
-            broken: Vec::new(),
-            story: Vec::new(),
-            rng,
         }
     }
 
-    pub(super) fn time(&self) -> Timestamp {
-        at(self.seconds)
+    fn core(&self) -> &Core<Spec, Reported> {
+        &self.core
     }
 
-    pub(super) const fn replicas(&self) -> i32 {
-        self.spec.replicas
+    fn core_mut(&mut self) -> &mut Core<Spec, Reported> {
+        &mut self.core
     }
 
-    pub(super) fn chance(&mut self, percent: u8) -> bool {
-        self.rng.u8(0..100) < percent
+    fn sync(&mut self) {
+        self.sync_places();
     }
 
-    pub(super) fn happens(&mut self, what: &str) {
-        self.count += 1;
-        self.tell(what);
+    fn catch_up(&mut self) {
+        self.core.see_spec(100);
+        self.sync_places();
+        self.take_up();
     }
 
-    pub(super) fn tell(&mut self, what: &str) {
-        self.story.push(format!("{:>6} s  {what}", self.seconds));
+    fn objects(&self) -> Objects {
+        self.seen_objects()
     }
 
-    pub(super) fn breaks(&mut self, name: &'static str, detail: String) {
-        self.tell(&format!("BROKEN {name}: {detail}"));
-        self.broken.push(Broken { name, detail });
+    fn write(&mut self, effect: &Effect) -> bool {
+        self.write_traffic(effect)
+            .unwrap_or_else(|| self.apply_effect(effect))
     }
 
-    /// The spec changes.
-    pub(super) fn changed(&mut self, what: &str) {
-        self.spec.generation += 1;
-        self.touched(what);
+    fn disturb(&mut self, roll: u8) {
+        if roll <= 90 {
+            self.disturb_traffic();
+        } else {
+            self.somebody_acts();
+        }
     }
 
-    /// Something else of the StatefulSet changes.
-    pub(super) fn touched(&mut self, what: &str) {
-        self.version += 1;
-        let spec = self.spec.clone();
-        self.happens(&format!("{what}: {spec:?}"));
+    fn mend(&mut self) {
+        self.mend_traffic();
+        if self.core.spec.replicas < 2 {
+            self.scale(2);
+        }
     }
 
-    pub(super) fn scale(&mut self, replicas: i32) {
-        self.spec.replicas = replicas;
-        self.changed("scaled");
+    fn next_seconds(&self) -> Option<i64> {
+        let pods = self.core.next_change(self.pods.values());
+        let router = self.roads.next_due(self.core.seconds);
+        pods.into_iter().chain(router).min()
     }
 
-    pub(super) fn ready(&self, pod: &SimPod) -> bool {
-        pod.ready_at.is_some_and(|at| at <= self.seconds)
+    fn check_quiet(&mut self) {
+        self.check_step();
+        self.check_shares();
     }
 
-    pub(super) fn content(&self, index: usize) -> &Content {
-        self.contents.get(index).unwrap_or_else(|| unreachable())
+    fn settled(&self) -> Result<(), String> {
+        self.check_settled()
+    }
+}
+
+impl Cluster {
+    fn scale(&mut self, replicas: i32) {
+        self.core.spec.replicas = replicas;
+        self.core.changed("scaled");
     }
 
     pub(super) fn somebody_acts(&mut self) {
-        match self.rng.u8(0..10) {
+        match self.core.rng.u8(0..10) {
             0..=3 => {
-                let content = self.rng.usize(0..self.contents.len());
-                if content != self.spec.content {
-                    self.spec.content = content;
+                let content = self.core.rng.usize(0..self.core.contents.len());
+                if content != self.core.spec.content {
+                    self.core.spec.content = content;
                     // The admission policy.
-                    if self.hold == Hold::Admission && self.labelled {
-                        self.spec.partition = HELD;
+                    if self.core.hold == Hold::Admission && self.core.labelled {
+                        self.core.spec.partition = HELD;
                     }
                     // What somebody wants anew is no longer what Belay deleted pods for.
                     self.emptied.clear();
-                    self.pods.values_mut().for_each(|pod| pod.removed = false);
-                    self.changed("applied");
+                    for pod in self.pods.values_mut() {
+                        pod.removed = false;
+                    }
+                    self.core.changed("applied");
                 }
             }
             4 | 5 => {
-                let replicas = self.rng.i32(1..=6);
+                let replicas = self.core.rng.i32(1..=6);
                 self.scale(replicas);
             }
-            6 => self.act(Verb::Abort),
-            7 => self.act(Verb::Promote),
+            6 => self.core.act(Verb::Abort),
+            7 => self.core.act(Verb::Promote),
             8 => {
-                let place = self.rng.i32(0..6);
-                let due = self.seconds + 1;
+                let place = self.core.rng.i32(0..6);
                 if let Some(pod) = self.pods.get_mut(&place) {
-                    pod.gone_at.get_or_insert(due);
-                    self.happens(&format!("somebody deletes pod {place}"));
+                    pod.delete(self.core.seconds);
+                    self.core.happens(&format!("somebody deletes pod {place}"));
                 }
             }
-            _ => {
-                if self.chance(20) {
-                    self.deleting = true;
-                    self.happens("the Rollout is deleted");
-                }
-            }
+            _ => self.core.perhaps_delete(),
         }
     }
-
-    fn act(&mut self, verb: Verb) {
-        let uid = format!("act-{}", self.count);
-        let created_at = self.time();
-        self.actions.push(Request {
-            uid: uid.clone(),
-            name: uid,
-            created_at,
-            verb,
-            actor: "sre".to_owned(),
-            version: None,
-            reason: None,
-        });
-        self.happens(&format!("{verb:?}"));
-    }
-}
-
-/// Contents are only ever named by their index.
-#[expect(clippy::panic, reason = "a mistake of the simulator itself")]
-fn unreachable() -> ! {
-    panic!("no such content")
-}
-
-/// A time of the simulation.
-pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(START_SECOND + seconds).unwrap_or(Timestamp::MAX)
 }
 
 /// In every other history a route leads the requests.
@@ -278,48 +213,4 @@ fn routing(rng: &mut Rng) -> Option<Routing> {
             max_age_seconds: 60,
         }),
     })
-}
-
-/// A plan of up to three steps with one gate.
-pub(crate) fn plan(rng: &mut Rng, routing: Option<Routing>) -> Plan {
-    let unknown = UnknownPolicy {
-        then: Then::Hold,
-        consecutive_limit: 2,
-        deadline: Duration::from_mins(1),
-    };
-    let errors = GatePolicy {
-        name: "errors".to_owned(),
-        interval: Duration::from_secs(3),
-        initial_delay: Duration::ZERO,
-        success_count: 1,
-        failure_limit: 0,
-        on_no_data: unknown,
-        on_error: unknown,
-        mode: Mode::Enforce,
-        method: Method::Readings,
-    };
-    let mut percents: Vec<u8> = (0..rng.usize(1..=3)).map(|_| rng.u8(1..=100)).collect();
-    percents.sort_unstable();
-    let mirror = (rng.u8(0..6) == 0).then(|| rng.u8(1..=100));
-    Plan {
-        steps: percents
-            .into_iter()
-            .map(|percent| Step {
-                end: End::Time,
-                share: Share::ReplicasPercent(percent),
-                split: routing.as_ref().map(|_| Split {
-                    mirror_percent: mirror,
-                    ..Split::share(if rng.u8(0..6) == 0 { 0 } else { percent })
-                }),
-                hold: Duration::from_secs(rng.u64(0..10)),
-                approval: Approval::NotRequired,
-                gates: Vec::new(),
-            })
-            .collect(),
-        gates: vec![errors],
-        bake: Duration::from_secs(rng.u64(0..20)),
-        progress_deadline: Duration::from_secs(rng.u64(60..120)),
-        routing,
-        doubts: Vec::new(),
-    }
 }

@@ -6,24 +6,16 @@
 
 use belay_engine::{quarantine, rollout::status::Phase};
 
-use super::cluster::{Cluster, Management, SimPod};
+use super::cluster::{Cluster, Management, Reported};
 
 impl Cluster {
-    /// The newest spec arrives at the controller, perhaps.
-    pub(super) fn see_spec(&mut self, percent: u8) {
-        if self.seen != self.spec && self.chance(percent) {
-            self.seen = self.spec.clone();
-            self.count += 1;
-        }
-    }
-
     /// One sync.
-    pub(super) fn sync(&mut self) {
-        self.see_spec(60);
+    pub(super) fn sync_places(&mut self) {
+        self.core.see_spec(60);
         let gone: Vec<i32> = self
             .pods
             .iter()
-            .filter(|(_, pod)| pod.gone_at.is_some_and(|at| at <= self.seconds))
+            .filter(|(_, pod)| pod.gone_at.is_some_and(|at| at <= self.core.seconds))
             .map(|(place, _)| *place)
             .collect();
         for place in gone {
@@ -31,20 +23,20 @@ impl Cluster {
             if pod.is_some_and(|pod| pod.removed) {
                 self.emptied.insert(place);
             }
-            self.happens(&format!("pod {place} is gone"));
+            self.core.happens(&format!("pod {place} is gone"));
         }
-        let update = self.seen.content;
-        let current = self.reported.current.unwrap_or(update);
+        let update = self.core.seen.content;
+        let current = self.core.reported.current.unwrap_or(update);
         self.move_pods(current, update);
         self.report(current, update);
     }
 
     fn move_pods(&mut self, current: usize, update: usize) {
-        let replicas = self.seen.replicas;
+        let replicas = self.core.seen.replicas;
         let ordered = self.management == Management::Ordered;
         for place in 0..replicas {
             let Some(pod) = self.pods.get(&place) else {
-                let content = if place < self.seen.partition {
+                let content = if place < self.core.seen.partition {
                     current
                 } else {
                     update
@@ -55,7 +47,7 @@ impl Cluster {
                 }
                 continue;
             };
-            if ordered && (pod.gone_at.is_some() || !self.ready(pod)) {
+            if ordered && (pod.gone_at.is_some() || !self.core.ready(pod)) {
                 return;
             }
         }
@@ -68,93 +60,70 @@ impl Cluster {
                 return;
             }
         }
-        for place in (self.seen.partition..replicas).rev() {
+        for place in (self.core.seen.partition..replicas).rev() {
             let Some(pod) = self.pods.get(&place) else {
                 return;
             };
             if pod.content != update && pod.gone_at.is_none() {
                 return self.end(place, "updated");
             }
-            if pod.gone_at.is_some() || !self.ready(pod) {
+            if pod.gone_at.is_some() || !self.core.ready(pod) {
                 return;
             }
         }
     }
 
     fn make(&mut self, place: i32, content: usize) {
-        let ready_at = self
-            .content(content)
-            .ready_after
-            .map(|after| self.seconds + after);
         self.check_made(place, content);
-        self.count += 1;
-        let uid = self.count;
-        let pod = SimPod {
-            uid,
-            content,
-            ready_at,
-            gone_at: None,
-            removed: false,
-        };
+        let pod = self.core.make_pod(content);
         self.emptied.remove(&place);
         self.pods.insert(place, pod);
-        self.tell(&format!("pod {place} is made of {content}"));
+        self.core.tell(&format!("pod {place} is made of {content}"));
     }
 
     fn end(&mut self, place: i32, why: &str) {
-        let due = self.seconds + 1;
         if let Some(pod) = self.pods.get_mut(&place) {
-            pod.gone_at = Some(due);
+            pod.delete(self.core.seconds);
         }
-        self.happens(&format!("pod {place} is deleted: {why}"));
+        self.core.happens(&format!("pod {place} is deleted: {why}"));
     }
 
     fn report(&mut self, current: usize, update: usize) {
         let staying = || self.pods.values().filter(|pod| pod.gone_at.is_none());
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let total = number(self.pods.len());
-        let ready = number(self.pods.values().filter(|pod| self.ready(pod)).count());
+        let ready = number(
+            self.pods
+                .values()
+                .filter(|pod| self.core.ready(pod))
+                .count(),
+        );
         let updated = number(staying().filter(|pod| pod.content == update).count());
-        let complete = updated == total && ready == total && total == self.seen.replicas;
-        let reported = super::cluster::Reported {
-            observed_generation: self.seen.generation,
+        let complete = updated == total && ready == total && total == self.core.seen.replicas;
+        self.core.report(Reported {
+            observed_generation: self.core.seen.generation,
             current: Some(if complete { update } else { current }),
             update: Some(update),
             total,
             ready,
             updated,
-        };
-        if reported != self.reported {
-            self.reported = reported;
-            self.version += 1;
-            let told = format!("controller: {:?}", self.reported);
-            self.happens(&told);
-        }
-    }
-
-    /// When time alone changes something.
-    pub(super) fn next_seconds(&self) -> Option<i64> {
-        let times = self
-            .pods
-            .values()
-            .flat_map(|pod| [pod.ready_at, pod.gone_at]);
-        times.flatten().filter(|at| *at > self.seconds).min()
+        });
     }
 
     /// What comes where Belay deleted a pod is not what it was deleted for, and rejected content that is held gets no pods.
     fn check_made(&mut self, place: i32, content: usize) {
-        let digest = &self.content(content).template.digest;
-        let rejected = quarantine::find(&self.status.quarantine, digest).is_some();
-        let phase = self.status.phase;
+        let digest = &self.core.content(content).template.digest;
+        let rejected = quarantine::find(&self.core.status.quarantine, digest).is_some();
+        let phase = self.core.status.phase;
         if rejected && self.emptied.contains(&place) && phase == Phase::RollingBack {
-            self.breaks(
+            self.core.breaks(
                 "comes_back_stable",
                 format!("pod {place}, deleted to go back, is made of {content} again"),
             );
         }
-        let settled = self.seen == self.spec;
-        if rejected && phase == Phase::Rejected && settled && self.labelled {
-            self.breaks(
+        let settled = self.core.seen == self.core.spec;
+        if rejected && phase == Phase::Rejected && settled && self.core.labelled {
+            self.core.breaks(
                 "quarantine_holds",
                 format!("pod {place} is made of {content}"),
             );

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use belay_engine::{
     rollout::{Effect, Side, status::Phase},
     traffic::{
-        Acknowledgement, Backend, RouteId, RouteSeen, RouteState, RouterKind, Seen, ServicesSeen,
-        Traffic, UserService, plan::SETTLE,
+        Acknowledgement, RouteId, RouteSeen, RouteState, RouterKind, Seen, Traffic, plan::SETTLE,
     },
 };
 
 use super::cluster::Cluster;
+use crate::services::{Services, asked_of_route, reaches};
 
 /// The route, and what leads where.
 #[derive(Clone, Debug)]
@@ -23,9 +23,8 @@ pub(super) struct Roads {
     applied: RouteState,
     read_at: i64,
     due_at: i64,
-    pin: Option<String>,
-    stable: Option<String>,
-    canary: Option<String>,
+    /// Where Services lead: to pods of a revision.
+    services: Services<String>,
     /// When requests last came to pods of this revision by the route.
     led_at: BTreeMap<String, i64>,
     stuck: bool,
@@ -46,7 +45,7 @@ pub(super) fn revision(content: usize) -> String {
 }
 
 impl Roads {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             version: 1,
             state: RouteState::Home,
@@ -54,9 +53,7 @@ impl Roads {
             applied: RouteState::Home,
             read_at: 0,
             due_at: 0,
-            pin: None,
-            stable: None,
-            canary: None,
+            services: Services::default(),
             led_at: BTreeMap::new(),
             stuck: false,
             given_up: false,
@@ -75,36 +72,23 @@ impl Roads {
 
     pub(super) fn leftover(&self) -> Option<String> {
         let clean = self.state == RouteState::Home
-            && self.pin.is_none()
-            && self.stable.is_none()
-            && self.canary.is_none();
+            && self.services.pin.is_none()
+            && self.services.is_unpaired();
         (!clean).then(|| format!("{self:?} is left"))
     }
 
     /// The revision that the router sends requests to beside the stable one.
     fn leads_to(&self) -> Option<&String> {
-        self.canary.as_ref().filter(|_| reaches(&self.applied))
-    }
-}
-
-fn reaches(state: &RouteState) -> bool {
-    match state {
-        RouteState::Split(split) => split.reaches_candidate(),
-        RouteState::Mixed => true,
-        RouteState::Home | RouteState::Missing | RouteState::Refused(_) => false,
+        self.services
+            .canary
+            .as_ref()
+            .filter(|_| reaches(&self.applied))
     }
 }
 
 impl Cluster {
     pub(super) fn seen_traffic(&self) -> Seen {
         let roads = &self.roads;
-        let backend = |hash: &Option<String>| {
-            hash.as_ref().map(|hash| Backend {
-                hash: hash.clone(),
-                is_current: true,
-                ready_endpoints: self.endpoints(hash),
-            })
-        };
         Seen {
             routes: vec![RouteSeen {
                 id: route_id(),
@@ -116,27 +100,23 @@ impl Cluster {
                     Acknowledgement::Waiting("it is being programmed".to_owned())
                 },
             }],
-            services: ServicesSeen {
-                user: match &roads.pin {
-                    Some(hash) => UserService::Pinned(hash.clone()),
-                    None => UserService::Open,
-                },
-                stable: backend(&roads.stable),
-                canary: backend(&roads.canary),
-            },
+            services: roads
+                .services
+                .seen(|hash| (hash.clone(), self.endpoints(hash))),
         }
     }
 
     fn endpoints(&self, hash: &str) -> i32 {
-        let ready = self.pods.values().filter(|pod| {
-            revision(pod.content) == hash && pod.gone_at.is_none() && self.ready(pod)
-        });
+        let ready = self
+            .pods
+            .values()
+            .filter(|pod| revision(pod.content) == hash && self.core.serves(pod));
         i32::try_from(ready.count()).unwrap_or(i32::MAX)
     }
 
     /// The router goes on.
     pub(super) fn take_up(&mut self) {
-        let now = self.seconds;
+        let now = self.core.seconds;
         let roads = &mut self.roads;
         let led = roads.leads_to().cloned();
         let before = (roads.is_read, roads.applied.clone());
@@ -156,7 +136,7 @@ impl Cluster {
         }
         if before != (roads.is_read, roads.applied.clone()) {
             let line = format!("router: read {}, does {:?}", roads.is_read, roads.applied);
-            self.happens(&line);
+            self.core.happens(&line);
         }
     }
 
@@ -166,79 +146,57 @@ impl Cluster {
             return;
         }
         let settle = i64::try_from(SETTLE.as_secs()).unwrap_or(0);
-        self.roads.read_at = self.seconds + self.rng.i64(0..3);
-        self.roads.due_at = self.roads.read_at + self.rng.i64(0..=settle);
+        self.roads.read_at = self.core.seconds + self.core.rng.i64(0..3);
+        self.roads.due_at = self.roads.read_at + self.core.rng.i64(0..=settle);
         self.roads.version += 1;
         self.roads.is_read = false;
-        self.happens(&format!("route: {state:?}"));
+        self.core.happens(&format!("route: {state:?}"));
         self.roads.state = state;
     }
 
     /// The API server's side of a write; says whether its precondition held. `None` if the effect is not about traffic.
     pub(super) fn write_traffic(&mut self, effect: &Effect) -> Option<bool> {
         self.take_up();
-        let fresh = |version: &String| self.roads.version.to_string() == *version;
         match effect {
             Effect::EnsureService { side, hash, .. } => {
                 let turned = self.roads.leads_to().filter(|led| *led != hash).cloned();
                 if let (Side::Canary, Some(led), false) = (side, turned, self.excused()) {
                     let detail = format!("turned from {led} to {hash} under requests");
-                    self.breaks("no_empty_destination", detail);
-                }
-                match side {
-                    Side::Stable => self.roads.stable = Some(hash.clone()),
-                    Side::Canary => self.roads.canary = Some(hash.clone()),
+                    self.core.breaks("no_empty_destination", detail);
                 }
             }
             Effect::RemoveService { side, .. } => {
                 self.roads.given_up = self.excused();
                 if matches!(self.roads.applied, RouteState::Split(_)) && !self.excused() {
                     let detail = format!("{side:?} is removed while the router leads to the pair");
-                    self.breaks("no_empty_destination", detail);
-                }
-                match side {
-                    Side::Stable => self.roads.stable = None,
-                    Side::Canary => self.roads.canary = None,
+                    self.core.breaks("no_empty_destination", detail);
                 }
             }
-            Effect::PinService { hash, .. } => self.roads.pin = Some(hash.clone()),
-            Effect::UnpinService { .. } => self.roads.pin = None,
-            Effect::SetRoute {
-                id,
-                split,
-                resource_version,
-                ..
-            } => {
-                if !fresh(resource_version) {
-                    return Some(false);
-                }
-                self.write_route(RouteState::Split(id.kind.told(split)));
-            }
-            Effect::SendRouteHome {
-                resource_version, ..
-            } => {
-                if !fresh(resource_version) {
-                    return Some(false);
-                }
-                self.write_route(RouteState::Home);
-            }
-            _ => return None,
+            _ => {}
         }
-        self.happens(&format!("Belay: {effect:?}"));
+        if let Some((_, version, state)) = asked_of_route(effect) {
+            if self.roads.version.to_string() != version {
+                return Some(false);
+            }
+            self.write_route(state);
+        } else if !self.roads.services.write(effect, str::to_owned) {
+            return None;
+        }
+        self.core.happens(&format!("Belay: {effect:?}"));
         Some(true)
     }
 
     /// A GitOps tool or a person writes the route or the Service, or hangs the router.
     pub(super) fn disturb_traffic(&mut self) {
-        match self.rng.u8(0..4) {
+        match self.core.rng.u8(0..4) {
             0 | 1 => self.write_route(RouteState::Home),
             2 => {
-                self.roads.pin = None;
-                self.happens("somebody replaces the user's Service");
+                self.roads.services.pin = None;
+                self.core.happens("somebody replaces the user's Service");
             }
             _ => {
                 self.roads.stuck = !self.roads.stuck;
-                self.happens("the router hangs, or works again");
+                self.core.happens("the router hangs, or works again");
             }
         }
     }
@@ -249,12 +207,12 @@ impl Cluster {
 
     /// Whether Belay may act without the router's word: its patience is over.
     fn excused(&self) -> bool {
-        let patience = self.plan.progress_deadline.as_secs().min(60);
+        let patience = self.core.plan.progress_deadline.as_secs().min(60);
         let waits = |traffic: &Traffic| {
-            let waited = self.time().duration_since(traffic.aimed_at).as_secs();
+            let waited = self.core.time().duration_since(traffic.aimed_at).as_secs();
             waited >= i64::try_from(patience).unwrap_or(0)
         };
-        self.roads.given_up || self.status.traffic.as_ref().is_some_and(waits)
+        self.roads.given_up || self.core.status.traffic.as_ref().is_some_and(waits)
     }
 
     /// Belay is about to delete a pod that serves: no request comes to its version any more and connections have ended, or, in
@@ -262,31 +220,34 @@ impl Cluster {
     pub(super) fn check_served(&mut self, uid: &str) {
         self.take_up();
         let pod = self.pods.values().find(|pod| pod.uid.to_string() == uid);
-        let Some(pod) = pod.filter(|pod| self.ready(pod) && pod.gone_at.is_none()) else {
+        let Some(pod) = pod.filter(|pod| self.core.serves(pod)) else {
             return;
         };
         let hash = revision(pod.content);
-        let Some(traffic) = self.status.traffic.clone().filter(|_| !self.excused()) else {
+        let Some(traffic) = self.core.status.traffic.clone().filter(|_| !self.excused()) else {
             return;
         };
         let led = self.roads.leads_to() == Some(&hash);
-        if self.status.phase == Phase::Progressing {
+        if self.core.status.phase == Phase::Progressing {
             if led && self.endpoints(&hash) < 2 {
                 let detail = format!("the last serving pod of {hash} is deleted");
-                self.breaks("no_empty_destination", detail);
+                self.core.breaks("no_empty_destination", detail);
             }
             return;
         }
         if led {
             let detail = format!("a pod of {hash} is deleted while the router leads to it");
-            return self.breaks("pods_go_after_the_routes", detail);
+            return self.core.breaks("pods_go_after_the_routes", detail);
         }
         let drain = i64::from(traffic.drain_seconds);
         if let Some(at) = self.roads.led_at.get(&hash)
-            && self.seconds < at + drain
+            && self.core.seconds < at + drain
         {
-            let detail = format!("a pod of {hash} is deleted {} s after", self.seconds - at);
-            self.breaks("connections_may_end", detail);
+            let detail = format!(
+                "a pod of {hash} is deleted {} s after",
+                self.core.seconds - at
+            );
+            self.core.breaks("connections_may_end", detail);
         }
     }
 
@@ -295,10 +256,10 @@ impl Cluster {
         self.take_up();
         let others = self.pods.values().any(|pod| pod.content != content);
         let by_pair = matches!(self.roads.applied, RouteState::Split(_));
-        let led = self.status.traffic.is_some() && !self.excused();
-        if others && by_pair && led && self.spec.partition > 0 {
+        let led = self.core.status.traffic.is_some() && !self.excused();
+        if others && by_pair && led && self.core.spec.partition > 0 {
             let detail = format!("it rolls to {content} while the router leads to the pair");
-            self.breaks("no_empty_destination", detail);
+            self.core.breaks("no_empty_destination", detail);
         }
     }
 
@@ -306,12 +267,13 @@ impl Cluster {
     pub(super) fn check_shares(&mut self) {
         let led = self
             .roads
+            .services
             .canary
             .clone()
             .filter(|_| reaches(&self.roads.state));
         if let Some(hash) = led.filter(|hash| self.endpoints(hash) == 0) {
             let detail = format!("{:?} goes to {hash}, without pods", self.roads.state);
-            self.breaks("no_empty_destination", detail);
+            self.core.breaks("no_empty_destination", detail);
         }
     }
 }
