@@ -1,5 +1,5 @@
 //! A small simulator for one workload whose new version takes the places of stable pods: what a StatefulSet's and a DaemonSet's
-//! have in common. Each brings its own [`World`]; the [`Core`] of its state, the shell around `decide` and the course of a
+//! have in common. Each brings its own `World`; the `Core` of its state, the shell around `decide` and the course of a
 //! history are here.
 //!
 //! As in the large one, a history has a chaotic and a fair part, everything random comes from one seed, and invariants are

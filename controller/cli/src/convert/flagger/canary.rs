@@ -171,7 +171,7 @@ fn target(spec: &mut Fields, notes: &mut Notes) -> Option<String> {
     }
     notes.left(
         &at,
-        "Belay has no counterpart for a canary of this kind; nothing of this Canary is converted",
+        "only Canaries of Deployments are converted; write the Rollout of another kind of workload by hand",
     );
     None
 }
