@@ -9,7 +9,7 @@ mod keyed;
 mod listed;
 
 use belay_engine::traffic::{Condition, Match, Part, Text};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(super) use self::{keyed::Keyed, listed::Listed};
 use super::Refusal;
@@ -29,7 +29,19 @@ const COOKIE: &str = "cookie";
 /// How a kind of route writes conditions into its matches.
 pub(super) trait Conditions {
     /// `original` with the conditions of `cohort` beside its own.
-    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal>;
+    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
+        let mut with = original.clone();
+        let fields = with
+            .as_object_mut()
+            .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
+        for condition in &cohort.all {
+            Self::write(fields, Written::of(condition))?;
+        }
+        Ok(with)
+    }
+
+    /// Adds one condition to the fields of a match.
+    fn write(fields: &mut Map<String, Value>, written: Written<'_>) -> Result<(), Refusal>;
 
     /// What `with` asks for beyond `plain`.
     fn added(plain: &Value, with: &Value) -> Option<Match>;
@@ -39,7 +51,7 @@ pub(super) trait Conditions {
 }
 
 /// A condition as it is written in a match.
-struct Written<'a> {
+pub(super) struct Written<'a> {
     /// The field that has conditions of this part of a request, with either kind of route.
     key: &'static str,
     /// The part in words.

@@ -10,32 +10,25 @@ use crate::traffic::Refusal;
 pub(in crate::traffic) struct Keyed;
 
 impl Conditions for Keyed {
-    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
-        let mut with = original.clone();
-        let fields = with
+    fn write(fields: &mut Map<String, Value>, written: Written<'_>) -> Result<(), Refusal> {
+        let name = match written.key {
+            HEADERS => written.name.to_ascii_lowercase(),
+            _ => written.name.to_owned(),
+        };
+        let key = written.key;
+        let map = fields.entry(key).or_insert_with(|| json!({}));
+        let map = map
             .as_object_mut()
-            .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
-        for condition in &cohort.all {
-            let written = Written::of(condition);
-            let name = match written.key {
-                HEADERS => written.name.to_ascii_lowercase(),
-                _ => written.name.to_owned(),
-            };
-            let key = written.key;
-            let map = fields.entry(key).or_insert_with(|| json!({}));
-            let map = map
-                .as_object_mut()
-                .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no map")))?;
-            if map.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
-                return Err(taken(&written));
-            }
-            let value = match written.value {
-                Text::Exact(value) => json!({ "exact": value }),
-                Text::Regex(value) => json!({ "regex": value }),
-            };
-            map.insert(name, value);
+            .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no map")))?;
+        if map.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
+            return Err(taken(&written));
         }
-        Ok(with)
+        let value = match written.value {
+            Text::Exact(value) => json!({ "exact": value }),
+            Text::Regex(value) => json!({ "regex": value }),
+        };
+        map.insert(name, value);
+        Ok(())
     }
 
     fn added(plain: &Value, with: &Value) -> Option<Match> {

@@ -1,7 +1,7 @@
 //! Gateway API: lists of conditions with a type, a name and a value each.
 
 use belay_engine::traffic::{Condition, Match, Part, Text};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{COOKIE, Conditions, HEADERS, PLACES, Written, cookie, taken};
 use crate::traffic::Refusal;
@@ -10,28 +10,21 @@ use crate::traffic::Refusal;
 pub(in crate::traffic) struct Listed;
 
 impl Conditions for Listed {
-    fn add(original: &Value, cohort: &Match) -> Result<Value, Refusal> {
-        let mut with = original.clone();
-        let fields = with
-            .as_object_mut()
-            .ok_or_else(|| Refusal::new("one of its matches is no object"))?;
-        for condition in &cohort.all {
-            let written = Written::of(condition);
-            let (key, name) = (written.key, written.name);
-            let list = fields.entry(key).or_insert_with(|| json!([]));
-            let list = list
-                .as_array_mut()
-                .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
-            if list.iter().any(|entry| is_named(entry, name)) {
-                return Err(taken(&written));
-            }
-            let (kind, value) = match written.value {
-                Text::Exact(value) => ("Exact", value),
-                Text::Regex(value) => ("RegularExpression", value),
-            };
-            list.push(json!({"type": kind, "name": name, "value": value}));
+    fn write(fields: &mut Map<String, Value>, written: Written<'_>) -> Result<(), Refusal> {
+        let (key, name) = (written.key, written.name);
+        let list = fields.entry(key).or_insert_with(|| json!([]));
+        let list = list
+            .as_array_mut()
+            .ok_or_else(|| Refusal::new(format!("{key} of one of its matches is no list")))?;
+        if list.iter().any(|entry| is_named(entry, name)) {
+            return Err(taken(&written));
         }
-        Ok(with)
+        let (kind, value) = match written.value {
+            Text::Exact(value) => ("Exact", value),
+            Text::Regex(value) => ("RegularExpression", value),
+        };
+        list.push(json!({"type": kind, "name": name, "value": value}));
+        Ok(())
     }
 
     fn added(plain: &Value, with: &Value) -> Option<Match> {
