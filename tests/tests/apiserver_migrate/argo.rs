@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{guide::follow, lab, served::Served, shell::Shell};
+use crate::{guide::Guide, lab, served::Served, shell::Shell};
 
 /// Hash that Argo's controller gave to the version that runs.
 const HASH: &str = "6d9c7b5f8";
@@ -125,7 +125,9 @@ async fn the_guide_moves_a_rollout_of_argos_without_stopping_its_traffic() {
     let served = Served::begin(&shell, "checkout", 4).await;
 
     // when every command of the guide is run
-    follow(&shell, "migrate-from-argo-rollouts.md", &[&served]).await;
+    Guide::new("migrate-from-argo-rollouts.md")
+        .follow(&shell, &[&served])
+        .await;
 
     // then the Deployment serves alone, under its autoscaler, and nothing of Argo's is left
     assert!(served.changes() > 1, "the watch saw no change");
