@@ -78,6 +78,9 @@ pub struct Args {
     /// The kustomize program: a path, or a name to look up in PATH.
     #[arg(long, env = "BELAY_KUSTOMIZE", default_value = "kustomize")]
     pub kustomize_program: PathBuf,
+    /// The helm program: a path, or a name to look up in PATH.
+    #[arg(long, env = "BELAY_HELM", default_value = "helm")]
+    pub helm_program: PathBuf,
     /// Let Releases name repositories on this machine (file:///…). Only for machines with one user: what this process can read,
     /// they then can.
     #[arg(long, env = "BELAY_ALLOW_LOCAL_REPOSITORIES")]
@@ -111,6 +114,7 @@ impl Args {
                 cache_directory: self.cache_directory,
                 git_program: self.git_program,
                 kustomize_program: self.kustomize_program,
+                helm_program: self.helm_program,
                 allow_local: self.allow_local_repositories,
             },
             reach: if self.allow_loopback {

@@ -56,6 +56,8 @@ pub struct GitSettings {
     pub git_program: PathBuf,
     /// The kustomize program: a path, or a name to look up in `PATH`.
     pub kustomize_program: PathBuf,
+    /// The helm program: a path, or a name to look up in `PATH`.
+    pub helm_program: PathBuf,
     /// Whether Releases may name repositories on this machine: for machines with one user, and tests.
     pub allow_local: bool,
 }
@@ -66,6 +68,7 @@ impl Default for GitSettings {
             cache_directory: PathBuf::from("/var/cache/belay"),
             git_program: PathBuf::from("git"),
             kustomize_program: PathBuf::from("kustomize"),
+            helm_program: PathBuf::from("helm"),
             allow_local: false,
         }
     }

@@ -67,6 +67,7 @@ impl Stage {
                 settings.git = GitSettings {
                     cache_directory: lab.dir().join("git-cache"),
                     kustomize_program: lab.program(Program::Kustomize).await?,
+                    helm_program: lab.program(Program::Helm).await?,
                     ..GitSettings::default()
                 };
                 act(settings)?;

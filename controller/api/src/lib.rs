@@ -19,6 +19,7 @@ pub mod duration;
 pub mod names;
 pub mod release;
 pub mod rollout;
+mod schema;
 
 pub use action::{Action, ActionSpec, ActionStatus};
 pub use analysis::{

@@ -2,6 +2,7 @@
 
 pub mod group;
 pub mod plan;
+pub mod render;
 
 use belay_engine::release::{
     plan::{DeletionPolicy, DriftMode, Promotion},
@@ -10,6 +11,8 @@ use belay_engine::release::{
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use render::{Helm, Kustomize, Plain, Render};
 
 use crate::{Duration, analysis::GateRef};
 
@@ -142,27 +145,6 @@ pub struct SecretRef {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
-
-/// How files become objects. Exactly one is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.plain) != has(self.kustomize)").message("give exactly one of plain and kustomize, for example kustomize: {}"))]
-#[serde(rename_all = "camelCase")]
-pub struct Render {
-    /// Every YAML and JSON file below the directory, as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plain: Option<Plain>,
-    /// What `kustomize build` makes of the directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kustomize: Option<Kustomize>,
-}
-
-/// Files as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Plain {}
-
-/// Kustomize.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Kustomize {}
 
 /// How objects are applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -124,6 +124,15 @@ impl Checkout {
         }
     }
 
+    /// Reads single files.
+    pub(crate) async fn named_files(&self, paths: &[RepoPath]) -> Result<FileSet, SourceError> {
+        let attempt = async || files::named(self, paths, self.limits).await;
+        match attempt().await {
+            Err(error) if self.repaired(&error).await? => attempt().await,
+            result => result,
+        }
+    }
+
     pub(crate) fn mirror(&self) -> &Mirror {
         &self.mirror
     }

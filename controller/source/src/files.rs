@@ -74,15 +74,7 @@ pub(crate) async fn collect(
     wanted: Wanted,
     limits: FileLimits,
 ) -> Result<FileSet, SourceError> {
-    let mut walk = Walk {
-        checkout,
-        wanted,
-        limits,
-        found: BTreeMap::new(),
-        set: FileSet::default(),
-        entries: 0,
-        links: 0,
-    };
+    let mut walk = Walk::new(checkout, wanted, limits);
     walk.set.inputs.push(Input {
         path: root.as_str().to_owned(),
         id: Some(tree.clone()),
@@ -106,6 +98,47 @@ pub(crate) async fn collect(
     walk.read().await
 }
 
+/// Reads single files, through links inside the repository.
+pub(crate) async fn named(
+    checkout: &Checkout,
+    paths: &[RepoPath],
+    limits: FileLimits,
+) -> Result<FileSet, SourceError> {
+    let mut walk = Walk::new(checkout, Wanted::Everything, limits);
+    if paths.is_empty() {
+        return Ok(walk.set);
+    }
+    let paths: Vec<String> = paths.iter().map(|path| path.as_str().to_owned()).collect();
+    for (path, lookup) in paths.iter().zip(checkout.follow(&paths).await?) {
+        let id = match lookup {
+            Lookup::Found(Found {
+                id,
+                kind: ObjectKind::File,
+                ..
+            }) => id,
+            Lookup::Outside => return Err(broken_link(path)),
+            Lookup::Found(_) | Lookup::Nothing => {
+                return Err(SourceError::PathNotFound {
+                    path: path.clone(),
+                    commit: checkout.commit().to_string(),
+                });
+            }
+        };
+        walk.found.insert(path.clone(), id.clone());
+        walk.set.inputs.push(Input {
+            path: path.clone(),
+            id: Some(id),
+        });
+    }
+    let root = checkout.tree_id(&RepoPath::default()).await?;
+    let needed = walk.found.values().cloned().collect();
+    let mirror = checkout.mirror();
+    mirror
+        .complete(checkout.repository(), &root, &needed)
+        .await?;
+    walk.read().await
+}
+
 struct Walk<'a> {
     checkout: &'a Checkout,
     wanted: Wanted,
@@ -116,7 +149,19 @@ struct Walk<'a> {
     links: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(checkout: &'a Checkout, wanted: Wanted, limits: FileLimits) -> Self {
+        Self {
+            checkout,
+            wanted,
+            limits,
+            found: BTreeMap::new(),
+            set: FileSet::default(),
+            entries: 0,
+            links: 0,
+        }
+    }
+
     /// Takes the entries of one directory and gives the directories that links in it lead to.
     async fn directory(
         &mut self,

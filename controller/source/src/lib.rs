@@ -3,7 +3,7 @@
 //! Purpose: from a URL, a reference and a path to a checked list of Kubernetes objects with a digest of their content.
 //! Invariants: repositories are hostile until proven otherwise (no hook, no plugin, no link out of the repository, no
 //! network while rendering); every run has limits on time, memory and output; no text of this crate holds a credential
-//! or a value from a file. Left out on purpose: anything of Kubernetes' API (no kube), signatures, OCI, Helm and SSH.
+//! or a value from a file. Left out on purpose: anything of Kubernetes' API (no kube), signatures, OCI, Helm repositories and SSH.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,8 +56,8 @@ pub use crate::pack::{PackError, SECRET_CHUNK_BYTES, chunks, pack, unpack};
 pub use crate::path::RepoPath;
 pub use crate::reference::{GitRef, Oid, RefListing};
 pub use crate::render::{
-    ContentDigest, ObjectKey, ObjectSource, RenderCounts, RenderError, RenderKind, RenderRequest,
-    Rendered, RenderedObject, Renderer, RendererSettings,
+    ContentDigest, HelmOptions, ObjectKey, ObjectSource, RenderCounts, RenderError, RenderKind,
+    RenderRequest, Rendered, RenderedObject, Renderer, RendererSettings,
 };
 pub use crate::settings::{FileLimits, LocalRepositories, SourceSettings};
 pub use crate::url::{RepositoryUrl, Transport};

@@ -7,14 +7,19 @@
 mod cache;
 pub(crate) mod canonical;
 mod error;
+mod helm;
 mod kustomize;
 mod object;
 mod plain;
+mod sandbox;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::checkout::Checkout;
 use crate::files::Input;
@@ -24,14 +29,17 @@ use crate::{RepoPath, SourceError};
 use cache::{Cache, CacheKey, Outcome};
 pub use canonical::ContentDigest;
 pub use error::RenderError;
+use helm::Helm;
+pub use helm::HelmOptions;
 use kustomize::Kustomize;
 pub use object::{ObjectKey, ObjectSource, RenderedObject};
+use sandbox::Sandbox;
 
 /// Names under which kustomize looks for its file.
 const KUSTOMIZATION_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// How manifests become objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RenderKind {
     /// Kustomize when the directory has a kustomization file, plain files otherwise.
     Detect,
@@ -39,6 +47,8 @@ pub enum RenderKind {
     Plain,
     /// `kustomize build` of the directory.
     Kustomize,
+    /// `helm template` of the chart in the directory.
+    Helm(Box<HelmOptions>),
 }
 
 /// What to render.
@@ -80,6 +90,8 @@ pub struct Rendered {
 pub struct RendererSettings {
     /// The kustomize program: a path, or a name to look up in `PATH`.
     pub kustomize_program: PathBuf,
+    /// The helm program: a path, or a name to look up in `PATH`.
+    pub helm_program: PathBuf,
     /// Where builds get their temporary directory.
     pub work_directory: PathBuf,
     /// Time limit of one build.
@@ -98,6 +110,7 @@ impl Default for RendererSettings {
     fn default() -> Self {
         Self {
             kustomize_program: PathBuf::from("kustomize"),
+            helm_program: PathBuf::from("helm"),
             work_directory: std::env::temp_dir(),
             timeout: Duration::from_mins(1),
             memory_bytes: 1 << 30,
@@ -124,6 +137,7 @@ pub struct Renderer(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     kustomize: Kustomize,
+    helm: Helm,
     cache: Cache,
     performed: AtomicU64,
     cached: AtomicU64,
@@ -139,9 +153,15 @@ impl Renderer {
     /// A renderer with an empty memory. Starts no program yet.
     pub fn new(settings: RendererSettings) -> Self {
         let cache = Cache::new(settings.cache_bytes);
-        let kustomize = Kustomize::new(settings);
+        let permits = Arc::new(Semaphore::new(settings.processes.max(1)));
+        let settings = Arc::new(settings);
+        let sandbox = |tool, program: &PathBuf| {
+            let (settings, permits) = (Arc::clone(&settings), Arc::clone(&permits));
+            Sandbox::new(tool, program.clone(), settings, permits)
+        };
         Self(Arc::new(Inner {
-            kustomize,
+            kustomize: Kustomize::new(sandbox(&kustomize::TOOL, &settings.kustomize_program)),
+            helm: Helm::new(sandbox(&helm::TOOL, &settings.helm_program)),
             cache,
             performed: AtomicU64::new(0),
             cached: AtomicU64::new(0),
@@ -167,6 +187,10 @@ impl Renderer {
         self.0.performed.fetch_add(1, Ordering::Relaxed);
         let attempt = match self.kind_of(checkout, request).await? {
             RenderKind::Kustomize => self.0.kustomize.render(checkout, &request.path).await?,
+            RenderKind::Helm(options) => {
+                let helm = &self.0.helm;
+                helm.render(checkout, &request.path, &options).await?
+            }
             RenderKind::Plain | RenderKind::Detect => {
                 plain::render(checkout, &request.path).await?
             }
@@ -223,7 +247,7 @@ impl Renderer {
         request: &RenderRequest,
     ) -> Result<RenderKind, SourceError> {
         if request.kind != RenderKind::Detect {
-            return Ok(request.kind);
+            return Ok(request.kind.clone());
         }
         let names: Vec<String> = KUSTOMIZATION_NAMES
             .iter()

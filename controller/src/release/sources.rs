@@ -5,6 +5,7 @@
 //!
 //! Invariant: "could not look" is never mistaken for "nothing there", and an old finding stays until a newer one replaces it.
 
+mod cluster;
 mod follow;
 mod request;
 
@@ -30,6 +31,7 @@ use crate::{
     runtime::GitSettings,
     watch::Triggers,
 };
+use cluster::Cluster;
 use request::Request;
 
 /// The sources of all Releases.
@@ -43,6 +45,7 @@ pub(super) struct Sources {
 /// What is needed to look at a source.
 struct Tools {
     client: Client,
+    cluster: Cluster,
     settings: GitSettings,
     hub: OnceCell<SourceHub>,
     renderer: Renderer,
@@ -58,9 +61,11 @@ impl Sources {
     pub(super) fn new(client: Client, settings: GitSettings, triggers: Triggers<Release>) -> Self {
         let renderer = Renderer::new(RendererSettings {
             kustomize_program: settings.kustomize_program.clone(),
+            helm_program: settings.helm_program.clone(),
             ..RendererSettings::default()
         });
         let tools = Tools {
+            cluster: Cluster::new(client.clone()),
             client,
             settings,
             hub: OnceCell::new(),

@@ -235,3 +235,63 @@ async fn definitions_and_what_they_define_come_in_one_commit() {
     .await
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_builds_a_chart_with_the_values_of_the_release() {
+    // Given a repository with a chart, and values for production beside it.
+    let tenant = Tenant::create(super::lab().await, "chart").await.unwrap();
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}-config}\n\
+                    data: {value: {{ .Values.value }}, tier: {{ .Values.tier }}, kubernetes: {{ .Capabilities.KubeVersion.Version }}}\n";
+    let files = [
+        (
+            "charts/web/Chart.yaml",
+            "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+        ),
+        ("charts/web/values.yaml", "value: chart\ntier: chart\n"),
+        ("charts/web/templates/config.yaml", template),
+        ("env/prod.yaml", "tier: gold\n"),
+    ];
+    let first = tenant.repo.commit(&files, "Chart").await.unwrap();
+    // When a Release follows it.
+    let more = json!({
+        "source": {"git": {"path": "charts/web"}},
+        "render": {"helm": {"valuesFiles": ["env/prod.yaml"], "values": {"value": "one"}}},
+    });
+    tenant.release(&more).await.unwrap();
+    tenant.phase(Phase::Verified, &first, SOON).await.unwrap();
+    // Then the chart's objects are there, with the values of file and Release and the version of the cluster.
+    let name = "shop-config";
+    assert_eq!(
+        tenant.value(name, "value").await.unwrap().as_deref(),
+        Some("one")
+    );
+    assert_eq!(
+        tenant.value(name, "tier").await.unwrap().as_deref(),
+        Some("gold")
+    );
+    let version = tenant.client.apiserver_version().await.unwrap();
+    let minor = format!("v{}.{}.0", version.major, version.minor);
+    assert_eq!(tenant.value(name, "kubernetes").await.unwrap(), Some(minor));
+    // When a commit breaks the chart, then the reason is told and nothing changes.
+    let broken = [(
+        "charts/web/templates/config.yaml",
+        "{{ required \"a color is needed\" .Values.color }}",
+    )];
+    let second = tenant.repo.commit(&broken, "Break").await.unwrap();
+    let status = tenant.phase(Phase::Refused, &second, SOON).await.unwrap();
+    let message = status.refused.unwrap().message;
+    assert!(message.contains("a color is needed"), "{message}");
+    assert_eq!(
+        tenant.value(name, "value").await.unwrap().as_deref(),
+        Some("one")
+    );
+    // When the commit is taken back and the Release gives another value, then the chart is rendered with it.
+    let give = json!({"spec": {"render": {"helm": {"values": {"value": "two"}}}}});
+    let patch = kube::api::Patch::Merge(&give);
+    let api = tenant.api::<belay_api::Release>();
+    api.patch("shop", &kube::api::PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    tenant.repo.reset("main", &first).await.unwrap();
+    tenant.value_is(name, Some("two"), SOON).await.unwrap();
+}

@@ -104,6 +104,20 @@ fn the_image_is_built_with_the_versions_that_are_tested() {
         dockerfile.contains(&format!("provenance.version={kustomize}'")),
         "{kustomize}"
     );
+    let module = read("tests/lab/helm/go.mod");
+    let helm = module
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .trim_start_matches("require ")
+                .strip_prefix("helm.sh/helm/v4 ")
+        })
+        .unwrap();
+    let helm = helm.split(' ').next().unwrap();
+    assert!(
+        dockerfile.contains(&format!("version.version={helm}'")),
+        "{helm}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the Job travels as raw JSON, so that a field that Belay does not know reaches the API server all the same.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -22,16 +22,12 @@ pub struct JobGate {
     /// The `spec` of the Job. `{{name}}` in its texts stands for the argument of that name; arguments from Secrets can't be used:
     /// take them into the pod with `secretKeyRef`. Unless said otherwise `activeDeadlineSeconds` is 600, `backoffLimit` is 0 and
     /// the pods' `restartPolicy` is `Never`.
-    #[schemars(schema_with = "any_object")]
+    #[schemars(schema_with = "crate::schema::any_object")]
     pub spec: Map<String, Value>,
     /// Lines of a failed pod's log that are shown, with the values of all Secrets that the pod refers to blotted out.
     #[schemars(range(max = 50))]
     #[serde(default = "defaults::log_lines")]
     pub log_lines: u32,
-}
-
-fn any_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 mod defaults {

@@ -64,8 +64,12 @@ pub enum RenderError {
         instead: String,
     },
     /// The build ran and failed.
-    #[error("kustomize can't build {path}: {detail}")]
-    KustomizeFailed {
+    #[error("{tool} can't build {path}: {detail}")]
+    BuildFailed {
+        /// The program.
+        tool: &'static str,
+        /// One word for conditions, events and metrics.
+        reason: &'static str,
         /// The directory.
         path: String,
         /// The program's words, or why they are not shown.
@@ -73,13 +77,15 @@ pub enum RenderError {
     },
     /// The program is missing.
     #[error(
-        "the program {program} can't be started: {detail}; install kustomize 5 or correct the path"
+        "the program {program} can't be started: {detail}; install {wanted} or correct the path"
     )]
-    KustomizeMissing {
+    ProgramMissing {
         /// The program.
         program: String,
         /// What was seen.
         detail: String,
+        /// What to install.
+        wanted: &'static str,
     },
     /// A limit on size was met.
     #[error("{what} exceeds the limit of {limit}; make it smaller, or split the Release")]
@@ -116,8 +122,8 @@ impl RenderError {
             | Self::Duplicate { .. }
             | Self::EmptyRender { .. }
             | Self::Refused { .. }
-            | Self::KustomizeFailed { .. }
-            | Self::KustomizeMissing { .. }
+            | Self::BuildFailed { .. }
+            | Self::ProgramMissing { .. }
             | Self::TooLarge { .. } => Permanence::Permanent,
         }
     }
@@ -128,13 +134,13 @@ impl RenderError {
             Self::Source(_)
             | Self::TimedOut { .. }
             | Self::WorkDirectory { .. }
-            | Self::KustomizeMissing { .. } => false,
+            | Self::ProgramMissing { .. } => false,
             Self::Syntax { .. }
             | Self::Object { .. }
             | Self::Duplicate { .. }
             | Self::EmptyRender { .. }
             | Self::Refused { .. }
-            | Self::KustomizeFailed { .. }
+            | Self::BuildFailed { .. }
             | Self::TooLarge { .. } => true,
         }
     }
@@ -148,8 +154,8 @@ impl RenderError {
             Self::Duplicate { .. } => "DuplicateObject",
             Self::EmptyRender { .. } => "EmptyRender",
             Self::Refused { .. } => "Refused",
-            Self::KustomizeFailed { .. } => "KustomizeFailed",
-            Self::KustomizeMissing { .. } => "ProgramMissing",
+            Self::BuildFailed { reason, .. } => reason,
+            Self::ProgramMissing { .. } => "ProgramMissing",
             Self::TooLarge { .. } => "TooLarge",
             Self::TimedOut { .. } => "TimedOut",
             Self::WorkDirectory { .. } => "WorkDirectoryUnavailable",

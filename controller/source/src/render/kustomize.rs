@@ -1,24 +1,33 @@
 //! `kustomize build` of a directory, with everything it may read laid out for it and nothing else.
 //!
 //! Invariant: before the program starts, every kustomization it will meet has been read and checked ([`guard`]), and
-//! what it then reads is exactly what was checked: those files are written anew from the checked values. It gets an empty
-//! environment, an empty home, no program to start (an empty `PATH`, so no git and no helm), limits on time, memory and
-//! output, and no network where the machine lets an unprivileged process give it up ([`sandbox`]).
+//! what it then reads is exactly what was checked: those files are written anew from the checked values. It runs in the
+//! [`sandbox`](super::sandbox), without git and helm.
 
 mod guard;
 mod layout;
-mod sandbox;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::object::assemble;
-use super::{Attempt, RenderError, RendererSettings};
+use super::sandbox::{BuildTool, Built, Job, Sandbox, Word};
+use super::words::{speaks_of_secrets, without_groups};
+use super::{Attempt, RenderError};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::yaml::{self, Limits};
 
 use layout::Layout;
-use sandbox::Sandbox;
+
+/// Kustomize, as the sandbox starts it.
+pub(super) static TOOL: BuildTool = BuildTool {
+    name: "kustomize",
+    wanted: "kustomize 5",
+    version: &["version"],
+    homes: &["KUSTOMIZE_PLUGIN_HOME"],
+    failed: "KustomizeFailed",
+};
 
 /// The kustomize program and its limits.
 #[derive(Debug)]
@@ -27,10 +36,8 @@ pub(super) struct Kustomize {
 }
 
 impl Kustomize {
-    pub(super) fn new(settings: RendererSettings) -> Self {
-        Self {
-            sandbox: Sandbox::new(settings),
-        }
+    pub(super) fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox }
     }
 
     /// Builds `path`.
@@ -43,7 +50,7 @@ impl Kustomize {
         let tool = self.sandbox.version().await?;
         let layout = Layout::gather(checkout, path).await?;
         let inputs = layout.inputs.clone();
-        let outcome = match self.sandbox.build(path, &layout).await {
+        let outcome = match self.build(path, &layout).await {
             Ok(built) => {
                 let warnings = layout.notes.iter().cloned().chain(built.warnings).collect();
                 let (name, file) = (path.to_string(), layout.entry_file.clone());
@@ -65,4 +72,35 @@ impl Kustomize {
         };
         Ok(Attempt { inputs, outcome })
     }
+
+    async fn build(&self, path: &RepoPath, layout: &Layout) -> Result<Built, RenderError> {
+        let words = [
+            Word::Text("build".to_owned()),
+            Word::Text("--".to_owned()),
+            Word::File("", path.as_str().to_owned()),
+        ];
+        self.sandbox
+            .build(&Job {
+                path,
+                files: &layout.files,
+                input: &BTreeMap::new(),
+                words: &words,
+                explain: &|stderr| explain(stderr, layout),
+            })
+            .await
+    }
+}
+
+/// The last line, or why it is withheld.
+fn explain(stderr: &str, layout: &Layout) -> String {
+    // Kustomize quotes what it chokes on, and here that may be the value of a Secret.
+    if layout
+        .files
+        .values()
+        .any(|content| speaks_of_secrets(content))
+    {
+        return "its message is withheld because the files hold Secrets; run `kustomize build` on them to see it".to_owned();
+    }
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
+    without_groups(last.unwrap_or_default())
 }

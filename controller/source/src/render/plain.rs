@@ -34,6 +34,13 @@ fn parse_all(path: &str, files: FileSet) -> Result<Rendered, RenderError> {
                 instead,
             ));
         }
+        if is_chart(file) {
+            return Err(RenderError::refused(
+                file,
+                "a Helm chart among plain manifests",
+                "say render.helm in the Release of its directory, or move it out of this one",
+            ));
+        }
         documents.extend(
             parse_file(file, bytes)?
                 .into_iter()
@@ -47,6 +54,10 @@ fn parse_all(path: &str, files: FileSet) -> Result<Rendered, RenderError> {
 pub(super) fn is_kustomization(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     KUSTOMIZATION_NAMES.contains(&name)
+}
+
+fn is_chart(file: &str) -> bool {
+    file.rsplit('/').next() == Some("Chart.yaml")
 }
 
 /// Reads the documents of one file.

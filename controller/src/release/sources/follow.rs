@@ -39,6 +39,14 @@ impl Trouble {
         }
     }
 
+    /// May be gone at the next look.
+    pub(super) fn passing(message: impl Into<String>) -> Self {
+        Self {
+            fault: Fault::Passing,
+            message: message.into(),
+        }
+    }
+
     fn unavailable(message: impl Into<String>) -> Self {
         Self {
             fault: Fault::Environment,
@@ -97,7 +105,7 @@ impl Tools {
             .await?;
         Ok(self
             .renderer
-            .render(&checkout, &request.rendering()?)
+            .render(&checkout, &request.rendering(&self.cluster).await?)
             .await?)
     }
 }

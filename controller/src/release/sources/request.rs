@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use belay_api::{Release, release};
 use belay_source::{
-    Credential, GitRef, RenderKind, RenderRequest, RepoPath, Repository, RepositoryUrl, SourceError,
+    Credential, GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, Repository,
+    RepositoryUrl, SourceError,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
 
+use super::{cluster::Cluster, follow::Trouble};
 use crate::client::bounded;
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Request {
     namespace: String,
+    name: String,
     git: release::Git,
     render: Option<release::Render>,
 }
@@ -23,6 +26,7 @@ impl Request {
     pub(super) fn of(release: &Release) -> Self {
         Self {
             namespace: release.namespace().unwrap_or_default(),
+            name: release.name_any(),
             git: release.spec.source.git.clone(),
             render: release.spec.render.clone(),
         }
@@ -47,14 +51,35 @@ impl Request {
         }
     }
 
-    pub(super) fn rendering(&self) -> Result<RenderRequest, SourceError> {
+    /// What to render, with what a chart may know of the cluster.
+    pub(super) async fn rendering(&self, cluster: &Cluster) -> Result<RenderRequest, Trouble> {
         let kind = match &self.render {
             Some(render) if render.kustomize.is_some() => RenderKind::Kustomize,
             Some(render) if render.plain.is_some() => RenderKind::Plain,
+            Some(release::Render {
+                helm: Some(helm), ..
+            }) => RenderKind::Helm(Box::new(self.chart(helm, cluster).await?)),
             _ => RenderKind::Detect,
         };
         let path = RepoPath::parse(self.git.path.as_deref().unwrap_or_default())?;
         Ok(RenderRequest { path, kind })
+    }
+
+    async fn chart(&self, helm: &release::Helm, cluster: &Cluster) -> Result<HelmOptions, Trouble> {
+        let name = helm.release_name.as_ref().unwrap_or(&self.name);
+        let version = match &helm.kube_version {
+            Some(version) => version.clone(),
+            None => cluster.version().await.map_err(Trouble::passing)?,
+        };
+        let options = HelmOptions::new(name, &self.namespace)
+            .values_files(&helm.values_files)?
+            .kube_version(version)
+            .api_versions(helm.api_versions.iter().cloned());
+        Ok(if helm.values.is_empty() {
+            options
+        } else {
+            options.values(&helm.values)
+        })
     }
 
     /// The repository, with the credential that the Secret holds now.

@@ -1,30 +1,77 @@
-//! Running kustomize apart from the machine.
+//! Running a build program apart from the machine.
+//!
+//! Invariant: the program gets a directory with the files of its job and nothing else: an empty environment, an empty home, no
+//! program to start (an empty `PATH`), limits on time, memory and output, and no network where the machine lets an
+//! unprivileged process give it up. What it says is passed on only as its [`Job`] words it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::layout::Layout;
+use super::{RenderError, RendererSettings};
 use crate::RepoPath;
 use crate::process::{self, Bounds, Finished, Invocation, RunError};
-use crate::render::{RenderError, RendererSettings};
 use crate::text::one_line;
 
 /// Ways to start a program without network, best first.
 const UNSHARE: [&[&str]; 2] = [&["--net", "--"], &["--map-root-user", "--net", "--"]];
 
+/// Where a job's files stand below the temporary directory.
+const REPOSITORY: &str = "repository";
+const INPUT: &str = "input";
+
+/// A program that makes objects of files.
+#[derive(Debug)]
+pub(super) struct BuildTool {
+    pub(super) name: &'static str,
+    /// What to install where it is missing.
+    pub(super) wanted: &'static str,
+    /// Arguments that make it tell its version.
+    pub(super) version: &'static [&'static str],
+    /// Variables that would lead it to something of the machine; they name the empty directory.
+    pub(super) homes: &'static [&'static str],
+    /// The reason of a build that failed.
+    pub(super) failed: &'static str,
+}
+
+/// One word of a command line.
+#[derive(Debug)]
+pub(super) enum Word {
+    Text(String),
+    /// An option with the path of a file that stands among the repository's files.
+    File(&'static str, String),
+    /// An option with the path of a file of `Job::input`.
+    Input(&'static str, &'static str),
+}
+
+/// What to build.
+pub(super) struct Job<'a> {
+    pub(super) path: &'a RepoPath,
+    /// Files by their path in the repository.
+    pub(super) files: &'a BTreeMap<String, Vec<u8>>,
+    /// Files that don't come from the repository, by name.
+    pub(super) input: &'a BTreeMap<&'static str, Vec<u8>>,
+    pub(super) words: &'a [Word],
+    /// Makes what the program says on a failure fit for a status.
+    pub(super) explain: &'a (dyn Fn(&str) -> String + Sync),
+}
+
 #[derive(Debug)]
 pub(super) struct Sandbox {
-    settings: RendererSettings,
-    permits: Semaphore,
+    tool: &'static BuildTool,
+    program: PathBuf,
+    settings: Arc<RendererSettings>,
+    permits: Arc<Semaphore>,
     starter: OnceCell<Starter>,
 }
 
-/// How kustomize is started on this machine.
+/// How the program is started on this machine.
 #[derive(Debug)]
 struct Starter {
     /// A program that takes the network away and its arguments; empty where that is not permitted.
@@ -40,9 +87,16 @@ pub(super) struct Built {
 }
 
 impl Sandbox {
-    pub(super) fn new(settings: RendererSettings) -> Self {
-        let permits = Semaphore::new(settings.processes.max(1));
+    /// Builds with `program`; `permits` are shared by all programs.
+    pub(super) fn new(
+        tool: &'static BuildTool,
+        program: PathBuf,
+        settings: Arc<RendererSettings>,
+        permits: Arc<Semaphore>,
+    ) -> Self {
         Self {
+            tool,
+            program,
             settings,
             permits,
             starter: OnceCell::new(),
@@ -51,15 +105,15 @@ impl Sandbox {
 
     /// The program's name and version.
     pub(super) async fn version(&self) -> Result<String, RenderError> {
-        Ok(format!("kustomize {}", self.starter().await?.version))
+        Ok(format!(
+            "{} {}",
+            self.tool.name,
+            self.starter().await?.version
+        ))
     }
 
-    /// Builds `path` from the files of the layout alone.
-    pub(super) async fn build(
-        &self,
-        path: &RepoPath,
-        layout: &Layout,
-    ) -> Result<Built, RenderError> {
+    /// Builds from the files of the job alone.
+    pub(super) async fn build(&self, job: &Job<'_>) -> Result<Built, RenderError> {
         let starter = self.starter().await?;
         let _permit = self
             .permits
@@ -67,29 +121,43 @@ impl Sandbox {
             .await
             .map_err(RenderError::work_directory)?;
         let folder = self.folder()?;
-        let root = folder.path().join("repository");
-        write_files(&root, layout)?;
-        let target = root.join(path.as_str());
-        let args = vec!["build".into(), "--".into(), target.into_os_string()];
-        match self.run(starter, &folder, args).await {
+        let (repository, input) = (folder.path().join(REPOSITORY), folder.path().join(INPUT));
+        let files = job
+            .files
+            .iter()
+            .map(|(path, content)| (path.as_str(), content));
+        write_files(&repository, files)?;
+        write_files(
+            &input,
+            job.input.iter().map(|(name, content)| (*name, content)),
+        )?;
+        let args = job.words.iter().map(|word| match word {
+            Word::Text(text) => text.into(),
+            Word::File(option, path) => joined(option, &repository.join(path)),
+            Word::Input(option, name) => joined(option, &input.join(name)),
+        });
+        match self.run(starter, &folder, args.collect()).await {
             Ok(finished) if finished.status.success() => {
                 let output = String::from_utf8(finished.stdout)
-                    .map_err(|_| failed(path, "its output is not UTF-8"))?;
+                    .map_err(|_| self.failed(job.path, "its output is not UTF-8"))?;
                 Ok(Built {
                     output,
                     warnings: warnings(&finished.stderr),
                 })
             }
-            Ok(finished) => Err(failed(path, &complaint(&finished, folder.path(), layout))),
+            Ok(finished) => {
+                let detail = complaint(&finished, folder.path(), job.explain);
+                Err(self.failed(job.path, &detail))
+            }
             Err(RunError::TimedOut) => Err(RenderError::TimedOut {
-                path: path.to_string(),
+                path: job.path.to_string(),
                 limit: self.settings.timeout,
             }),
             Err(RunError::TooMuchOutput) => Err(RenderError::TooLarge {
-                what: format!("the build of {path}"),
+                what: format!("the build of {}", job.path),
                 limit: format!("{} MiB", self.settings.output_bytes >> 20),
             }),
-            Err(RunError::Start(error)) => Err(missing(&starter.program, &error)),
+            Err(RunError::Start(error)) => Err(self.missing(&starter.program, &error)),
             Err(RunError::Talk(error)) => Err(RenderError::work_directory(error)),
         }
     }
@@ -100,7 +168,7 @@ impl Sandbox {
 
     /// Finds the program and the strictest way to start it that works here, by asking for its version.
     async fn find_starter(&self) -> Result<Starter, RenderError> {
-        let program = find_program(&self.settings.kustomize_program);
+        let program = find_program(&self.program);
         let unshare = find_program(Path::new("unshare"));
         let mut prefixes: Vec<Vec<OsString>> = Vec::new();
         if unshare.is_absolute() {
@@ -120,17 +188,24 @@ impl Sandbox {
                 program: program.clone(),
                 version: String::new(),
             };
-            match self.run(&starter, &folder, vec!["version".into()]).await {
+            match self
+                .run(
+                    &starter,
+                    &folder,
+                    self.tool.version.iter().map(OsString::from).collect(),
+                )
+                .await
+            {
                 Ok(finished) if finished.status.success() => {
                     let version = one_line(&String::from_utf8_lossy(&finished.stdout), 64);
-                    tracing::info!(program = %program.display(), version, no_network = !starter.prefix.is_empty(), "kustomize is ready");
+                    tracing::info!(program = %program.display(), version, no_network = !starter.prefix.is_empty(), "{} is ready", self.tool.name);
                     return Ok(Starter { version, ..starter });
                 }
                 Err(RunError::Start(error)) => problem = error,
                 Ok(_) | Err(_) => {}
             }
         }
-        Err(missing(&program, &problem))
+        Err(self.missing(&program, &problem))
     }
 
     async fn run(
@@ -148,15 +223,15 @@ impl Sandbox {
         let program = PathBuf::from(words.next().unwrap_or_default());
         let empty = folder.path().join("empty").into_os_string();
         let soft_memory = self.settings.memory_bytes / 4 * 3;
-        let env: Vec<(OsString, OsString)> = vec![
-            ("HOME".into(), empty.clone()),
-            ("XDG_CONFIG_HOME".into(), empty.clone()),
-            ("KUSTOMIZE_PLUGIN_HOME".into(), empty.clone()),
-            ("PATH".into(), empty),
+        let homes = ["HOME", "XDG_CONFIG_HOME", "PATH"];
+        let homes = homes.iter().chain(self.tool.homes);
+        let mut env: Vec<(OsString, OsString)> =
+            homes.map(|name| (name.into(), empty.clone())).collect();
+        env.extend([
             ("TMPDIR".into(), folder.path().join("tmp").into_os_string()),
             ("GOMAXPROCS".into(), "2".into()),
             ("GOMEMLIMIT".into(), soft_memory.to_string().into()),
-        ];
+        ]);
         let bounds = Bounds {
             timeout: self.settings.timeout,
             stdout_bytes: self.settings.output_bytes,
@@ -185,7 +260,7 @@ impl Sandbox {
             .tempdir_in(&self.settings.work_directory);
         // Programs report paths with links resolved; so do we, to find them in their words.
         let folder = folder.map_err(RenderError::work_directory)?;
-        for name in ["empty", "tmp", "repository"] {
+        for name in ["empty", "tmp", REPOSITORY, INPUT] {
             DirBuilder::new()
                 .mode(0o700)
                 .create(folder.path().join(name))
@@ -193,11 +268,31 @@ impl Sandbox {
         }
         Ok(folder)
     }
+
+    fn failed(&self, path: &RepoPath, detail: &str) -> RenderError {
+        RenderError::BuildFailed {
+            tool: self.tool.name,
+            reason: self.tool.failed,
+            path: path.to_string(),
+            detail: detail.to_owned(),
+        }
+    }
+
+    fn missing(&self, program: &Path, error: &std::io::Error) -> RenderError {
+        RenderError::ProgramMissing {
+            program: program.display().to_string(),
+            detail: error.to_string(),
+            wanted: self.tool.wanted,
+        }
+    }
 }
 
 /// Writes the files. Their names were checked when the commit was read: no `..`, no absolute path.
-fn write_files(root: &Path, layout: &Layout) -> Result<(), RenderError> {
-    for (path, content) in &layout.files {
+fn write_files<'a>(
+    root: &Path,
+    files: impl Iterator<Item = (&'a str, &'a Vec<u8>)>,
+) -> Result<(), RenderError> {
+    for (path, content) in files {
         let file = root.join(path);
         let parent = file.parent().unwrap_or(root);
         std::fs::create_dir_all(parent).map_err(RenderError::work_directory)?;
@@ -206,61 +301,25 @@ fn write_files(root: &Path, layout: &Layout) -> Result<(), RenderError> {
     Ok(())
 }
 
-/// What kustomize says, made fit for a status, or why it is withheld.
-fn complaint(finished: &Finished, folder: &Path, layout: &Layout) -> String {
-    // Kustomize quotes what it chokes on, and here that may be the value of a Secret.
-    if layout
-        .files
-        .values()
-        .any(|content| speaks_of_secrets(content))
-    {
-        return "its message is withheld because the files hold Secrets; run `kustomize build` on them to see it".to_owned();
-    }
-    let prefix = format!("{}/repository/", folder.display());
-    let last = finished
-        .stderr
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    let said = without_groups(&last.replace(&prefix, ""));
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(option);
+    word.push(path);
+    word
+}
+
+/// What the program says without this machine's paths, as the job words it.
+fn complaint(finished: &Finished, folder: &Path, explain: &dyn Fn(&str) -> String) -> String {
+    let stderr = [REPOSITORY, INPUT]
+        .iter()
+        .fold(finished.stderr.clone(), |text, name| {
+            text.replace(&format!("{}/{name}/", folder.display()), "")
+        });
+    let said = explain(&stderr);
     if said.is_empty() {
         format!("it ended with {}", finished.status)
     } else {
         one_line(&said, 400)
     }
-}
-
-fn speaks_of_secrets(content: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(content);
-    let is_secret = |line: &str| {
-        let plain: String = line
-            .chars()
-            .filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\''))
-            .collect();
-        plain.contains("kind:Secret") && !plain.contains("kind:SecretStore")
-    };
-    text.contains("secretGenerator") || text.lines().any(is_secret)
-}
-
-/// The text with everything in braces and brackets left out: that is where quoted manifests are.
-fn without_groups(text: &str) -> String {
-    let mut depth = 0_usize;
-    let mut kept = String::new();
-    for c in text.chars() {
-        match c {
-            '{' | '[' => {
-                if depth == 0 {
-                    kept.push('…');
-                }
-                depth += 1;
-            }
-            '}' | ']' => depth = depth.saturating_sub(1),
-            _ if depth == 0 => kept.push(c),
-            _ => {}
-        }
-    }
-    kept
 }
 
 fn warnings(stderr: &str) -> Vec<String> {
@@ -273,20 +332,6 @@ fn warnings(stderr: &str) -> Vec<String> {
         .collect()
 }
 
-fn failed(path: &RepoPath, detail: &str) -> RenderError {
-    RenderError::KustomizeFailed {
-        path: path.to_string(),
-        detail: detail.to_owned(),
-    }
-}
-
-fn missing(program: &Path, error: &std::io::Error) -> RenderError {
-    RenderError::KustomizeMissing {
-        program: program.display().to_string(),
-        detail: error.to_string(),
-    }
-}
-
 /// Looks a bare name up in `PATH`; the program itself gets an empty one.
 fn find_program(name: &Path) -> PathBuf {
     if name.components().count() > 1 {
@@ -297,35 +342,4 @@ fn find_program(name: &Path) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|file| file.is_file());
     found.unwrap_or_else(|| name.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_manifests_are_cut_out_of_messages() {
-        assert_eq!(
-            without_groups("bad patch '[{\"op\":\"add\",\"value\":\"hush\"}]' in a"),
-            "bad patch '…' in a"
-        );
-    }
-
-    #[test]
-    fn secrets_are_noticed_and_references_to_them_are_not() {
-        for text in [
-            "kind: Secret\n",
-            "{\"kind\": \"Secret\"}",
-            "secretGenerator:\n- name: a\n",
-        ] {
-            assert!(speaks_of_secrets(text.as_bytes()), "{text}");
-        }
-        for text in [
-            "secretKeyRef: {name: a}",
-            "kind: ExternalSecret",
-            "kind: SecretStore",
-        ] {
-            assert!(!speaks_of_secrets(text.as_bytes()), "{text}");
-        }
-    }
 }
