@@ -120,7 +120,8 @@ pub struct Git {
 
 /// What to follow in a Git repository. Exactly one is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.commit)].filter(x, x).size() == 1").message("give exactly one of branch, tag and commit"))]
+#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.commit), has(self.semver), has(self.name)].filter(x, x).size() == 1").message("give exactly one of branch, tag, commit, semver and name"))]
+#[x_kube(validation = Rule::new("!has(self.tagPrefix) || has(self.semver)").message("tagPrefix goes with semver"))]
 #[serde(rename_all = "camelCase")]
 pub struct GitRef {
     /// The tip of this branch.
@@ -135,6 +136,19 @@ pub struct GitRef {
     #[schemars(regex(pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// The highest version in this range among the tags, for example `>=1.2.0 <2.0.0`, `~1.4`, `^2` or `1.x || 3.x`. Tags may begin with `v`.
+    /// Prereleases count when the range names one: `>=1.2.0-0`. Of tags that differ in build metadata the newest commit counts.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semver: Option<String>,
+    /// With `semver`: only tags that begin with this count, and the version is what follows, for example `shop-` for `shop-1.2.3`.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag_prefix: Option<String>,
+    /// Any reference by its full name, for example `refs/pull/420/head`.
+    #[schemars(length(min = 6, max = 244), regex(pattern = "^refs/"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// A Secret in the same namespace.

@@ -7,6 +7,7 @@
 
 mod failure;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,8 +83,12 @@ impl Git {
         Ok(())
     }
 
-    /// The branches and tags of a repository: one request.
-    pub(crate) async fn list(&self, repository: &Repository) -> Result<RefListing, SourceError> {
+    /// The branches and tags of a repository, and other references by their full names: one request.
+    pub(crate) async fn list(
+        &self,
+        repository: &Repository,
+        named: &BTreeSet<String>,
+    ) -> Result<RefListing, SourceError> {
         self.admit(repository)?;
         self.listings.fetch_add(1, Ordering::Relaxed);
         let url = repository.url().as_str();
@@ -93,13 +98,13 @@ impl Git {
                 repository,
                 git_dir: None,
                 side: Side::Server,
-                args: words(&["ls-remote", "--quiet", "--heads", "--tags", "--", url]),
+                args: words(&listing(url, named)),
                 stdin: Vec::new(),
                 timeout: self.list_timeout,
                 stdout_bytes: LISTING_BYTES,
             })
             .await?;
-        RefListing::parse(url, &output)
+        RefListing::parse(url, &output, named)
     }
 
     /// Runs git and gives its standard output.
@@ -241,6 +246,16 @@ fn configuration(repository: &Repository) -> Vec<(String, String)> {
 }
 
 /// Arguments from plain words.
+/// Servers can leave out everything but branches and tags; for single references more they send all, which are sorted out here.
+fn listing<'a>(url: &'a str, named: &BTreeSet<String>) -> Vec<&'a str> {
+    let kinds: &[&str] = if named.is_empty() {
+        &["--heads", "--tags"]
+    } else {
+        &[]
+    };
+    [&["ls-remote", "--quiet"], kinds, &["--", url]].concat()
+}
+
 pub(crate) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }

@@ -5,7 +5,7 @@
 
 mod poll;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl SourceHub {
 
     /// Looks at a repository's references now, apart from all subscriptions.
     pub async fn list(&self, repository: &Repository) -> Result<RefListing, SourceError> {
-        self.0.git.list(repository).await
+        self.0.git.list(repository, &BTreeSet::new()).await
     }
 
     /// Brings a commit onto this machine. `reference` is what it was resolved from, or the commit itself.
@@ -106,6 +106,32 @@ impl SourceHub {
             limits,
         )
         .await
+    }
+
+    /// The candidate whose commit is the newest; of equally new ones the last. Brings several candidates onto this machine.
+    pub async fn newest(
+        &self,
+        repository: &Repository,
+        candidates: &[(GitRef, Oid)],
+    ) -> Result<(GitRef, Oid), SourceError> {
+        let mut newest: Option<(i64, &(GitRef, Oid))> = None;
+        for candidate in candidates {
+            let (reference, commit) = candidate;
+            let seconds = if candidates.len() == 1 {
+                0
+            } else {
+                let checkout = self.checkout(repository, reference, commit).await?;
+                checkout.describe().await?.committed_at_seconds
+            };
+            if newest.is_none_or(|(known, _)| seconds >= known) {
+                newest = Some((seconds, candidate));
+            }
+        }
+        newest
+            .map(|(_, candidate)| candidate.clone())
+            .ok_or_else(|| SourceError::EmptyRepository {
+                url: repository.url().to_string(),
+            })
     }
 
     /// Requests to Git servers since the start.

@@ -41,6 +41,7 @@ mod mirror;
 mod pack;
 mod path;
 mod process;
+mod range;
 mod reference;
 mod render;
 mod settings;

@@ -1,12 +1,17 @@
-//! Names of commits: object ids, branches, tags, and the list a server gives of them.
+//! Names of commits: object ids, branches, tags, ranges of versions.
 //!
 //! Invariant: a [`GitRef`] that exists is safe to put into a refspec: no option, no pattern, no control character, no
-//! second meaning. Left out: ranges over tags, and resolving short ids (they may mean something else tomorrow).
+//! second meaning. Left out: resolving short ids (they may mean something else tomorrow).
+
+mod listing;
 
 use std::fmt;
 
 use crate::SourceError;
+use crate::range::VersionRange;
 use crate::text::has_control;
+
+pub use listing::RefListing;
 
 /// A full object id, SHA-1 or SHA-256.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +64,8 @@ enum Kind {
     Branch(String),
     Tag(String),
     Commit(Oid),
+    Named(String),
+    Versions { range: VersionRange, prefix: String },
 }
 
 impl GitRef {
@@ -79,12 +86,53 @@ impl GitRef {
         Ok(Self(Kind::Commit(Oid::parse(id)?)))
     }
 
-    /// The full name on the server; a commit has none.
+    /// Any reference by its full name, for example `refs/pull/420/head`.
+    pub fn named(name: &str) -> Result<Self, SourceError> {
+        check_name("reference", name)?;
+        if !name.starts_with("refs/") {
+            return Err(SourceError::refused(
+                "the reference name",
+                "write it in full, for example refs/pull/420/head",
+            ));
+        }
+        Ok(Self(Kind::Named(name.to_owned())))
+    }
+
+    /// The highest version in a range among the tags, for example `>=1.2.0 <2.0.0`. Only tags whose names begin with `prefix`
+    /// count, and the version is what follows it (and a `v`).
+    pub fn versions(range: &str, prefix: &str) -> Result<Self, SourceError> {
+        if !prefix.is_empty() {
+            check_name("tag prefix", &format!("{prefix}1"))?;
+        }
+        Ok(Self(Kind::Versions {
+            range: VersionRange::parse(range)?,
+            prefix: prefix.to_owned(),
+        }))
+    }
+
+    /// What people call it: a branch's or tag's name, or a full name. Nothing for a commit and a range.
+    pub fn label(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Branch(name) | Kind::Tag(name) | Kind::Named(name) => Some(name),
+            Kind::Commit(_) | Kind::Versions { .. } => None,
+        }
+    }
+
+    /// The full name, when it must be asked for beside branches and tags.
+    pub(crate) fn listed_by_name(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Named(name) if !is_branch_or_tag(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The full name on the server; a commit and a range have none.
     pub(crate) fn full_name(&self) -> Option<String> {
         match &self.0 {
             Kind::Branch(name) => Some(format!("refs/heads/{name}")),
             Kind::Tag(name) => Some(format!("refs/tags/{name}")),
-            Kind::Commit(_) => None,
+            Kind::Named(name) => Some(name.clone()),
+            Kind::Commit(_) | Kind::Versions { .. } => None,
         }
     }
 
@@ -92,9 +140,13 @@ impl GitRef {
     pub fn fixed_commit(&self) -> Option<&Oid> {
         match &self.0 {
             Kind::Commit(id) => Some(id),
-            Kind::Branch(_) | Kind::Tag(_) => None,
+            _ => None,
         }
     }
+}
+
+fn is_branch_or_tag(name: &str) -> bool {
+    name.starts_with("refs/heads/") || name.starts_with("refs/tags/")
 }
 
 impl fmt::Display for GitRef {
@@ -103,6 +155,14 @@ impl fmt::Display for GitRef {
             Kind::Branch(name) => write!(formatter, "branch {name:?}"),
             Kind::Tag(name) => write!(formatter, "tag {name:?}"),
             Kind::Commit(id) => write!(formatter, "commit {id}"),
+            Kind::Named(name) => write!(formatter, "reference {name:?}"),
+            Kind::Versions { range, prefix } => {
+                let range = range.to_string();
+                write!(
+                    formatter,
+                    "tag {prefix}<version> with a version in {range:?}"
+                )
+            }
         }
     }
 }
@@ -128,89 +188,11 @@ fn check_name(what: &str, name: &str) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// The branches and tags of a repository at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefListing {
-    url: String,
-    /// Sorted by name. The commit of an annotated tag stands under `name^{}`.
-    refs: Vec<(Box<str>, Oid)>,
-}
-
-impl RefListing {
-    /// Reads the output of `git ls-remote`.
-    pub(crate) fn parse(url: &str, output: &[u8]) -> Result<Self, SourceError> {
-        let malformed = || SourceError::Unexpected {
-            operation: format!("listing {url}"),
-            detail: "the server's answer is not a list of references".to_owned(),
-        };
-        let text = std::str::from_utf8(output).map_err(|_| malformed())?;
-        let mut refs = Vec::new();
-        for line in text.lines() {
-            let (id, name) = line.split_once('\t').ok_or_else(malformed)?;
-            refs.push((Box::from(name), Oid::parse(id).map_err(|_| malformed())?));
-        }
-        refs.sort();
-        Ok(Self {
-            url: url.to_owned(),
-            refs,
-        })
-    }
-
-    /// The commit a reference means now.
-    pub fn resolve(&self, reference: &GitRef) -> Result<Oid, SourceError> {
-        let Some(name) = reference.full_name() else {
-            return reference
-                .fixed_commit()
-                .cloned()
-                .ok_or_else(|| self.missing(reference));
-        };
-        if self.refs.is_empty() {
-            return Err(SourceError::EmptyRepository {
-                url: self.url.clone(),
-            });
-        }
-        let peeled = format!("{name}^{{}}");
-        self.find(&peeled)
-            .or_else(|| self.find(&name))
-            .cloned()
-            .ok_or_else(|| self.missing(reference))
-    }
-
-    /// Number of branches and tags.
-    pub fn len(&self) -> usize {
-        self.refs
-            .iter()
-            .filter(|(name, _)| !name.ends_with("^{}"))
-            .count()
-    }
-
-    /// Whether the repository has neither branch nor tag.
-    pub fn is_empty(&self) -> bool {
-        self.refs.is_empty()
-    }
-
-    fn find(&self, name: &str) -> Option<&Oid> {
-        let index = self
-            .refs
-            .binary_search_by(|(candidate, _)| candidate.as_ref().cmp(name))
-            .ok()?;
-        self.refs.get(index).map(|(_, id)| id)
-    }
-
-    fn missing(&self, reference: &GitRef) -> SourceError {
-        SourceError::RefNotFound {
-            url: self.url.clone(),
-            wanted: reference.to_string(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
     #[test]
     fn names_that_could_be_options_patterns_or_revisions_are_refused() {
@@ -256,57 +238,5 @@ mod tests {
         for id in ["abc123", "", "HEAD", &"g".repeat(40), &"a".repeat(41)] {
             assert!(GitRef::commit(id).is_err(), "{id:?}");
         }
-    }
-
-    #[test]
-    fn branches_tags_and_annotated_tags_resolve_to_commits() {
-        let output = format!(
-            "{A}\trefs/heads/main\n{B}\trefs/tags/v1\n{A}\trefs/tags/v1^{{}}\n{B}\trefs/tags/v2\n"
-        );
-        let listing = RefListing::parse("u", output.as_bytes()).unwrap();
-        assert_eq!(
-            listing
-                .resolve(&GitRef::branch("main").unwrap())
-                .unwrap()
-                .as_str(),
-            A
-        );
-        assert_eq!(
-            listing
-                .resolve(&GitRef::tag("v1").unwrap())
-                .unwrap()
-                .as_str(),
-            A
-        );
-        assert_eq!(
-            listing
-                .resolve(&GitRef::tag("v2").unwrap())
-                .unwrap()
-                .as_str(),
-            B
-        );
-        assert_eq!(listing.len(), 3);
-        let error = listing.resolve(&GitRef::branch("v1").unwrap()).unwrap_err();
-        assert_eq!(error.reason(), "RefNotFound");
-    }
-
-    #[test]
-    fn an_empty_repository_is_its_own_error() {
-        let listing = RefListing::parse("u", b"").unwrap();
-        assert_eq!(
-            listing
-                .resolve(&GitRef::branch("main").unwrap())
-                .unwrap_err()
-                .reason(),
-            "EmptyRepository"
-        );
-    }
-
-    #[test]
-    fn a_malformed_answer_is_an_error_not_an_empty_list() {
-        for output in ["<html>", "zz\trefs/heads/main", "\u{fffd}"] {
-            assert!(RefListing::parse("u", output.as_bytes()).is_err());
-        }
-        assert!(RefListing::parse("u", b"\xff\xfe").is_err());
     }
 }

@@ -277,3 +277,40 @@ async fn a_missing_git_says_so() {
     assert_eq!(error.reason(), "ProgramMissing");
     assert!(error.to_string().contains("/nowhere/git"), "{error}");
 }
+
+#[tokio::test]
+async fn of_tags_with_one_version_the_newest_commit_is_taken() {
+    // Given two tags that differ in build metadata, the later commit under the name that is sorted first.
+    let world = World::new();
+    let commit_at = |seconds: u32, name: &str| {
+        let commit = world.origin.commit_config("a.yaml", name);
+        let (id, date) = (commit.to_string(), format!("{seconds} +0000"));
+        let tree = world.origin.git(["rev-parse", &format!("{id}^{{tree}}")]);
+        let output = std::process::Command::new("git")
+            .current_dir(world.origin.path())
+            .args(["commit-tree", "-m", name, &tree])
+            .env("GIT_COMMITTER_DATE", &date)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let (older, newer) = (
+        commit_at(1_000_000_000, "older"),
+        commit_at(1_500_000_000, "newer"),
+    );
+    world.origin.git(["tag", "v1.0.0+b", &older]);
+    world.origin.git(["tag", "v1.0.0+a", &newer]);
+    world.origin.git(["tag", "v0.9.0", &older]);
+    // When the range is resolved.
+    let (hub, repository) = (world.hub(), world.repository());
+    let listing = hub.list(&repository).await.unwrap();
+    let candidates = listing
+        .candidates(&GitRef::versions(">=0.1", "").unwrap())
+        .unwrap();
+    let (tag, commit) = hub.newest(&repository, &candidates).await.unwrap();
+    // Then time decides.
+    assert_eq!(
+        (tag.label(), commit.as_str()),
+        (Some("v1.0.0+a"), newer.as_str())
+    );
+}

@@ -12,7 +12,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use belay_source::{Observation, SourceHub, Subscription};
+use belay_source::{GitRef, Observation, SourceHub, Subscription};
 use support::{World, checkout_main, main_branch};
 
 /// Far longer than any test takes: looks happen only when they are caused.
@@ -172,4 +172,38 @@ async fn nobody_left_means_no_more_looks_and_a_new_start_later() {
     next(&mut again).await;
     assert_eq!(hub.counts().listings, 2);
     checkout_main(&hub, &repository).await;
+}
+
+#[tokio::test]
+async fn a_reference_of_any_kind_is_looked_for_as_soon_as_somebody_wants_it() {
+    // Given a repository with a pull request, watched by somebody who follows a branch.
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    let hub = world.hub();
+    let repository = world.repository();
+    let mut first = hub.subscribe(&repository, NEVER).unwrap();
+    let pull = GitRef::named("refs/pull/420/head").unwrap();
+    assert!(!next(&mut first).await.listing.unwrap().covers(&pull));
+    let commit = world.origin.commit_config("a.yaml", "b");
+    world
+        .origin
+        .git(["update-ref", "refs/pull/420/head", commit.as_str()]);
+    world.origin.git(["reset", "--quiet", "--hard", "HEAD~1"]);
+    // When somebody else wants the pull request, then a look is made at once, which finds it.
+    let mut second = hub.subscribe(&repository, NEVER).unwrap();
+    second.want(&pull);
+    let found = loop {
+        let listing = next(&mut second).await.listing.unwrap();
+        if listing.covers(&pull) {
+            break listing.resolve(&pull).unwrap();
+        }
+    };
+    assert_eq!(found, commit);
+    let checkout = hub.checkout(&repository, &pull, &found).await.unwrap();
+    assert_eq!(checkout.describe().await.unwrap().subject, "Set b");
+    // When it is gone, then the next look says so.
+    world.origin.git(["update-ref", "-d", "refs/pull/420/head"]);
+    hub.poke(&repository);
+    let listing = next(&mut second).await.listing.unwrap();
+    assert_eq!(listing.resolve(&pull).unwrap_err().reason(), "RefNotFound");
 }

@@ -203,3 +203,77 @@ async fn an_account_that_may_not_watch_is_told_that_drift_is_not_seen() {
         drifted.message
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_highest_version_of_a_range_is_followed() {
+    // Given a Release that follows a range, in a repository with one tag in it.
+    let tenant = Tenant::create(lab().await, "range").await.unwrap();
+    let set = |value: &'static str| {
+        let tenant = &tenant;
+        async move {
+            let config = config_map("config", value);
+            let commit = tenant.repo.commit(&[("config.yaml", &config)], value).await;
+            commit.expect("a commit")
+        }
+    };
+    let first = set("one").await;
+    tenant.repo.tag("shop-v1.0.0", &first).await.unwrap();
+    let reference = json!({"branch": null, "semver": ">=1.0.0 <2.0.0", "tagPrefix": "shop-"});
+    tenant
+        .release(&json!({"source": {"git": {"ref": reference}}}))
+        .await
+        .unwrap();
+    let status = tenant.phase(Phase::Verified, &first, SOON).await.unwrap();
+    let revision = status.asked.unwrap().revision;
+    assert!(revision.starts_with("shop-v1.0.0@sha1:"), "{revision}");
+    // When other tags come, beyond the range, before it, of another part, and one that is higher and in it.
+    let beyond = set("two").await;
+    for tag in [
+        "shop-v2.0.0",
+        "shop-v0.9.0",
+        "shop-v1.5.0-rc.1",
+        "web-v1.9.0",
+    ] {
+        tenant.repo.tag(tag, &beyond).await.unwrap();
+    }
+    let second = set("three").await;
+    tenant.repo.tag("shop-v1.10.0", &second).await.unwrap();
+    // Then that one is followed.
+    let status = tenant.phase(Phase::Verified, &second, SOON).await.unwrap();
+    let history: Vec<String> = status
+        .history
+        .iter()
+        .map(|kept| kept.content.revision.clone())
+        .collect();
+    assert!(
+        !history.iter().any(|revision| revision.ends_with(&beyond)),
+        "{history:?}"
+    );
+    tenant
+        .value_is("config", Some("three"), SOON)
+        .await
+        .unwrap();
+    // When the range fits no tag, then that is said, and nothing changes.
+    let none = json!({"source": {"git": {"ref": {"semver": "^7"}}}});
+    patch_spec(&tenant, &none).await;
+    let status = tenant
+        .wait("no tag to be found", SOON, |status| status.source.is_some())
+        .await
+        .unwrap();
+    let message = status.source.unwrap().message;
+    assert!(message.contains("^7"), "{message}");
+    tenant
+        .value_is("config", Some("three"), SOON)
+        .await
+        .unwrap();
+    // When the range is none, then it says how to write one.
+    let wrong = json!({"source": {"git": {"ref": {"semver": "latest"}}}});
+    patch_spec(&tenant, &wrong).await;
+    tenant
+        .wait("the range to be refused", SOON, |status| {
+            let source = status.source.as_ref();
+            source.is_some_and(|source| source.message.contains("write for example"))
+        })
+        .await
+        .unwrap();
+}

@@ -1,6 +1,6 @@
 //! The regular look at one repository, shared by its subscribers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Inner;
 use crate::credential::RepositoryKey;
 use crate::git::Git;
-use crate::{Permanence, RefListing, Repository, SourceError};
+use crate::{GitRef, Permanence, RefListing, Repository, SourceError};
 
 /// Looks are never closer than this, however often somebody pokes.
 const CLOSEST: Duration = Duration::from_secs(1);
@@ -60,6 +60,19 @@ impl Subscription {
         }
     }
 
+    /// Has the looks find this reference as well, when it is neither branch nor tag.
+    pub fn want(&self, reference: &GitRef) {
+        let Some(name) = reference.listed_by_name() else {
+            return;
+        };
+        let is_known = {
+            let observation = self.receiver.borrow();
+            let listing = observation.listing.as_ref();
+            listing.is_some_and(|listing| listing.covers(reference))
+        };
+        self.poll.want(self.number, name, is_known);
+    }
+
     /// What is known now.
     pub fn latest(&self) -> Observation {
         self.receiver.borrow().clone()
@@ -97,6 +110,8 @@ struct Plan {
     /// With the newest content of its credential.
     repository: Repository,
     intervals: BTreeMap<u64, Duration>,
+    /// References that are neither branch nor tag, by subscriber.
+    names: BTreeMap<u64, String>,
     next_number: u64,
     is_poked: bool,
     task: Option<AbortHandle>,
@@ -107,6 +122,7 @@ impl Poll {
         let plan = Plan {
             repository: repository.clone(),
             intervals: BTreeMap::new(),
+            names: BTreeMap::new(),
             next_number: 0,
             is_poked: false,
             task: None,
@@ -141,10 +157,19 @@ impl Poll {
         number
     }
 
+    fn want(&self, number: u64, name: &str, is_known: bool) {
+        let mut plan = self.plan();
+        plan.names.insert(number, name.to_owned());
+        plan.is_poked |= !is_known;
+        drop(plan);
+        self.replan.notify_one();
+    }
+
     /// Takes a subscriber off; true when it was the last.
     fn leave(&self, number: u64) -> bool {
         let mut plan = self.plan();
         plan.intervals.remove(&number);
+        plan.names.remove(&number);
         if !plan.intervals.is_empty() {
             return false;
         }
@@ -207,12 +232,13 @@ async fn keep_looking(git: Arc<Git>, poll: Arc<Poll>) {
             () = sleep_until(next) => {}
             () = poll.replan.notified() => continue,
         }
-        let repository = {
+        let (repository, names) = {
             let mut plan = poll.plan();
             plan.is_poked = false;
-            plan.repository.clone()
+            let names: BTreeSet<String> = plan.names.values().cloned().collect();
+            (plan.repository.clone(), names)
         };
-        let result = git.list(&repository).await;
+        let result = git.list(&repository, &names).await;
         failures = match &result {
             Err(error) if error.permanence() == Permanence::Transient => failures.saturating_add(1),
             _ => 0,

@@ -110,12 +110,32 @@ impl Tools {
     }
 }
 
+impl Tools {
+    /// Of several tags with one version, the one whose commit is the newest.
+    async fn newest(
+        &self,
+        request: &Request,
+        candidates: &[(GitRef, Oid)],
+    ) -> Result<(GitRef, Oid), Trouble> {
+        if let [only] = candidates {
+            return Ok(only.clone());
+        }
+        let repository = request
+            .repository(&self.client)
+            .await
+            .map_err(Trouble::unavailable)?;
+        Ok(self.hub().await?.newest(&repository, candidates).await?)
+    }
+}
+
 struct Follower {
     tools: Arc<Tools>,
     request: Request,
     asked: Arc<Mutex<Asked>>,
     triggers: Triggers<Release>,
     release: ObjectRef<Release>,
+    /// Name of the reference for people: `main`, `v1.2.3`, or nothing for a commit.
+    label: Option<String>,
     /// Since when the source can't be had.
     trouble_since: Option<Timestamp>,
 }
@@ -134,6 +154,7 @@ pub(super) async fn follow(
         asked,
         triggers,
         release,
+        label: None,
         trouble_since: None,
     };
     loop {
@@ -155,7 +176,7 @@ impl Follower {
         let reference = self.request.reference()?;
         if let Some(commit) = reference.fixed_commit().cloned() {
             // A commit can't move: no look at the references.
-            self.settle(&reference, &commit).await;
+            self.settle(&[(reference, commit)]).await;
             return std::future::pending().await;
         }
         let repository = self
@@ -168,15 +189,16 @@ impl Follower {
             .hub()
             .await?
             .subscribe(&repository, self.request.interval())?;
-        let mut known: Option<Oid> = None;
+        looks.want(&reference);
+        let mut known: Option<Vec<(GitRef, Oid)>> = None;
         let mut seen = looks.changed().await;
         loop {
-            seen = match self.judge(seen, &reference, known.as_ref())? {
+            seen = match self.judge(seen, &reference, known.as_deref())? {
                 None => looks.changed().await,
                 // A newer look interrupts the work on an older commit.
-                Some(commit) => tokio::select! {
-                    () = self.settle(&reference, &commit) => {
-                        known = Some(commit);
+                Some(candidates) => tokio::select! {
+                    () = self.settle(&candidates) => {
+                        known = Some(candidates);
                         looks.changed().await
                     }
                     newer = looks.changed() => newer,
@@ -185,13 +207,13 @@ impl Follower {
         }
     }
 
-    /// The commit to work on, if the look shows one that is not known yet.
+    /// What to work on, if the look shows something that is not known yet.
     fn judge(
         &mut self,
         seen: Observation,
         reference: &GitRef,
-        known: Option<&Oid>,
-    ) -> Result<Option<Oid>, Trouble> {
+        known: Option<&[(GitRef, Oid)]>,
+    ) -> Result<Option<Vec<(GitRef, Oid)>>, Trouble> {
         if let Some(error) = seen.error {
             if matches!(error, SourceError::AuthenticationFailed { .. }) {
                 return Err(error.into());
@@ -199,12 +221,12 @@ impl Follower {
             self.unavailable(error.into());
             return Ok(None);
         }
-        let Some(listing) = seen.listing else {
+        let Some(listing) = seen.listing.filter(|listing| listing.covers(reference)) else {
             return Ok(None);
         };
-        match listing.resolve(reference) {
-            Ok(commit) if known == Some(&commit) && self.trouble_since.is_none() => Ok(None),
-            Ok(commit) => Ok(Some(commit)),
+        match listing.candidates(reference) {
+            Ok(found) if known == Some(&*found) && self.trouble_since.is_none() => Ok(None),
+            Ok(found) => Ok(Some(found)),
             Err(error) => {
                 self.unavailable(error.into());
                 Ok(None)
@@ -212,15 +234,12 @@ impl Follower {
         }
     }
 
-    /// Fetches and renders a commit, trying again until it is known what it asks for.
-    async fn settle(&mut self, reference: &GitRef, commit: &Oid) {
+    /// Fetches and renders what the candidates mean, trying again until it is known what it asks for.
+    async fn settle(&mut self, candidates: &[(GitRef, Oid)]) {
         let mut wait = FIRST_RETRY;
         loop {
-            match self.tools.render(&self.request, reference, commit).await {
-                Ok(rendered) => return self.found(commit, &rendered).await,
-                Err(trouble) if trouble.fault == Fault::Content => {
-                    return self.broken(commit, trouble.message);
-                }
+            match self.bring(candidates).await {
+                Ok(()) => return,
                 Err(trouble) => self.unavailable(trouble),
             }
             tokio::time::sleep(wait).await;
@@ -228,6 +247,19 @@ impl Follower {
                 .saturating_mul(2)
                 .min(self.request.interval().max(FIRST_RETRY));
         }
+    }
+
+    async fn bring(&mut self, candidates: &[(GitRef, Oid)]) -> Result<(), Trouble> {
+        let (reference, commit) = self.tools.newest(&self.request, candidates).await?;
+        self.label = reference.label().map(str::to_owned);
+        match self.tools.render(&self.request, &reference, &commit).await {
+            Ok(rendered) => self.found(&commit, &rendered).await,
+            Err(trouble) if trouble.fault == Fault::Content => {
+                self.broken(&commit, trouble.message);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(())
     }
 
     async fn found(&mut self, commit: &Oid, rendered: &Rendered) {
@@ -271,7 +303,7 @@ impl Follower {
     fn revision(&self, commit: &Oid) -> String {
         let commit = commit.as_str();
         let hash = if commit.len() == 64 { "sha256" } else { "sha1" };
-        match self.request.label() {
+        match &self.label {
             Some(label) => format!("{label}@{hash}:{commit}"),
             None => format!("{hash}:{commit}"),
         }

@@ -36,18 +36,19 @@ impl Request {
         self.git.interval.get()
     }
 
-    /// Name of the reference for people: `main`, `v1.2.3`, or nothing for a commit.
-    pub(super) fn label(&self) -> Option<&str> {
-        let reference = &self.git.reference;
-        reference.branch.as_deref().or(reference.tag.as_deref())
-    }
-
     pub(super) fn reference(&self) -> Result<GitRef, SourceError> {
         let reference = &self.git.reference;
-        match (&reference.branch, &reference.tag, &reference.commit) {
-            (Some(branch), _, _) => GitRef::branch(branch),
-            (None, Some(tag), _) => GitRef::tag(tag),
-            (None, None, commit) => GitRef::commit(commit.as_deref().unwrap_or_default()),
+        let prefix = reference.tag_prefix.as_deref().unwrap_or_default();
+        if let Some(branch) = &reference.branch {
+            GitRef::branch(branch)
+        } else if let Some(tag) = &reference.tag {
+            GitRef::tag(tag)
+        } else if let Some(range) = &reference.semver {
+            GitRef::versions(range, prefix)
+        } else if let Some(name) = &reference.name {
+            GitRef::named(name)
+        } else {
+            GitRef::commit(reference.commit.as_deref().unwrap_or_default())
         }
     }
 
