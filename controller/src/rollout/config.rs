@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_api::{
     Rollout,
-    rollout::{ConfigMaps, Configuration, Secrets, WorkloadKind},
+    rollout::{ConfigMaps, Configuration, Secrets},
 };
 use belay_engine::{
     config::{ConfigKind, MAX_NAME_BYTES, Need, Reference, Stamp},
@@ -30,7 +30,7 @@ use content::{Found, hash};
 use watches::Named;
 
 impl Shell {
-    /// What the Deployment's template refers to, for one decision. Costs a request for each object that changed.
+    /// What the workload's template refers to, for one decision. Costs a request for each object that changed.
     pub(super) async fn config(
         &self,
         rollout: &Rollout,
@@ -40,9 +40,7 @@ impl Shell {
         let (Some(workload), true) = (workload, self.hold.leads_to_config()) else {
             return Ok(Config::AsIs);
         };
-        // Pods of a StatefulSet are made of revisions, whose templates can't be stamped in step.
-        let is_deployment = rollout.spec.workload_ref.kind == WorkloadKind::Deployment;
-        if rollout.metadata.deletion_timestamp.is_some() || !is_deployment {
+        if rollout.metadata.deletion_timestamp.is_some() {
             return Ok(Config::AsIs);
         }
         let (namespace, name) = (&workload.namespace, rollout.name_any());

@@ -50,6 +50,19 @@ fn strategy(kind: &str) -> Value {
     json!({"op": "add", "path": STRATEGY_POINTER, "value": kind})
 }
 
+/// The same as [`hold`], for a merge: a field of the spec.
+pub(super) fn held(kind: WorkloadKind) -> [(String, Value); 1] {
+    let (field, value) = match kind {
+        WorkloadKind::Deployment => ("paused", json!(true)),
+        WorkloadKind::StatefulSet => {
+            let partition = json!({"rollingUpdate": {"partition": HELD}});
+            ("updateStrategy", partition)
+        }
+        WorkloadKind::DaemonSet => ("updateStrategy", json!({ "type": ON_DELETE })),
+    };
+    [(field.to_owned(), value)]
+}
+
 /// The same as [`release`], for a merge.
 pub(super) fn released(kind: WorkloadKind) -> Value {
     match kind {

@@ -172,6 +172,15 @@ impl Shell {
         Ok(self.world.revisions.learn(uid, listed))
     }
 
+    /// The revisions of a workload as they are now, in no particular order.
+    pub(super) async fn revisions_anew(&self, workload: &Workload) -> Result<Arc<Vec<Revision>>> {
+        let uid = &workload.view.uid;
+        self.world.revisions.forget(uid);
+        let revisions = self.revisions(workload, &[]).await;
+        self.world.revisions.forget(uid);
+        revisions
+    }
+
     /// The StatefulSet's pods.
     async fn members(&self, workload: &Workload, places: &Places) -> Result<Vec<Member>> {
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), &workload.namespace);

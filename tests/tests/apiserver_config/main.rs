@@ -11,6 +11,7 @@
 
 mod autoscaler;
 mod leaving;
+mod places;
 mod reader;
 mod rejected;
 mod secrets;

@@ -1,28 +1,32 @@
 //! Writes of configuration: copies, the stamps that name them, and their removal.
 //!
-//! Invariant: a copy is immutable, belongs to the Deployment (whose end is its end), and exists before a template names it.
+//! Invariant: a copy is immutable, belongs to the workload (whose end is its end), and exists before a template names it.
 
 use belay_api::{
     Rollout,
     names::{CONFIG_COPY_LABEL, ROLLOUT_LABEL},
+    rollout::WorkloadKind,
 };
-use belay_engine::config::{ConfigKind, STAMP_ANNOTATION, Stamp, copy_name};
+use belay_engine::{
+    config::{ConfigKind, STAMP_ANNOTATION, Stamp, copy_name},
+    rollout::revisions::Revision,
+};
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PostParams, Preconditions},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::content::{Found, body, found, hash};
 use crate::{
     Error, Result,
     client::bounded,
-    rollout::{Shell, act::gone_is_stale, pass::parameters, project::Workload},
+    rollout::{Shell, act::gone_is_stale, lever, pass::parameters, project::Workload},
     watch::store::Source,
 };
 
 impl Shell {
-    /// Puts the stamp on the Deployment's template and pauses it, or takes the stamp off.
+    /// Puts the stamp on the workload's template and holds it, or takes the stamp off.
     pub(in crate::rollout) async fn stamp(
         &self,
         rollout: &Rollout,
@@ -30,11 +34,10 @@ impl Shell {
         resource_version: &str,
     ) -> Result<()> {
         self.make_copies(rollout, stamp).await?;
-        let patch = json!({
-            "metadata": {"resourceVersion": resource_version},
-            "spec": {"paused": true, "template": stamped(stamp)},
-        });
-        let what = "noting the configuration on the Deployment";
+        let mut spec = Map::from_iter([("template".to_owned(), stamped(stamp))]);
+        spec.extend(lever::held(rollout.spec.workload_ref.kind));
+        let patch = json!({"metadata": {"resourceVersion": resource_version}, "spec": spec});
+        let what = "noting the configuration on the workload";
         self.write_workload(rollout, what, &Patch::Merge(patch))
             .await
     }
@@ -62,24 +65,39 @@ impl Shell {
         Ok(())
     }
 
-    /// Deletes copies, except those that a ReplicaSet names that was not known when it was decided.
+    /// Deletes copies, except those that a ReplicaSet or revision names that was not known when it was decided.
     pub(in crate::rollout) async fn sweep_config(
         &self,
         rollout: &Rollout,
         copies: Vec<(ConfigKind, String)>,
     ) -> Result<()> {
         let (workload, name) = (self.known_workload(rollout)?, rollout.name_any());
-        self.look_for_sets(&workload, &name).await?;
-        let sets = self.world.sets.group(&workload.namespace, &name);
+        let stamps = self.stamps(rollout, &workload).await?;
         let is_used = |copy: &(ConfigKind, String)| {
-            sets.iter()
-                .filter_map(|set| set.view.template.stamp.as_ref())
+            stamps
+                .iter()
                 .any(|stamp| stamp.copies().any(|used| used == *copy))
         };
         for copy in copies.into_iter().filter(|copy| !is_used(copy)) {
             self.remove_copy(&workload, &name, copy).await?;
         }
         Ok(())
+    }
+
+    /// The stamps of all templates that the workload's pods are made of, or may be again.
+    async fn stamps(&self, rollout: &Rollout, workload: &Workload) -> Result<Vec<Stamp>> {
+        if rollout.spec.workload_ref.kind != WorkloadKind::Deployment {
+            let revisions = self.revisions_anew(workload).await?;
+            let of = |revision: &Revision| revision.template.stamp.clone();
+            return Ok(revisions.iter().filter_map(of).collect());
+        }
+        let name = rollout.name_any();
+        self.look_for_sets(workload, &name).await?;
+        let sets = self.world.sets.group(&workload.namespace, &name);
+        let stamps = sets
+            .iter()
+            .filter_map(|set| set.view.template.stamp.clone());
+        Ok(stamps.collect())
     }
 
     async fn remove_copy(
@@ -172,8 +190,9 @@ impl Shell {
     fn known_workload(&self, rollout: &Rollout) -> Result<std::sync::Arc<Workload>> {
         let namespace = rollout.namespace().unwrap_or_default();
         let name = &rollout.spec.workload_ref.name;
-        let known = self.world.workloads.get(&namespace, name);
-        known.ok_or(Error::Stale("the Deployment is not seen yet"))
+        let kind = rollout.spec.workload_ref.kind;
+        let known = self.world.workload(kind, &namespace, name);
+        known.ok_or(Error::Stale("the workload is not seen yet"))
     }
 }
 
@@ -198,14 +217,14 @@ fn copy(
         "namespace": workload.namespace,
         "labels": {ROLLOUT_LABEL: rollout.name_any(), CONFIG_COPY_LABEL: ""},
         "ownerReferences": [{
-            "apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name, "uid": workload.view.uid,
+            "apiVersion": "apps/v1", "kind": workload.view.kind.name(), "name": workload.name, "uid": workload.view.uid,
         }],
     });
     copy.insert("metadata".to_owned(), metadata);
     Ok(serde_json::from_value(Value::Object(copy))?)
 }
 
-/// Whether an object is a copy for this Deployment.
+/// Whether an object is a copy for this workload.
 fn is_ours(object: &DynamicObject, workload: &Workload) -> bool {
     object.labels().contains_key(CONFIG_COPY_LABEL)
         && object

@@ -3,7 +3,8 @@
 //! Another stamp is another template, so all that is said of versions holds for configuration: it is held, gets its canary, its gates,
 //! its quarantine. What is special is here. Changes are gathered for a moment, since they seldom come alone. A stable version that
 //! has no stamp yet gets one without a release, and one that shall have none loses it likewise: its ReplicaSet and the workload are
-//! changed in step, while the workload is paused, and no pod restarts. And what was taken back after its promotion is not asked for
+//! changed in step, while the workload is paused, and no pod restarts. A StatefulSet or DaemonSet has no second template that could be
+//! changed in step: its first stamp comes with its next template. And what was taken back after its promotion is not asked for
 //! again with the template that Belay itself wrote back.
 //!
 //! Invariant: copies exist before a template names them, and a ReplicaSet's template is changed only under a paused workload.
@@ -13,14 +14,14 @@ use std::time::Duration;
 use super::{
     super::{
         Effect,
-        observed::{Config, Deployment, LiveConfig, ReplicaSet, Workload},
+        observed::{Config, Deployment, Kind, LiveConfig, ReplicaSet, Workload},
         reason,
     },
     clock::after,
     lookup::active,
     pass::Pass,
 };
-use crate::config::{Stamp, digest_with};
+use crate::config::{STAMP_ANNOTATION, Stamp, digest_with};
 
 /// How long changes are gathered, so that a template and several objects that are applied one after another are one version.
 const GATHERED_FOR: Duration = Duration::from_secs(2);
@@ -45,6 +46,9 @@ pub(super) fn idle(pass: &mut Pass<'_>, deployment: &Deployment, set: &ReplicaSe
             return if at_rest { Course::On } else { Course::Busy };
         }
     };
+    if let Some(course) = keeps_unstamped(pass, deployment, set) {
+        return course;
+    }
     let (present, wanted) = (&deployment.template.stamp, &live.stamp);
     if present == wanted {
         pass.next.config_set_aside = None;
@@ -59,7 +63,12 @@ pub(super) fn idle(pass: &mut Pass<'_>, deployment: &Deployment, set: &ReplicaSe
     let same = set.template.bare == deployment.template.bare;
     let changes_kind = present.is_none() != wanted.is_none();
     let rejected = is_quarantined(pass, deployment, live);
-    if same && changes_kind && set.template.stamp == *present && !rejected {
+    let stable = same && set.template.stamp == *present;
+    if rejected && stable && deployment.kind == Kind::DaemonSet {
+        // Whatever pod it makes is of its template: what was rejected is not noted there.
+        return Course::On;
+    }
+    if stable && changes_kind && !rejected && !deployment.kind.in_place() {
         return in_step(pass, deployment, set, wanted.as_ref());
     }
     let nothing_new = rejected || (same && set.template.stamp == *wanted);
@@ -76,6 +85,9 @@ pub(super) fn idle(pass: &mut Pass<'_>, deployment: &Deployment, set: &ReplicaSe
 /// Before a phase that has a version on trial, or takes one back: a stamp that was lost, because a whole template was written without
 /// it, is put back.
 pub(super) fn lost(pass: &mut Pass<'_>, deployment: &Deployment) -> Course {
+    if let Some(course) = while_held(pass, deployment) {
+        return course;
+    }
     match &pass.seen.config {
         Config::Live(LiveConfig {
             stamp: Some(wanted),
@@ -91,6 +103,9 @@ pub(super) fn lost(pass: &mut Pass<'_>, deployment: &Deployment) -> Course {
 /// During a canary: newer configuration takes the candidate's place, as a newer template does. Decided after everything else, so
 /// that a stamp that can't be written keeps no candidate from being taken back.
 pub(super) fn newer(pass: &mut Pass<'_>, deployment: &Deployment) {
+    if while_held(pass, deployment).is_some() {
+        return;
+    }
     let Config::Live(live) = &pass.seen.config else {
         return;
     };
@@ -107,7 +122,16 @@ pub(super) fn left(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
         .filter(|set| active(set) && set.template.stamp.is_some())
         .collect();
     let unstamped = sets.is_empty() && deployment.template.stamp.is_none();
-    if unstamped || deployment.kind.in_place() {
+    if unstamped {
+        return true;
+    }
+    if deployment.kind.in_place() {
+        let message = format!(
+            "Pods of the {} go on reading the configuration that was verified; take the annotation {STAMP_ANNOTATION} off its \
+             pod template to have them restarted with the ConfigMaps and Secrets as they are.",
+            deployment.kind.name()
+        );
+        pass.normal(reason::CONFIG, message);
         return true;
     }
     if !deployment.paused {
@@ -121,6 +145,33 @@ pub(super) fn left(pass: &mut Pass<'_>, deployment: &Deployment) -> bool {
         }
     }
     false
+}
+
+/// A stable version without a stamp whose pods give their places to the next one: it stays without, for another template would restart
+/// them. A tool that goes back to it leaves the stamp of the version in between on the template; that is taken off.
+fn keeps_unstamped(
+    pass: &mut Pass<'_>,
+    deployment: &Deployment,
+    stable: &ReplicaSet,
+) -> Option<Course> {
+    let same = stable.template.bare == deployment.template.bare;
+    if !same || stable.template.stamp.is_some() || !deployment.kind.in_place() {
+        return None;
+    }
+    if deployment.template.stamp.is_none() {
+        return Some(Course::On);
+    }
+    stamp(pass, deployment, None);
+    Some(Course::Busy)
+}
+
+/// The same while another version is on trial.
+fn while_held(pass: &mut Pass<'_>, deployment: &Deployment) -> Option<Course> {
+    let goes_with_version = matches!(pass.seen.config, Config::Live(_));
+    let stable = pass
+        .stable_set()
+        .filter(|_| goes_with_version && deployment.paused)?;
+    keeps_unstamped(pass, deployment, stable)
 }
 
 /// Copies that nothing refers to are removed.

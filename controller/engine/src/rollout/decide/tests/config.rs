@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-fn stamp(hash: &str) -> Stamp {
+pub(super) fn stamp(hash: &str) -> Stamp {
     let object = (ConfigKind::ConfigMap, "settings".to_owned());
     Stamp::of(&BTreeMap::from([(object, hash.to_owned())])).unwrap()
 }
@@ -23,7 +23,7 @@ impl Bench {
     }
 
     /// Somebody changes the configuration.
-    fn configure(&mut self, hash: Option<&str>) -> &mut Self {
+    pub(super) fn configure(&mut self, hash: Option<&str>) -> &mut Self {
         self.seen.config = Config::Live(LiveConfig {
             stamp: hash.map(stamp),
             changed_at: self.now,
