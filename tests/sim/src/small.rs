@@ -6,6 +6,7 @@
 //! checked after every step: what breaks first ends the history. Deliberately absent: what a workload is like, what its
 //! controller does, and what is expected of it. That is in `places` and in `nodes`.
 
+mod config;
 mod core;
 mod plan;
 mod shell;
@@ -111,7 +112,10 @@ fn chaos<W: World>(world: &mut W, shell: &mut Shell<W>) {
             let core = world.core_mut();
             core.seconds += core.rng.i64(1..30);
         }
-        roll => world.disturb(roll),
+        roll => {
+            world.core_mut().perhaps_configure();
+            world.disturb(roll);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod small;
 
 use belay_sim::nodes::{MISTAKES, Mistake, play};
 
-const HISTORIES: u64 = 4_000;
+const HISTORIES: u64 = 8_000;
 const HISTORIES_OF_A_MISTAKE: u64 = 2_000;
 
 #[test]

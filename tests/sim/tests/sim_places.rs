@@ -7,7 +7,7 @@ mod small;
 
 use belay_sim::places::{MISTAKES, Mistake, play};
 
-const HISTORIES: u64 = 4_000;
+const HISTORIES: u64 = 8_000;
 const HISTORIES_OF_A_MISTAKE: u64 = 20_000;
 
 #[test]

@@ -158,7 +158,8 @@ impl Cluster {
     pub(super) fn somebody_acts(&mut self) {
         match self.core.rng.u8(0..12) {
             0..=3 => {
-                let content = self.core.rng.usize(0..self.core.contents.len());
+                let content = self.core.rng.usize(0..self.core.bases);
+                let content = self.core.written(content);
                 self.apply(content);
             }
             4 | 5 => self.join(),

@@ -3,7 +3,7 @@
 
 use belay_engine::rollout::{
     Decision, Effect, Observed, Plan,
-    observed::{Deployment, Pod},
+    observed::{Deployment, Pod, Workload},
 };
 
 use crate::small::Planted;
@@ -13,6 +13,8 @@ use crate::small::Planted;
 pub enum Mistake {
     /// None: the production function as it is.
     None,
+    /// A change of configuration is never a version.
+    ForgetsConfiguration,
     /// A pod goes on the last node instead of the first.
     OutsideTheBatch,
     /// Pods are deleted whatever the budget says.
@@ -26,7 +28,8 @@ pub enum Mistake {
 }
 
 /// All planted mistakes.
-pub const MISTAKES: [Mistake; 5] = [
+pub const MISTAKES: [Mistake; 6] = [
+    Mistake::ForgetsConfiguration,
     Mistake::OutsideTheBatch,
     Mistake::AllAtOnce,
     Mistake::DoesNotWaitForTheController,
@@ -48,6 +51,9 @@ impl Planted for Mistake {
     fn err(self, decision: &mut Decision, observed: &Observed, _: &Plan) {
         let pods = || observed.sets.iter().flat_map(|set| &set.pods);
         match self {
+            Self::ForgetsConfiguration => decision
+                .effects
+                .retain(|effect| !(changes_stamp(effect, observed))),
             Self::OutsideTheBatch => {
                 let last = pods()
                     .filter(|pod| pod.available)
@@ -79,4 +85,12 @@ impl Planted for Mistake {
             Self::None | Self::DoesNotWaitForTheController | Self::AllAtOnce => {}
         }
     }
+}
+
+/// Whether a template that has a stamp gets another one.
+fn changes_stamp(effect: &Effect, observed: &Observed) -> bool {
+    let Workload::Deployment(workload) = &observed.workload else {
+        return false;
+    };
+    matches!(effect, Effect::Stamp { .. }) && workload.template.stamp.is_some()
 }

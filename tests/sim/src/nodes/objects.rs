@@ -90,6 +90,12 @@ impl Cluster {
                 core.spec.held = false;
                 core.changed("restored");
             }
+            Effect::Stamp { stamp, .. } => {
+                core.check_stamp(stamp.as_ref());
+                core.spec.content = core.variant(core.spec.content, stamp.as_ref());
+                core.spec.held = true;
+                core.changed("stamped");
+            }
             Effect::RemovePod { uid, .. } => self.remove(uid),
             Effect::LetGo { resume, .. } => {
                 core.labelled = false;

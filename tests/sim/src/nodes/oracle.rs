@@ -1,6 +1,9 @@
 //! What is expected of the true state.
 
-use belay_engine::rollout::status::{Phase, Track};
+use belay_engine::{
+    quarantine,
+    rollout::status::{Phase, Track},
+};
 
 use super::cluster::Cluster;
 
@@ -37,7 +40,9 @@ impl Cluster {
         let used = self.nodes.values().filter(|node| node.had_pod).count();
         let missing = used - self.pods().filter(|pod| self.core.serves(pod)).count();
         let missing = i32::try_from(missing).unwrap_or(i32::MAX);
-        if pod_serves && missing + 1 > self.budget {
+        // Of a node that its watch has not brought yet, Belay knows nothing.
+        let knows_nodes = self.view.reported.desired == self.core.reported.desired;
+        if pod_serves && knows_nodes && missing + 1 > self.budget {
             self.core.breaks(
                 "unavailable_budget",
                 format!("{} nodes would not be served", missing + 1),
@@ -85,16 +90,25 @@ impl Cluster {
             return Err(format!("{phase:?} with {:?}", core.spec));
         }
         core.check_asked()?;
-        // Held, it makes pods of the rejected template on nodes that need one: a DaemonSet has no other.
+        // Held, it makes pods of the rejected template on nodes that need one: a DaemonSet has no other. Which one,
+        // and with which configuration, depends on when the node joined.
         let other = self.nodes.iter().find(|(_, node)| {
             !node.pod.as_ref().is_some_and(|pod| {
                 (Some(pod.content) == core.stable() && core.ready(pod))
-                    || (phase == Phase::Rejected && pod.content == core.spec.content)
+                    || (phase == Phase::Rejected && self.got_while_rejected(pod.content))
             })
         });
         match other {
             Some((number, node)) => Err(format!("node {number} ends as {node:?}")),
             None => Ok(()),
         }
+    }
+
+    /// Whether a node may have got a pod of `content` because no other was asked for.
+    fn got_while_rejected(&self, content: usize) -> bool {
+        let core = &self.core;
+        let digest = &core.content(content).template.digest;
+        core.same_base(content, core.spec.content)
+            || quarantine::find(&core.status.quarantine, digest).is_some()
     }
 }

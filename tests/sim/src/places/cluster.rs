@@ -169,7 +169,8 @@ impl Cluster {
     pub(super) fn somebody_acts(&mut self) {
         match self.core.rng.u8(0..10) {
             0..=3 => {
-                let content = self.core.rng.usize(0..self.core.contents.len());
+                let content = self.core.rng.usize(0..self.core.bases);
+                let content = self.core.written(content);
                 if content != self.core.spec.content {
                     self.core.spec.content = content;
                     // The admission policy.

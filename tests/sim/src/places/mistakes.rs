@@ -15,6 +15,8 @@ use crate::small::Planted;
 pub enum Mistake {
     /// None: the production function as it is.
     None,
+    /// A change of configuration is never a version.
+    ForgetsConfiguration,
     /// One place more than the step gives.
     OnePlaceTooMany,
     /// Pods that never get ready are left alone.
@@ -32,7 +34,8 @@ pub enum Mistake {
 }
 
 /// All planted mistakes.
-pub const MISTAKES: [Mistake; 7] = [
+pub const MISTAKES: [Mistake; 8] = [
+    Mistake::ForgetsConfiguration,
     Mistake::OnePlaceTooMany,
     Mistake::LeavesBrokenPods,
     Mistake::DoesNotWaitForTheController,
@@ -66,6 +69,9 @@ impl Planted for Mistake {
             )
         });
         match self {
+            Self::ForgetsConfiguration => decision
+                .effects
+                .retain(|effect| !(changes_stamp(effect, observed))),
             Self::OnePlaceTooMany => {
                 for effect in &mut decision.effects {
                     if let Effect::MovePartition { partition, .. } = effect {
@@ -122,4 +128,12 @@ impl Planted for Mistake {
             | Self::IgnoresTheBudget => {}
         }
     }
+}
+
+/// Whether a template that has a stamp gets another one.
+fn changes_stamp(effect: &Effect, observed: &Observed) -> bool {
+    let Workload::Deployment(workload) = &observed.workload else {
+        return false;
+    };
+    matches!(effect, Effect::Stamp { .. }) && workload.template.stamp.is_some()
 }

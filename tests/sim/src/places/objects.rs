@@ -83,6 +83,12 @@ impl Cluster {
                 self.core.spec.content = content;
                 self.roll_from(0, "restored");
             }
+            Effect::Stamp { stamp, .. } => {
+                self.core.check_stamp(stamp.as_ref());
+                let content = self.core.spec.content;
+                self.core.spec.content = self.core.variant(content, stamp.as_ref());
+                self.roll_from(HELD, "stamped");
+            }
             Effect::RemovePod { uid, .. } => self.remove(uid),
             Effect::LetGo { resume, .. } => {
                 self.core.labelled = false;

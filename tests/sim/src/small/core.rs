@@ -20,6 +20,8 @@ use belay_engine::{
 use fastrand::Rng;
 use jiff::Timestamp;
 
+use super::config::Live;
+
 /// How a version behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
@@ -95,6 +97,9 @@ pub(crate) struct Core<S, R> {
     /// Rises with everything that happens.
     pub(crate) count: u64,
     pub(crate) contents: Vec<Content>,
+    /// How many of them somebody may write; the others are those with a stamp.
+    pub(crate) bases: usize,
+    pub(super) config: Option<Live>,
     pub(crate) spec: S,
     /// The spec that the controller saw.
     pub(crate) seen: S,
@@ -118,9 +123,11 @@ impl<S: Spec, R: Clone + PartialEq> Core<S, R> {
         R: Default,
     {
         Self {
+            config: Live::of(&rng, hold),
             rng,
             seconds: 0,
             count: 1,
+            bases: contents.len(),
             contents,
             seen: spec.clone(),
             spec,
@@ -319,6 +326,9 @@ impl<S: Spec, R: Clone + PartialEq> Core<S, R> {
             Effect::Pause {
                 resource_version, ..
             }
+            | Effect::Stamp {
+                resource_version, ..
+            }
             | Effect::RestoreTemplate {
                 resource_version, ..
             }
@@ -388,6 +398,6 @@ impl<S: Spec, R: Clone + PartialEq> Core<S, R> {
         {
             return Err("rejected without a quarantine".to_owned());
         }
-        Ok(())
+        self.check_configured()
     }
 }

@@ -9,7 +9,7 @@ use belay_engine::{
     invariant::{self, Case},
     rollout::{
         Decision, Effect, Measure, Observed, Plan,
-        observed::{Config, Deployment, Group, Lifecycle, ReplicaSet, Workload},
+        observed::{Deployment, Group, Lifecycle, ReplicaSet, Workload},
     },
     traffic::Seen,
 };
@@ -118,7 +118,7 @@ impl<W: World> Shell<W> {
         } = world.objects();
         self.mistake.mislead(&mut workload);
         Observed {
-            config: Config::AsIs,
+            config: core.config(),
             generation: 1,
             lifecycle: if core.deleting {
                 Lifecycle::Deleting

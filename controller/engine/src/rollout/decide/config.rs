@@ -209,6 +209,14 @@ fn is_set_aside(pass: &Pass<'_>, deployment: &Deployment, live: &LiveConfig) -> 
         && !is_quarantined(pass, deployment, live)
 }
 
+/// Whether the workload's template, once it has the stamp of the configuration as it is, is one that was rejected.
+pub(super) fn will_be_rejected(pass: &Pass<'_>, deployment: &Deployment) -> bool {
+    match &pass.seen.config {
+        Config::Live(live) => is_quarantined(pass, deployment, live),
+        Config::AsIs | Config::Unavailable(_) => false,
+    }
+}
+
 /// Whether the workload's template was rejected with the configuration as it is.
 fn is_quarantined(pass: &Pass<'_>, deployment: &Deployment, live: &LiveConfig) -> bool {
     pass.quarantined(&digest_with(&deployment.template.bare, live.stamp.as_ref()))

@@ -101,7 +101,9 @@ pub(super) fn settled(pass: &Pass<'_>, deployment: &Deployment) -> bool {
     deployment.observed_generation == deployment.generation
         && pass.others_active().is_empty()
         && pass.stable_set().is_some_and(|set| {
-            set.desired == deployment.replicas && set.available >= deployment.replicas
+            // A StatefulSet that still has a pod too many does not know yet that its update is complete.
+            let too_many = deployment.kind.in_place() && set.total > deployment.replicas;
+            set.desired == deployment.replicas && set.available >= deployment.replicas && !too_many
         })
 }
 

@@ -124,10 +124,17 @@ pub(super) fn remove(pass: &mut Pass<'_>, deployment: &Deployment, keep: Option<
         return true;
     }
     if deployment.observed_generation == deployment.generation {
+        // With the stable template, what comes in their place is stable wherever the partition is; and a pod that never gets ready
+        // would keep an ordered StatefulSet from replacing it.
+        let partition = if pass.asks_for_stable(deployment) {
+            i32::MAX
+        } else {
+            deployment.partition
+        };
         let mut pods = Vec::new();
         for set in going {
             let free = traffic::may_lose(pass, set);
-            pods.extend(losable(set, free, deployment.partition));
+            pods.extend(losable(set, free, partition));
         }
         take_away(pass, deployment, pods);
     }

@@ -14,7 +14,7 @@ use super::{
         observed::{Deployment, Kind, Pod},
         status::{Candidate, Rollback, RollbackReason},
     },
-    in_place,
+    config, in_place,
     lookup::is_of,
     pass::Pass,
     pods::Pods,
@@ -112,7 +112,8 @@ pub(super) fn must_go_back(pass: &Pass<'_>, deployment: &Deployment, rollback: &
     if taken(pass, deployment) == 0 {
         return false;
     }
-    let rejected = pass.quarantined(&deployment.template.digest);
+    let rejected =
+        pass.quarantined(&deployment.template.digest) || config::will_be_rejected(pass, deployment);
     let same = pass.asks_for(deployment, &rollback.from);
     match rollback.reason {
         RollbackReason::ScaledToZero => rejected || rollback.promoted,
