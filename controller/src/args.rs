@@ -85,6 +85,9 @@ pub struct Args {
     /// they then can.
     #[arg(long, env = "BELAY_ALLOW_LOCAL_REPOSITORIES")]
     pub allow_local_repositories: bool,
+    /// Address for webhooks of Git servers, for example 0.0.0.0:9292; they are not taken when absent. Put an ingress with TLS before it.
+    #[arg(long, env = "BELAY_HOOKS_LISTEN")]
+    pub hooks_listen: Option<SocketAddr>,
     /// Let gates send HTTP requests to this machine's own addresses (loopback). Cloud metadata and link-local addresses are
     /// refused all the same.
     #[arg(long, env = "BELAY_ALLOW_LOOPBACK")]
@@ -109,6 +112,7 @@ impl Args {
                 identity,
             },
             listen: self.listen,
+            hooks_listen: self.hooks_listen,
             concurrency: self.concurrency,
             git: GitSettings {
                 cache_directory: self.cache_directory,

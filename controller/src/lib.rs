@@ -12,6 +12,7 @@ pub mod client;
 pub mod context;
 pub mod error;
 mod gates;
+pub mod hooks;
 pub mod http;
 pub mod lease;
 pub mod limits;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Context, Error, Result, builtin, client,
+    hooks::{self, Hooks},
     http::{self, Readiness},
     lease::{Candidate, Held, LeaseSettings, Term},
     limits,
@@ -37,6 +38,8 @@ pub struct Settings {
     pub lease: LeaseSettings,
     /// Address of the HTTP server; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Address that takes webhooks of Git servers; none when absent. Port 0 takes a free one.
+    pub hooks_listen: Option<SocketAddr>,
     /// Reconciliations at the same time, per controller.
     pub concurrency: u16,
     /// Git and rendering.
@@ -88,6 +91,7 @@ impl Settings {
                 identity: "belay".to_owned(),
             },
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            hooks_listen: None,
             concurrency: 16,
             git: GitSettings::default(),
             reach: Reach::default(),
@@ -100,6 +104,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    hooks_address: Option<SocketAddr>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
     main: JoinHandle<Result<()>>,
@@ -109,6 +114,11 @@ impl Running {
     /// Where `/metrics` and the probes are.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where webhooks are taken, if they are.
+    pub const fn hooks_address(&self) -> Option<SocketAddr> {
+        self.hooks_address
     }
 
     /// The metrics of this process.
@@ -153,6 +163,13 @@ pub async fn start(settings: Settings) -> Result<Running> {
         stop.clone(),
     )
     .await?;
+    let hooks_address = match settings.hooks_listen {
+        None => None,
+        Some(address) => {
+            let hooks = Hooks::new(client.clone(), settings.namespace.clone(), &metrics);
+            Some(hooks::serve(address, hooks, stop.clone()).await?)
+        }
+    };
     tracing::info!(%address, identity = settings.lease.identity, version = env!("CARGO_PKG_VERSION"), "started");
     let process = Process {
         client,
@@ -164,6 +181,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     let main = tokio::spawn(process.run());
     Ok(Running {
         address,
+        hooks_address,
         metrics,
         stop,
         main,

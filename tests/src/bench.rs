@@ -4,6 +4,7 @@ mod costs;
 mod idle;
 mod latency;
 mod queries;
+pub mod releases;
 mod table;
 
 use std::path::PathBuf;
@@ -72,15 +73,15 @@ pub async fn run() -> Result<(), Error> {
             results.insert(part.to_owned(), result);
         }
     }
-    write(&results)?;
+    write("rollouts", &results)?;
     bench.lab.down().await?;
     Ok(())
 }
 
-fn write(results: &Value) -> Result<(), Error> {
+fn write(name: &str, results: &Value) -> Result<(), Error> {
     let folder = workspace_root().join("target/bench");
     std::fs::create_dir_all(&folder).map_err(Error::io("create target/bench"))?;
-    let file = folder.join("rollouts.json");
+    let file = folder.join(format!("{name}.json"));
     std::fs::write(&file, serde_json::to_string_pretty(results)?)
         .map_err(Error::io(format!("write {}", file.display())))
 }

@@ -25,7 +25,7 @@ const ENDED_WITHIN: Duration = Duration::from_mins(1);
 const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// An installed chart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Installed {
     kubeconfig: PathBuf,
     prometheus_url: Option<String>,
@@ -313,7 +313,8 @@ fn tail(log: &Path) -> String {
         .join("\n")
 }
 
-fn free_port() -> Result<u16, Error> {
+/// A port that is free at the moment.
+pub fn free_port() -> Result<u16, Error> {
     std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

@@ -10,6 +10,8 @@ pub const ROLLOUT_LABEL: &str = "belay.dev/rollout";
 pub const RELEASE_LABEL: &str = "belay.dev/release";
 /// Annotation on everything that a Release applies: the UID of the Release that owns it.
 pub const RELEASE_UID_ANNOTATION: &str = "belay.dev/release-uid";
+/// Annotation on a Release: when somebody asked for a look at its source, any text that differs from the one before.
+pub const RECONCILE_REQUESTED_AT: &str = "belay.dev/reconcile-requested-at";
 /// Finalizer on Rollouts and Releases.
 pub const FINALIZER: &str = "belay.dev/finalizer";
 /// Field manager of everything that Belay applies.

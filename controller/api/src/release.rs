@@ -3,6 +3,7 @@
 pub mod group;
 pub mod plan;
 pub mod render;
+pub mod webhook;
 
 use belay_engine::release::{
     plan::{DeletionPolicy, DriftMode, Promotion},
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use render::{Helm, Kustomize, Plain, Render};
+pub use webhook::{Webhook, WebhookSender};
 
 use crate::{Duration, analysis::GateRef};
 
@@ -116,6 +118,9 @@ pub struct Git {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("write a time from 1s to 24h, for example 1m"))]
     #[serde(default = "defaults::interval")]
     pub interval: Duration,
+    /// Has pushes looked at when they happen. Absent: at the next `interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 /// What to follow in a Git repository. Exactly one is given.

@@ -66,6 +66,13 @@ pub struct ReasonLabel {
     pub reason: String,
 }
 
+/// Label: what became of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HookLabel {
+    /// `accepted`, `refused` or `failed`.
+    pub outcome: &'static str,
+}
+
 /// Makes histograms of short times, from a tenth of a millisecond to ten seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct ShortTimes;
@@ -107,6 +114,8 @@ pub struct Metrics {
     pub lease_held: Gauge,
     /// Events that were dropped because the API server did not take them fast enough.
     pub events_dropped: Counter,
+    /// Webhooks of Git servers.
+    pub hooks: Family<HookLabel, Counter>,
     /// Questions to Prometheus servers.
     pub prometheus: PrometheusMetrics,
     /// Metrics of Rollouts.
@@ -127,6 +136,7 @@ impl Metrics {
             watch_errors: Family::default(),
             lease_held: Gauge::default(),
             events_dropped: Counter::default(),
+            hooks: Family::default(),
             prometheus: PrometheusMetrics::new(),
             rollouts: RolloutMetrics::new(),
             releases: ReleaseMetrics::new(),
@@ -173,6 +183,11 @@ impl Metrics {
                 "events_dropped",
                 "Kubernetes events that were not written in time",
                 self.events_dropped.clone(),
+            );
+            r.register(
+                "webhooks",
+                "Webhooks of Git servers, by what became of them",
+                self.hooks.clone(),
             );
             self.prometheus.register(r);
             self.rollouts.register(r);

@@ -8,6 +8,7 @@ mod repo;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -26,6 +27,7 @@ pub(crate) struct GitHost {
     root: PathBuf,
     url: String,
     logins: Arc<Mutex<BTreeMap<String, Login>>>,
+    requests: Arc<AtomicU64>,
 }
 
 impl GitHost {
@@ -34,11 +36,21 @@ impl GitHost {
             root,
             url,
             logins: Arc::default(),
+            requests: Arc::default(),
         }
     }
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// HTTP requests since the start.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Makes an empty repository, in need of a login or not.

@@ -38,6 +38,7 @@ pub(super) fn router(host: GitHost, backend: PathBuf) -> Router {
 }
 
 async fn answer(State(bridge): State<Arc<Bridge>>, request: Request) -> Response {
+    bridge.host.count();
     let user = match bridge.host.login_for(request.uri().path()) {
         Some(login) if !shows(request.headers(), &login) => {
             return (

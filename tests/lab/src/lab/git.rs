@@ -11,6 +11,11 @@ impl Lab {
         self.url_of(Part::Git)
     }
 
+    /// HTTP requests for repositories since the start.
+    pub fn git_requests(&self) -> u64 {
+        self.git.requests()
+    }
+
     /// The folder of the repositories; every `NAME.git` in it is served.
     pub fn git_dir(&self) -> Result<&Path, LabError> {
         self.require(Part::Git).map(|()| self.git.root())
