@@ -79,11 +79,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     let identities = Arc::new(Identities::new(context.client.clone()));
     let triggers = links.triggers.clone();
     let shell = Arc::new(Shell {
-        sources: Sources::new(
-            context.client.clone(),
-            context.settings.git.clone(),
-            triggers.clone(),
-        ),
+        sources: Sources::new(&context, triggers.clone()),
         kinds: Kinds::new(context.client.clone()),
         watches: Watches::new(Arc::clone(&identities), context.server, triggers.clone()),
         measurements,

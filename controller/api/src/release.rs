@@ -4,6 +4,7 @@ pub mod group;
 pub mod plan;
 pub mod render;
 pub mod webhook;
+pub mod verify;
 
 use belay_engine::release::{
     plan::{DeletionPolicy, DriftMode, Promotion},
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use render::{Helm, Kustomize, Plain, Render};
 pub use webhook::{Webhook, WebhookSender};
+pub use verify::{Verify, VerifyMode};
 
 use crate::{Duration, analysis::GateRef};
 
@@ -97,6 +99,7 @@ pub struct Source {
 /// A directory of a Git repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("!has(self.secretRef) || self.url.startsWith('https://') || self.url.startsWith('http://')").message("secretRef needs an https:// URL: other repositories take no credential"))]
+#[x_kube(validation = Rule::new("!has(self.verify) || !has(self.verify.mode) || self.verify.mode == 'Head' || has(self.ref.tag) || has(self.ref.semver) || (has(self.ref.name) && self.ref.name.startsWith('refs/tags/'))").message("verify.mode Tag and TagAndHead need a tag to follow: ref.tag or ref.semver; a branch has none, write mode: Head"))]
 #[serde(rename_all = "camelCase")]
 pub struct Git {
     /// Address of the repository, `https://…`, without user name and password: those belong into the Secret of `secretRef`.
@@ -114,6 +117,9 @@ pub struct Git {
     /// Secret in the namespace of the Release with the keys `username` and `password`, or `bearerToken`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// Whose signatures are asked for. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
     /// Time between two looks at the repository. All Releases that follow one repository with one credential share its looks.
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("write a time from 1s to 24h, for example 1m"))]
     #[serde(default = "defaults::interval")]

@@ -86,6 +86,14 @@ pub enum SourceError {
         /// The commit's object id.
         commit: String,
     },
+    /// A commit or tag does not carry the signature that is asked for.
+    #[error("{what} is not accepted: {why}")]
+    Unverified {
+        /// The commit or tag.
+        what: String,
+        /// What is wrong with its signature, by which key, and what to do.
+        why: String,
+    },
     /// Something unsafe or unsupported was asked for.
     #[error("{what} is refused: {instead}")]
     Refused {
@@ -157,6 +165,7 @@ impl SourceError {
             | Self::RefNotFound { .. }
             | Self::EmptyRepository { .. }
             | Self::PathNotFound { .. }
+            | Self::Unverified { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::ProgramMissing { .. } => Permanence::Permanent,
@@ -173,6 +182,7 @@ impl SourceError {
             Self::Superseded { .. } => "Superseded",
             Self::EmptyRepository { .. } => "EmptyRepository",
             Self::PathNotFound { .. } => "PathNotFound",
+            Self::Unverified { .. } => "SignatureRefused",
             Self::Refused { .. } => "Refused",
             Self::TimedOut { .. } => "TimedOut",
             Self::TooLarge { .. } => "TooLarge",

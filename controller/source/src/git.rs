@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-use crate::process::{self, Bounds, Invocation};
+use crate::process::{self, Bounds, Finished, Invocation};
 use crate::settings::{LocalRepositories, SourceSettings};
 use crate::url::Transport;
 use crate::{RefListing, Repository, SourceError};
@@ -24,6 +25,9 @@ pub(crate) use failure::Side;
 
 const LISTING_BYTES: usize = 64 << 20;
 const MEMORY_BYTES: u64 = 1 << 30;
+const TOOL_TIMEOUT: Duration = Duration::from_secs(30);
+const TOOL_OUTPUT_BYTES: usize = 1 << 20;
+const TOOL_FILE_BYTES: u64 = 16 << 20;
 
 /// The git program, its empty home and its share of the machine.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct Git {
     program: PathBuf,
     /// An empty directory: home, working directory, and the place above which git looks for nothing.
     home: PathBuf,
+    /// Folders of single runs.
+    scratch: PathBuf,
     search_path: OsString,
     local_repositories: LocalRepositories,
     list_timeout: Duration,
@@ -52,13 +58,33 @@ pub(crate) struct Call<'a> {
     pub(crate) stdin: Vec<u8>,
     pub(crate) timeout: Duration,
     pub(crate) stdout_bytes: usize,
+    pub(crate) extra: Extra,
+}
+
+/// What one run of git gets beside its usual environment and configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) configuration: Vec<(String, OsString)>,
+}
+
+/// One run of a program that helps git.
+pub(crate) struct Tool<'a> {
+    /// For messages.
+    pub(crate) operation: &'a str,
+    pub(crate) program: &'a Path,
+    pub(crate) args: &'a [&'a str],
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) directory: &'a Path,
+    pub(crate) stdin: Vec<u8>,
 }
 
 impl Git {
-    pub(crate) fn new(settings: &SourceSettings, home: PathBuf) -> Self {
+    pub(crate) fn new(settings: &SourceSettings, home: PathBuf, scratch: PathBuf) -> Self {
         Self {
             program: settings.git_program.clone(),
             home,
+            scratch,
             search_path: std::env::var_os("PATH")
                 .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             local_repositories: settings.local_repositories,
@@ -68,6 +94,14 @@ impl Git {
             listings: AtomicU64::new(0),
             fetches: AtomicU64::new(0),
         }
+    }
+
+    /// A folder for one run, for this user alone; it goes when dropped.
+    pub(crate) fn folder(&self) -> Result<TempDir, SourceError> {
+        tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(&self.scratch)
+            .map_err(SourceError::cache)
     }
 
     /// Refuses repositories of this machine where the settings do.
@@ -102,6 +136,7 @@ impl Git {
                 stdin: Vec::new(),
                 timeout: self.list_timeout,
                 stdout_bytes: LISTING_BYTES,
+                extra: Extra::default(),
             })
             .await?;
         RefListing::parse(url, &output, named)
@@ -109,39 +144,78 @@ impl Git {
 
     /// Runs git and gives its standard output.
     pub(crate) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, SourceError> {
-        let permit = self.permits.acquire().await.map_err(SourceError::cache)?;
+        let (operation, repository, side) = (call.operation, call.repository, call.side);
+        let finished = self.finish(call).await?;
+        if finished.status.success() {
+            return Ok(finished.stdout);
+        }
+        Err(failure::of(
+            &finished,
+            operation,
+            repository,
+            side,
+            self.file_bytes,
+        ))
+    }
+
+    /// Runs git to its end, whatever its exit status.
+    pub(crate) async fn finish(&self, call: Call<'_>) -> Result<Finished, SourceError> {
+        let invocation = Invocation {
+            program: self.program.clone(),
+            env: self.environment(call.repository, call.git_dir, call.extra),
+            directory: self.home.clone(),
+            args: call.args,
+            stdin: call.stdin,
+        };
         let bounds = Bounds {
             timeout: call.timeout,
             stdout_bytes: call.stdout_bytes,
             memory_bytes: MEMORY_BYTES,
             file_bytes: self.file_bytes,
         };
+        self.bounded(&invocation, &bounds, call.operation, call.repository)
+            .await
+    }
+
+    /// Runs another program that reads no repository: in `directory`, with this environment and nothing more than `PATH`.
+    pub(crate) async fn tool(
+        &self,
+        tool: Tool<'_>,
+        repository: &Repository,
+    ) -> Result<Finished, SourceError> {
+        let mut env = vec![("PATH".into(), self.search_path.clone())];
+        env.push(("LC_ALL".into(), "C".into()));
+        env.extend(tool.env);
         let invocation = Invocation {
-            program: self.program.clone(),
-            env: self.environment(call.repository, call.git_dir),
-            directory: self.home.clone(),
-            args: call.args,
-            stdin: call.stdin,
+            program: tool.program.to_owned(),
+            args: words(tool.args),
+            env,
+            directory: tool.directory.to_owned(),
+            stdin: tool.stdin,
         };
-        let outcome = process::run(&invocation, &bounds).await;
+        let bounds = Bounds {
+            timeout: TOOL_TIMEOUT,
+            stdout_bytes: TOOL_OUTPUT_BYTES,
+            memory_bytes: MEMORY_BYTES,
+            file_bytes: TOOL_FILE_BYTES,
+        };
+        self.bounded(&invocation, &bounds, tool.operation, repository)
+            .await
+    }
+
+    async fn bounded(
+        &self,
+        invocation: &Invocation,
+        bounds: &Bounds,
+        operation: &str,
+        repository: &Repository,
+    ) -> Result<Finished, SourceError> {
+        let permit = self.permits.acquire().await.map_err(SourceError::cache)?;
+        let outcome = process::run(invocation, bounds).await;
         drop(permit);
-        match outcome {
-            Ok(finished) if finished.status.success() => Ok(finished.stdout),
-            Ok(finished) => Err(failure::of(
-                &finished,
-                call.operation,
-                call.repository,
-                call.side,
-                self.file_bytes,
-            )),
-            Err(error) => Err(failure::of_run(
-                error,
-                call.operation,
-                call.repository,
-                &bounds,
-                &self.program,
-            )),
-        }
+        outcome.map_err(|error| {
+            failure::of_run(error, operation, repository, bounds, &invocation.program)
+        })
     }
 
     pub(crate) fn count_fetch(&self) {
@@ -160,6 +234,7 @@ impl Git {
         &self,
         repository: &Repository,
         git_dir: Option<&Path>,
+        extra: Extra,
     ) -> Vec<(OsString, OsString)> {
         let home = self.home.as_os_str();
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -193,15 +268,17 @@ impl Git {
         if let Some(directory) = git_dir {
             env.push(("GIT_DIR".into(), directory.as_os_str().to_owned()));
         }
-        let configuration = configuration(repository);
-        env.push((
-            "GIT_CONFIG_COUNT".into(),
-            configuration.len().to_string().into(),
-        ));
-        for (index, (name, value)) in configuration.into_iter().enumerate() {
+        let mut entries: Vec<(String, OsString)> = configuration(repository)
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        entries.extend(extra.configuration);
+        env.push(("GIT_CONFIG_COUNT".into(), entries.len().to_string().into()));
+        for (index, (name, value)) in entries.into_iter().enumerate() {
             env.push((format!("GIT_CONFIG_KEY_{index}").into(), name.into()));
-            env.push((format!("GIT_CONFIG_VALUE_{index}").into(), value.into()));
+            env.push((format!("GIT_CONFIG_VALUE_{index}").into(), value));
         }
+        env.extend(extra.env);
         env
     }
 }

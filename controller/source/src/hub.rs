@@ -16,10 +16,16 @@ use crate::checkout::Checkout;
 use crate::credential::RepositoryKey;
 use crate::git::Git;
 use crate::mirror::Mirror;
-use crate::{GitRef, Oid, RefListing, Repository, SourceError, SourceSettings};
+use crate::{
+    Candidate, GitRef, Oid, RefListing, Repository, Signature, SignaturePolicy, SourceError,
+    SourceSettings,
+};
 
 use poll::Poll;
 pub use poll::{Observation, Subscription};
+
+/// No run takes this long.
+const STALE_AFTER: Duration = Duration::from_hours(1);
 
 /// Entry point to Git for a whole controller. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,10 +57,13 @@ impl SourceHub {
             .cache_directory
             .canonicalize()
             .map_err(SourceError::cache)?;
-        let (home, mirrors_directory) = (cache.join("home"), cache.join("mirrors"));
-        private_directory(&home)?;
-        private_directory(&mirrors_directory)?;
-        let git = Arc::new(Git::new(&settings, home));
+        let [home, scratch, mirrors_directory] =
+            ["home", "scratch", "mirrors"].map(|name| cache.join(name));
+        for directory in [&home, &scratch, &mirrors_directory] {
+            private_directory(directory)?;
+        }
+        remove_stale(&scratch);
+        let git = Arc::new(Git::new(&settings, home, scratch));
         let (mirrors, polls) = (Mutex::default(), Mutex::default());
         Ok(Self(Arc::new(Inner {
             git,
@@ -112,17 +121,17 @@ impl SourceHub {
     pub async fn newest(
         &self,
         repository: &Repository,
-        candidates: &[(GitRef, Oid)],
-    ) -> Result<(GitRef, Oid), SourceError> {
-        let mut newest: Option<(i64, &(GitRef, Oid))> = None;
+        candidates: &[Candidate],
+    ) -> Result<Candidate, SourceError> {
+        if let [only] = candidates {
+            return Ok(only.clone());
+        }
+        let mut newest: Option<(i64, &Candidate)> = None;
         for candidate in candidates {
-            let (reference, commit) = candidate;
-            let seconds = if candidates.len() == 1 {
-                0
-            } else {
-                let checkout = self.checkout(repository, reference, commit).await?;
-                checkout.describe().await?.committed_at_seconds
-            };
+            let checkout = self
+                .checkout(repository, &candidate.reference, &candidate.commit)
+                .await?;
+            let seconds = checkout.describe().await?.committed_at_seconds;
             if newest.is_none_or(|(known, _)| seconds >= known) {
                 newest = Some((seconds, candidate));
             }
@@ -132,6 +141,20 @@ impl SourceHub {
             .ok_or_else(|| SourceError::EmptyRepository {
                 url: repository.url().to_string(),
             })
+    }
+
+    /// Checks the signatures that are asked for, and says whose they are. A commit that was accepted with the same keys is not checked
+    /// again.
+    pub async fn verify(
+        &self,
+        repository: &Repository,
+        candidate: &Candidate,
+        policy: &SignaturePolicy,
+    ) -> Result<Vec<Signature>, SourceError> {
+        let mirror = self.0.mirror(repository);
+        let (reference, commit) = (&candidate.reference, &candidate.commit);
+        mirror.ensure(repository, commit, reference).await?;
+        mirror.verify(repository, candidate, policy).await
     }
 
     /// Requests to Git servers since the start.
@@ -158,6 +181,18 @@ impl Inner {
             ))
         };
         Arc::clone(mirrors.entry(key.clone()).or_insert_with(new))
+    }
+}
+
+/// Removes folders of runs that a killed process left behind. Another process may be using younger ones.
+fn remove_stale(scratch: &Path) {
+    for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
+        let made = entry.metadata().and_then(|data| data.modified());
+        let age = made.ok().and_then(|made| made.elapsed().ok());
+        if age.is_some_and(|age| age > STALE_AFTER) {
+            // What can't be removed is tried again at the next start.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Purpose: from a URL, a reference and a path to a checked list of Kubernetes objects with a digest of their content.
 //! Invariants: repositories are hostile until proven otherwise (no hook, no plugin, no link out of the repository, no
 //! network while rendering); every run has limits on time, memory and output; no text of this crate holds a credential
-//! or a value from a file. Left out on purpose: anything of Kubernetes' API (no kube), signatures, OCI, Helm repositories and SSH.
+//! or a value from a file. Left out on purpose: anything of Kubernetes' API (no kube), OCI and Helm repositories.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,6 +45,7 @@ mod range;
 mod reference;
 mod render;
 mod settings;
+mod signature;
 mod text;
 mod url;
 mod yaml;
@@ -55,10 +56,13 @@ pub use crate::error::{CredentialUse, Permanence, SourceError};
 pub use crate::hub::{Observation, RequestCounts, SourceHub, Subscription};
 pub use crate::pack::{PackError, SECRET_CHUNK_BYTES, chunks, pack, unpack};
 pub use crate::path::RepoPath;
-pub use crate::reference::{GitRef, Oid, RefListing};
+pub use crate::reference::{Candidate, GitRef, Oid, RefListing};
 pub use crate::render::{
     ContentDigest, HelmOptions, ObjectKey, ObjectSource, RenderCounts, RenderError, RenderKind,
     RenderRequest, Rendered, RenderedObject, Renderer, RendererSettings,
 };
 pub use crate::settings::{FileLimits, LocalRepositories, SourceSettings};
+pub use crate::signature::{
+    KeyKind, Signature, SignatureMode, SignaturePolicy, SignedObject, TrustedKeys,
+};
 pub use crate::url::{RepositoryUrl, Transport};

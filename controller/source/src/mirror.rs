@@ -8,6 +8,7 @@
 mod lock;
 mod objects;
 mod upkeep;
+mod verify;
 mod walk;
 
 use std::collections::VecDeque;
@@ -19,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::RwLock;
 
 use crate::credential::RepositoryKey;
-use crate::git::{Call, Git, Side, words};
+use crate::git::{Call, Extra, Git, Side, words};
 use crate::settings::SourceSettings;
 use crate::text::hex;
 use crate::{GitRef, Oid, Repository, SourceError};
@@ -33,6 +34,13 @@ const KEPT_COMMITS: usize = 64;
 const LOCAL_TIMEOUT: Duration = Duration::from_mins(1);
 const SMALL_OUTPUT_BYTES: usize = 1 << 20;
 
+/// What checks signatures.
+#[derive(Debug)]
+struct Programs {
+    gpg: PathBuf,
+    ssh_keygen: PathBuf,
+}
+
 /// A bare repository in the cache directory.
 #[derive(Debug)]
 pub(crate) struct Mirror {
@@ -40,10 +48,13 @@ pub(crate) struct Mirror {
     directory: PathBuf,
     fetch_timeout: Duration,
     limit_bytes: u64,
+    programs: Programs,
     /// Orders the tasks of this process; the lock file orders processes.
     gate: RwLock<()>,
     /// Commits known to be complete, oldest first.
     kept: Mutex<VecDeque<Oid>>,
+    /// Signatures that were accepted.
+    accepted: verify::Accepted,
 }
 
 impl Mirror {
@@ -63,8 +74,13 @@ impl Mirror {
             directory: cache.join(name),
             fetch_timeout: settings.fetch_timeout,
             limit_bytes: settings.repository_limit_bytes,
+            programs: Programs {
+                gpg: settings.gpg_program.clone(),
+                ssh_keygen: settings.ssh_keygen_program.clone(),
+            },
             gate: RwLock::new(()),
             kept: Mutex::default(),
+            accepted: verify::Accepted::default(),
         }
     }
 
@@ -297,6 +313,7 @@ impl Mirror {
             stdin: Vec::new(),
             timeout: LOCAL_TIMEOUT,
             stdout_bytes: SMALL_OUTPUT_BYTES,
+            extra: Extra::default(),
         }
     }
 

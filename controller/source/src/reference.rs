@@ -11,7 +11,7 @@ use crate::SourceError;
 use crate::range::VersionRange;
 use crate::text::has_control;
 
-pub use listing::RefListing;
+pub use listing::{Candidate, RefListing};
 
 /// A full object id, SHA-1 or SHA-256.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +133,15 @@ impl GitRef {
             Kind::Tag(name) => Some(format!("refs/tags/{name}")),
             Kind::Named(name) => Some(name.clone()),
             Kind::Commit(_) | Kind::Versions { .. } => None,
+        }
+    }
+
+    /// The name of the tag, when it is one.
+    pub(crate) fn tag_name(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Tag(name) => Some(name),
+            Kind::Named(name) => name.strip_prefix("refs/tags/"),
+            Kind::Branch(_) | Kind::Commit(_) | Kind::Versions { .. } => None,
         }
     }
 

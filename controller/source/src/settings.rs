@@ -19,6 +19,10 @@ pub struct SourceSettings {
     pub cache_directory: PathBuf,
     /// The git program: a path, or a name to look up in `PATH`.
     pub git_program: PathBuf,
+    /// The program that checks PGP signatures.
+    pub gpg_program: PathBuf,
+    /// The program that checks SSH signatures.
+    pub ssh_keygen_program: PathBuf,
     /// Whether repositories of this machine may be read.
     pub local_repositories: LocalRepositories,
     /// Time limit for asking a server for its references.
@@ -50,6 +54,8 @@ impl SourceSettings {
         Self {
             cache_directory: cache_directory.into(),
             git_program: PathBuf::from("git"),
+            gpg_program: PathBuf::from("gpg"),
+            ssh_keygen_program: PathBuf::from("ssh-keygen"),
             local_repositories: LocalRepositories::Refused,
             list_timeout: Duration::from_secs(30),
             fetch_timeout: Duration::from_mins(5),

@@ -307,10 +307,10 @@ async fn of_tags_with_one_version_the_newest_commit_is_taken() {
     let candidates = listing
         .candidates(&GitRef::versions(">=0.1", "").unwrap())
         .unwrap();
-    let (tag, commit) = hub.newest(&repository, &candidates).await.unwrap();
+    let newest = hub.newest(&repository, &candidates).await.unwrap();
     // Then time decides.
     assert_eq!(
-        (tag.label(), commit.as_str()),
+        (newest.reference.label(), newest.commit.as_str()),
         (Some("v1.0.0+a"), newer.as_str())
     );
 }

@@ -7,7 +7,9 @@
 
 mod cluster;
 mod follow;
+mod keys;
 mod request;
+mod trouble;
 
 use std::{
     collections::HashMap,
@@ -20,19 +22,20 @@ use belay_engine::{
     digest::Digest,
     release::{observed::Asked, status::Content},
 };
-use belay_source::{
-    GitRef, LocalRepositories, Oid, Renderer, RendererSettings, SourceHub, SourceSettings,
-};
+use belay_source::{LocalRepositories, Renderer, RendererSettings, SourceHub, SourceSettings};
 use kube::{Client, ResourceExt as _, runtime::reflector::ObjectRef};
 use tokio::{sync::OnceCell, task::AbortHandle};
 
 use crate::{
+    Context,
     apply::{Failure, Manifest},
     runtime::GitSettings,
-    watch::Triggers,
+    telemetry::Metrics,
+    watch::{ServerVersion, Triggers},
 };
 use cluster::Cluster;
 use request::Request;
+use trouble::Trouble;
 
 /// The sources of all Releases.
 pub(super) struct Sources {
@@ -45,6 +48,8 @@ pub(super) struct Sources {
 /// What is needed to look at a source.
 struct Tools {
     client: Client,
+    server: ServerVersion,
+    metrics: Arc<Metrics>,
     cluster: Cluster,
     settings: GitSettings,
     hub: OnceCell<SourceHub>,
@@ -58,7 +63,8 @@ struct Followed {
 }
 
 impl Sources {
-    pub(super) fn new(client: Client, settings: GitSettings, triggers: Triggers<Release>) -> Self {
+    pub(super) fn new(context: &Context, triggers: Triggers<Release>) -> Self {
+        let (client, settings) = (context.client.clone(), context.settings.git.clone());
         let renderer = Renderer::new(RendererSettings {
             kustomize_program: settings.kustomize_program.clone(),
             helm_program: settings.helm_program.clone(),
@@ -67,6 +73,8 @@ impl Sources {
         let tools = Tools {
             cluster: Cluster::new(client.clone()),
             client,
+            server: context.server,
+            metrics: Arc::clone(&context.metrics),
             settings,
             hub: OnceCell::new(),
             renderer,
@@ -123,18 +131,17 @@ impl Sources {
         content: &Content,
     ) -> Result<Vec<Manifest>, Failure> {
         let request = Request::of(release);
-        let (_, commit) = content
-            .revision
-            .rsplit_once(':')
-            .ok_or_else(|| Failure::environment("the revision names no commit"))?;
-        let commit = Oid::parse(commit).map_err(|error| Failure::environment(error.to_string()))?;
-        let reference = GitRef::commit(commit.as_str())
-            .map_err(|error| Failure::environment(error.to_string()))?;
+        let candidate = self
+            .tools
+            .candidate(&request, &content.revision)
+            .await
+            .map_err(Trouble::into_failure)?;
         let rendered = self
             .tools
-            .render(&request, &reference, &commit)
+            .render(&request, &candidate)
             .await
-            .map_err(follow::Trouble::into_failure)?;
+            .map_err(Trouble::into_failure)?
+            .rendered;
         if digest(&rendered) != content.digest {
             return Err(Failure::environment(format!(
                 "{} does not render to the same objects any more; waits for the source",

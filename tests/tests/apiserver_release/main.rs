@@ -11,6 +11,7 @@ mod judged;
 mod kinds;
 mod owners;
 mod rollback;
+mod signed;
 mod source;
 mod sync;
 

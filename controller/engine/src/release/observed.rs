@@ -80,6 +80,13 @@ pub enum Asked {
         /// Why, with file and reason.
         message: String,
     },
+    /// A revision without the signature that is asked for. It was not rendered.
+    Unverified {
+        /// The revision.
+        revision: String,
+        /// Why, with the key's fingerprint.
+        message: String,
+    },
     /// The source can't be had; what was asked for last still holds.
     Unavailable {
         /// Since when.

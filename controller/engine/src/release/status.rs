@@ -56,6 +56,30 @@ pub struct Content {
     /// First line of the commit's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Signatures that were asked for and checked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
+}
+
+/// A signature that was checked and accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Signature {
+    /// What carries it.
+    pub object: SignedObject,
+    /// Kind and fingerprint of the key, for example `SSH SHA256:…`.
+    pub key: String,
+    /// Whose key it is.
+    pub signer: String,
+}
+
+/// What carries a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum SignedObject {
+    /// The commit.
+    Commit,
+    /// The tag that led to it.
+    Tag,
 }
 
 impl Content {
@@ -66,6 +90,7 @@ impl Content {
             short: short_revision(&revision),
             revision,
             subject,
+            signatures: Vec::new(),
         }
     }
 }
@@ -270,7 +295,7 @@ pub struct ReleaseStatus {
     /// Receipts of the last acts, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Receipt>,
-    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `Drifted`, `GatesDoubtful`.
+    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `SourceVerified`, `Drifted`, `GatesDoubtful`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -11,6 +11,28 @@ use crate::range::version_of;
 /// Tags of one version that differ in build metadata only.
 const CANDIDATES: usize = 16;
 
+/// One meaning of a reference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// What it was resolved from; of a range the tag.
+    pub reference: GitRef,
+    /// The commit.
+    pub commit: Oid,
+    /// The tag object between them, where the tag is an annotated one.
+    pub tag: Option<Oid>,
+}
+
+impl Candidate {
+    /// A commit by its id alone.
+    pub fn of_commit(commit: Oid) -> Self {
+        Self {
+            reference: GitRef(Kind::Commit(commit.clone())),
+            commit,
+            tag: None,
+        }
+    }
+}
+
 /// The branches and tags of a repository at one moment, and those references that were asked for by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefListing {
@@ -59,9 +81,9 @@ impl RefListing {
 
     /// What a reference may mean now: one commit, or those of all tags that carry the highest version of a range, when they
     /// differ in build metadata, which has no order. Sorted by name.
-    pub fn candidates(&self, reference: &GitRef) -> Result<Vec<(GitRef, Oid)>, SourceError> {
+    pub fn candidates(&self, reference: &GitRef) -> Result<Vec<Candidate>, SourceError> {
         let Kind::Versions { range, prefix } = &reference.0 else {
-            return Ok(vec![(reference.clone(), self.resolve(reference)?)]);
+            return Ok(vec![self.candidate(reference.clone())?]);
         };
         if self.refs.is_empty() {
             return Err(self.empty());
@@ -94,12 +116,21 @@ impl RefListing {
             .iter()
             .filter(|(_, version)| version.cmp_precedence(highest).is_eq());
         best.take(CANDIDATES)
-            .map(|(tag, _)| {
-                let tag = GitRef::tag(tag)?;
-                let commit = self.resolve(&tag)?;
-                Ok((tag, commit))
-            })
+            .map(|(tag, _)| self.candidate(GitRef::tag(tag)?))
             .collect()
+    }
+
+    fn candidate(&self, reference: GitRef) -> Result<Candidate, SourceError> {
+        let commit = self.resolve(&reference)?;
+        let tag = reference
+            .full_name()
+            .filter(|name| self.find(&format!("{name}^{{}}")).is_some())
+            .and_then(|name| self.find(&name).cloned());
+        Ok(Candidate {
+            reference,
+            commit,
+            tag,
+        })
     }
 
     /// The commit a branch, tag, commit or full name means now. A range has [`RefListing::candidates`] instead.
@@ -170,7 +201,7 @@ mod tests {
         let found = listing(output.as_bytes())?.candidates(&GitRef::versions(range, prefix)?)?;
         Ok(found
             .iter()
-            .map(|(tag, _)| tag.label().unwrap_or_default().to_owned())
+            .map(|tag| tag.reference.label().unwrap_or_default().to_owned())
             .collect())
     }
 

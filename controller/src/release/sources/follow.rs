@@ -5,17 +5,23 @@ use std::{
     time::Duration,
 };
 
-use belay_api::Release;
+use belay_api::{Release, release::VerifyMode};
 use belay_engine::release::{
-    observed::{Asked, Fault},
-    status::Content,
+    observed::Asked,
+    status::{self, Content},
 };
-use belay_source::{GitRef, Observation, Oid, Permanence, RenderError, Rendered, SourceError};
+use belay_source::{
+    Candidate, GitRef, Observation, Oid, Rendered, Signature, SignedObject, SourceError,
+    Subscription,
+};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
-use super::{Request, Tools, digest, lock};
-use crate::{apply::Failure, watch::Triggers};
+use super::{
+    Request, Tools, digest, lock,
+    trouble::{Place, Trouble},
+};
+use crate::watch::Triggers;
 
 /// First wait before something is tried again; doubles up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
@@ -23,100 +29,77 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// How long a credential that does not work is kept before the Secret is read again.
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(10);
 
-/// Why a source can't be had or rendered.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    /// Where the fault lies: `Content` is a commit that can't be rendered.
-    fault: Fault,
-    message: String,
-}
-
-impl Trouble {
-    pub(super) fn into_failure(self) -> Failure {
-        Failure {
-            fault: self.fault,
-            message: self.message,
-        }
-    }
-
-    /// May be gone at the next look.
-    pub(super) fn passing(message: impl Into<String>) -> Self {
-        Self {
-            fault: Fault::Passing,
-            message: message.into(),
-        }
-    }
-
-    fn unavailable(message: impl Into<String>) -> Self {
-        Self {
-            fault: Fault::Environment,
-            message: message.into(),
-        }
-    }
-}
-
-impl From<SourceError> for Trouble {
-    fn from(error: SourceError) -> Self {
-        let fault = match (&error, error.permanence()) {
-            (SourceError::PathNotFound { .. } | SourceError::TooLarge { .. }, _) => Fault::Content,
-            (_, Permanence::Permanent) => Fault::Environment,
-            (_, Permanence::Transient) => Fault::Passing,
-        };
-        Self {
-            fault,
-            message: error.to_string(),
-        }
-    }
-}
-
-impl From<RenderError> for Trouble {
-    fn from(error: RenderError) -> Self {
-        let fault = if error.lies_in_content() {
-            Fault::Content
-        } else {
-            match error {
-                RenderError::Source(error) => return error.into(),
-                _ => Fault::Environment,
-            }
-        };
-        Self {
-            fault,
-            message: error.to_string(),
-        }
-    }
+/// What one commit means.
+pub(super) struct Brought {
+    pub(super) rendered: Arc<Rendered>,
+    pub(super) signatures: Vec<Signature>,
 }
 
 impl Tools {
-    /// The objects of one commit.
+    /// The objects of one commit, once its signatures are accepted.
     pub(super) async fn render(
         &self,
         request: &Request,
-        reference: &GitRef,
-        commit: &Oid,
-    ) -> Result<Arc<Rendered>, Trouble> {
+        candidate: &Candidate,
+    ) -> Result<Brought, Trouble> {
         let repository = request
             .repository(&self.client)
             .await
             .map_err(Trouble::unavailable)?;
-        let checkout = self
-            .hub()
-            .await?
-            .checkout(&repository, reference, commit)
+        let hub = self.hub().await?;
+        let signatures = match self.policy(request).await? {
+            Some(policy) => hub.verify(&repository, candidate, &policy).await?,
+            None => Vec::new(),
+        };
+        let checkout = hub
+            .checkout(&repository, &candidate.reference, &candidate.commit)
             .await?;
-        Ok(self
-            .renderer
-            .render(&checkout, &request.rendering(&self.cluster).await?)
-            .await?)
+        let rendering = request.rendering(&self.cluster).await?;
+        let rendered = self.renderer.render(&checkout, &rendering).await?;
+        Ok(Brought {
+            rendered,
+            signatures,
+        })
     }
-}
 
-impl Tools {
+    /// The commit of a revision such as `v1.2.3@sha1:1f0c…`, with the tag object where a signature on it is asked for.
+    pub(super) async fn candidate(
+        &self,
+        request: &Request,
+        revision: &str,
+    ) -> Result<Candidate, Trouble> {
+        let (before, commit) = revision
+            .rsplit_once(':')
+            .ok_or_else(|| Trouble::unavailable("the revision names no commit"))?;
+        let label = before.rsplit_once('@').map(|(label, _)| label);
+        let commit = Oid::parse(commit)?;
+        let is_tag = request
+            .verify()
+            .is_some_and(|verify| verify.mode != VerifyMode::Head);
+        let Some(label) = label.filter(|_| is_tag) else {
+            return Ok(Candidate::of_commit(commit));
+        };
+        let tag = match label.strip_prefix("refs/tags/") {
+            Some(name) => GitRef::tag(name)?,
+            None => GitRef::tag(label)?,
+        };
+        let repository = request
+            .repository(&self.client)
+            .await
+            .map_err(Trouble::unavailable)?;
+        let listing = self.hub().await?.list(&repository).await?;
+        let found = listing.candidates(&tag)?.into_iter();
+        let mut same = found.filter(|candidate| candidate.commit == commit);
+        same.next()
+            .ok_or_else(|| Trouble::unavailable(format!("{tag} has moved away from {commit}")))
+    }
+
     /// Of several tags with one version, the one whose commit is the newest.
     async fn newest(
         &self,
         request: &Request,
-        candidates: &[(GitRef, Oid)],
-    ) -> Result<(GitRef, Oid), Trouble> {
+        candidates: &[Candidate],
+    ) -> Result<Candidate, Trouble> {
         if let [only] = candidates {
             return Ok(only.clone());
         }
@@ -174,37 +157,63 @@ impl Follower {
     /// Follows until the repository or its credential must be made anew.
     async fn look(&mut self) -> Result<Never, Trouble> {
         let reference = self.request.reference()?;
+        let tools = Arc::clone(&self.tools);
+        let mut keys = tools.key_changes(&self.request);
         if let Some(commit) = reference.fixed_commit().cloned() {
             // A commit can't move: no look at the references.
-            self.settle(&[(reference, commit)]).await;
-            return std::future::pending().await;
+            let candidates = [Candidate::of_commit(commit)];
+            loop {
+                tokio::select! {
+                    never = self.settle_for_good(&candidates) => match never {},
+                    () = keys.next() => {}
+                }
+            }
         }
         let repository = self
             .request
-            .repository(&self.tools.client)
+            .repository(&tools.client)
             .await
             .map_err(Trouble::unavailable)?;
-        let tools = Arc::clone(&self.tools);
-        let mut looks = tools
-            .hub()
-            .await?
-            .subscribe(&repository, self.request.interval())?;
+        let hub = tools.hub().await?;
+        let mut looks = hub.subscribe(&repository, self.request.interval())?;
         looks.want(&reference);
-        let mut known: Option<Vec<(GitRef, Oid)>> = None;
+        let mut known: Option<Vec<Candidate>> = None;
         let mut seen = looks.changed().await;
         loop {
-            seen = match self.judge(seen, &reference, known.as_deref())? {
-                None => looks.changed().await,
-                // A newer look interrupts the work on an older commit.
-                Some(candidates) => tokio::select! {
-                    () = self.settle(&candidates) => {
-                        known = Some(candidates);
-                        looks.changed().await
-                    }
-                    newer = looks.changed() => newer,
-                },
+            let news = self.judge(seen, &reference, known.as_deref())?;
+            seen = tokio::select! {
+                newer = self.work(news, &mut known, &mut looks) => newer,
+                // Other keys may judge the same commit differently.
+                () = keys.next() => {
+                    known = None;
+                    looks.latest()
+                }
             };
         }
+    }
+
+    /// Works on what a look showed, if it showed something new, and waits for the next look.
+    async fn work(
+        &mut self,
+        news: Option<Vec<Candidate>>,
+        known: &mut Option<Vec<Candidate>>,
+        looks: &mut Subscription,
+    ) -> Observation {
+        let Some(candidates) = news else {
+            return looks.changed().await;
+        };
+        // A newer look interrupts the work on an older commit.
+        tokio::select! {
+            () = self.settle(&candidates) => {}
+            newer = looks.changed() => return newer,
+        }
+        *known = Some(candidates);
+        looks.changed().await
+    }
+
+    async fn settle_for_good(&mut self, candidates: &[Candidate]) -> Never {
+        self.settle(candidates).await;
+        std::future::pending().await
     }
 
     /// What to work on, if the look shows something that is not known yet.
@@ -212,8 +221,8 @@ impl Follower {
         &mut self,
         seen: Observation,
         reference: &GitRef,
-        known: Option<&[(GitRef, Oid)]>,
-    ) -> Result<Option<Vec<(GitRef, Oid)>>, Trouble> {
+        known: Option<&[Candidate]>,
+    ) -> Result<Option<Vec<Candidate>>, Trouble> {
         if let Some(error) = seen.error {
             if matches!(error, SourceError::AuthenticationFailed { .. }) {
                 return Err(error.into());
@@ -235,7 +244,7 @@ impl Follower {
     }
 
     /// Fetches and renders what the candidates mean, trying again until it is known what it asks for.
-    async fn settle(&mut self, candidates: &[(GitRef, Oid)]) {
+    async fn settle(&mut self, candidates: &[Candidate]) {
         let mut wait = FIRST_RETRY;
         loop {
             match self.bring(candidates).await {
@@ -249,31 +258,35 @@ impl Follower {
         }
     }
 
-    async fn bring(&mut self, candidates: &[(GitRef, Oid)]) -> Result<(), Trouble> {
-        let (reference, commit) = self.tools.newest(&self.request, candidates).await?;
-        self.label = reference.label().map(str::to_owned);
-        match self.tools.render(&self.request, &reference, &commit).await {
-            Ok(rendered) => self.found(&commit, &rendered).await,
-            Err(trouble) if trouble.fault == Fault::Content => {
-                self.broken(&commit, trouble.message);
-            }
-            Err(trouble) => return Err(trouble),
+    async fn bring(&mut self, candidates: &[Candidate]) -> Result<(), Trouble> {
+        let candidate = self.tools.newest(&self.request, candidates).await?;
+        self.label = candidate.reference.label().map(str::to_owned);
+        let commit = &candidate.commit;
+        match self.tools.render(&self.request, &candidate).await {
+            Ok(brought) => self.found(commit, brought).await,
+            Err(Trouble { place, message }) => match place {
+                Place::Content => {
+                    let revision = self.revision(commit);
+                    self.publish(Asked::Broken { revision, message });
+                }
+                Place::Signature => {
+                    let revision = self.revision(commit);
+                    self.publish(Asked::Unverified { revision, message });
+                }
+                Place::Environment | Place::Passing => return Err(Trouble { place, message }),
+            },
         }
         Ok(())
     }
 
-    async fn found(&mut self, commit: &Oid, rendered: &Rendered) {
-        for warning in &rendered.warnings {
+    async fn found(&mut self, commit: &Oid, brought: Brought) {
+        for warning in &brought.rendered.warnings {
             tracing::info!(release = %self.release, warning, "rendering");
         }
         let subject = self.subject(commit).await;
-        let content = Content::new(digest(rendered), self.revision(commit), subject);
+        let mut content = Content::new(digest(&brought.rendered), self.revision(commit), subject);
+        content.signatures = brought.signatures.into_iter().map(signature).collect();
         self.publish(Asked::Content(content));
-    }
-
-    fn broken(&mut self, commit: &Oid, message: String) {
-        let revision = self.revision(commit);
-        self.publish(Asked::Broken { revision, message });
     }
 
     fn publish(&mut self, asked: Asked) {
@@ -317,5 +330,16 @@ impl Follower {
         let checkout = hub.checkout(&repository, &reference, commit).await.ok()?;
         let described = checkout.describe().await.ok()?;
         Some(described.subject).filter(|subject| !subject.is_empty())
+    }
+}
+
+fn signature(found: Signature) -> status::Signature {
+    status::Signature {
+        object: match found.object {
+            SignedObject::Commit => status::SignedObject::Commit,
+            SignedObject::Tag => status::SignedObject::Tag,
+        },
+        key: format!("{} {}", found.kind, found.key),
+        signer: found.signer,
     }
 }

@@ -10,7 +10,7 @@ use belay_source::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::{cluster::Cluster, follow::Trouble};
+use super::{cluster::Cluster, trouble::Trouble};
 use crate::client::bounded;
 
 /// What to look at.
@@ -30,6 +30,14 @@ impl Request {
             git: release.spec.source.git.clone(),
             render: release.spec.render.clone(),
         }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(super) fn verify(&self) -> Option<&release::Verify> {
+        self.git.verify.as_ref()
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -89,16 +97,27 @@ impl Request {
         let Some(reference) = &self.git.secret_ref else {
             return Ok(Repository::anonymous(url));
         };
-        let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
         let identity = format!("{}/{}", self.namespace, reference.name);
-        let secret = bounded("reading a Secret", api.get_opt(&reference.name))
-            .await
-            .map_err(|error| format!("Secret {identity}: {error}"))?
-            .ok_or_else(|| format!("Secret {identity} does not exist; create it with username and password, or bearerToken"))?;
+        let needs = "create it with username and password, or bearerToken";
+        let secret = secret(client, &self.namespace, &reference.name, needs).await?;
         credential(&identity, &secret).and_then(|credential| {
             Repository::with_credential(url, credential).map_err(|error| error.to_string())
         })
     }
+}
+
+/// A Secret by its name. `needs` says what to do when there is none.
+pub(super) async fn secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    needs: &str,
+) -> Result<Secret, String> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    bounded("reading a Secret", api.get_opt(name))
+        .await
+        .map_err(|error| format!("Secret {namespace}/{name}: {error}"))?
+        .ok_or_else(|| format!("Secret {namespace}/{name} does not exist; {needs}"))
 }
 
 fn credential(identity: &str, secret: &Secret) -> Result<Credential, String> {

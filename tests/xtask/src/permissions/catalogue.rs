@@ -300,8 +300,8 @@ fn tenant() -> Role {
             rule(
                 "",
                 &["secrets"],
-                &["get", "list", "create", "delete"],
-                "credentials that Releases and gates name; verified renders, to roll back to",
+                &["get", "list", "watch", "create", "delete"],
+                "credentials and keys that Releases and gates name; verified renders, to roll back to",
             ),
             rule(
                 "",

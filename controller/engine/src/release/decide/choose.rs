@@ -24,7 +24,10 @@ pub(super) fn choose(pass: &mut Pass<'_>) {
 /// The content that is asked for and not there yet, if it may be brought in.
 fn candidate(pass: &Pass<'_>) -> Option<Content> {
     pass.plan.ok()?;
-    if matches!(pass.observed.asked, Asked::Broken { .. }) {
+    if matches!(
+        pass.observed.asked,
+        Asked::Broken { .. } | Asked::Unverified { .. }
+    ) {
         return None;
     }
     let asked = pass.status.asked.as_ref()?;

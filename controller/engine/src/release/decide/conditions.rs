@@ -3,9 +3,15 @@
 use super::pass::{Pass, brief};
 use crate::{
     condition::{self, Condition, Truth},
-    release::{observed::Contest, plan::DriftMode, status::Phase},
+    release::{
+        observed::{Asked, Contest},
+        plan::DriftMode,
+        status::{Phase, Signature, SignedObject},
+    },
     rollout::reason::GATES_DOUBTFUL,
 };
+
+const SOURCE_VERIFIED: &str = "SourceVerified";
 
 pub(super) fn set(pass: &mut Pass<'_>) {
     let (ready, reason, message) = ready(pass);
@@ -27,6 +33,7 @@ pub(super) fn set(pass: &mut Pass<'_>) {
         }
     }
     source(pass);
+    signature(pass);
     drift(pass);
     doubts(pass);
 }
@@ -109,6 +116,43 @@ fn source(pass: &mut Pass<'_>) {
             "The source answers",
         );
     }
+}
+
+/// `SourceVerified` is there only while signatures are asked for. What is not known yet changes nothing about it.
+fn signature(pass: &mut Pass<'_>) {
+    match &pass.observed.asked {
+        Asked::Content(content) if content.signatures.is_empty() => {
+            condition::clear(&mut pass.status.conditions, SOURCE_VERIFIED);
+        }
+        Asked::Content(content) => {
+            let message = format!("{}: {}", brief(content), signers(&content.signatures));
+            put(pass, SOURCE_VERIFIED, Truth::True, "Signed", &message);
+        }
+        Asked::Unverified { message, .. } => {
+            put(
+                pass,
+                SOURCE_VERIFIED,
+                Truth::False,
+                "SignatureRefused",
+                message,
+            );
+        }
+        Asked::Unknown | Asked::Broken { .. } | Asked::Unavailable { .. } => {}
+    }
+}
+
+fn signers(signatures: &[Signature]) -> String {
+    let each = signatures.iter().map(|signature| {
+        let object = match signature.object {
+            SignedObject::Commit => "commit",
+            SignedObject::Tag => "tag",
+        };
+        format!(
+            "{object} signed by {} (key {})",
+            signature.signer, signature.key
+        )
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// `Drifted` is there only while there is something that Belay does not put right at once, or can't see.

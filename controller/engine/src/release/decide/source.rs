@@ -13,7 +13,7 @@ pub(super) fn take_in(pass: &mut Pass<'_>) {
             available(pass);
             content_is(pass, content);
         }
-        Asked::Broken { revision, message } => {
+        Asked::Broken { revision, message } | Asked::Unverified { revision, message } => {
             available(pass);
             refuse(pass, None, revision, message, true);
         }

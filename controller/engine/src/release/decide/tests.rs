@@ -13,6 +13,7 @@ use crate::{
     release::{
         observed::{Asked, Contest, Fault},
         plan::{DeletionPolicy, DriftMode},
+        status::{Signature, SignedObject},
     },
 };
 
@@ -101,6 +102,38 @@ fn broken_content_is_refused_and_going_back_in_the_source_ends_it() {
     world.settle();
     assert_eq!(world.status.phase, Phase::Verified);
     assert!(world.log.is_empty(), "{:?}", world.log);
+}
+
+#[test]
+fn an_unsigned_revision_is_refused_and_a_signature_or_a_key_for_it_ends_that() {
+    let mut world = World::verified("a");
+    world.asked = Asked::Unverified {
+        revision: "main@sha1:bad".into(),
+        message: "commit bad is not accepted: it is not signed".into(),
+    };
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Refused);
+    assert_eq!(world.status.target.as_ref().unwrap().content, content("a"));
+    assert_eq!(truth(&world, "SourceVerified"), Some(Truth::False));
+    assert!(world.log.is_empty(), "{:?}", world.log);
+    // What is not known to a new process changes nothing about it.
+    world.asked = Asked::Unknown;
+    world.settle();
+    assert_eq!(truth(&world, "SourceVerified"), Some(Truth::False));
+    let mut signed = content("b");
+    signed.signatures = vec![Signature {
+        object: SignedObject::Commit,
+        key: "SSH SHA256:abc".into(),
+        signer: "ada".into(),
+    }];
+    world.asked = Asked::Content(signed);
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Verified);
+    assert_eq!(truth(&world, "SourceVerified"), Some(Truth::True));
+    // Without verification there is nothing to say.
+    world.ask("b");
+    world.settle();
+    assert_eq!(truth(&world, "SourceVerified"), None);
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! Why a source can't be had or rendered, and where the fault lies.
+
+use belay_engine::release::observed::Fault;
+use belay_source::{Permanence, RenderError, SourceError};
+
+use crate::apply::Failure;
+
+/// Why a source can't be had or rendered.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) place: Place,
+    pub(super) message: String,
+}
+
+/// Where the fault lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A commit that can't be rendered.
+    Content,
+    /// A commit without the signature that is asked for.
+    Signature,
+    Environment,
+    Passing,
+}
+
+impl Trouble {
+    pub(super) fn into_failure(self) -> Failure {
+        let fault = match self.place {
+            Place::Content => Fault::Content,
+            // Another key may accept the same commit.
+            Place::Signature | Place::Environment => Fault::Environment,
+            Place::Passing => Fault::Passing,
+        };
+        Failure {
+            fault,
+            message: self.message,
+        }
+    }
+
+    /// May be gone at the next look.
+    pub(super) fn passing(message: impl Into<String>) -> Self {
+        Self {
+            place: Place::Passing,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            place: Place::Environment,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        let place = match (&error, error.permanence()) {
+            (SourceError::PathNotFound { .. } | SourceError::TooLarge { .. }, _) => Place::Content,
+            (SourceError::Unverified { .. }, _) => Place::Signature,
+            (_, Permanence::Permanent) => Place::Environment,
+            (_, Permanence::Transient) => Place::Passing,
+        };
+        Self {
+            place,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<RenderError> for Trouble {
+    fn from(error: RenderError) -> Self {
+        let place = if error.lies_in_content() {
+            Place::Content
+        } else {
+            match error {
+                RenderError::Source(error) => return error.into(),
+                _ => Place::Environment,
+            }
+        };
+        Self {
+            place,
+            message: error.to_string(),
+        }
+    }
+}
