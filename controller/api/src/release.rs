@@ -98,13 +98,15 @@ pub struct Source {
 
 /// A directory of a Git repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("!has(self.secretRef) || self.url.startsWith('https://') || self.url.startsWith('http://')").message("secretRef needs an https:// URL: other repositories take no credential"))]
+#[x_kube(validation = Rule::new("!has(self.secretRef) || !self.url.matches('^(file:/|/)')").message("secretRef needs an https or ssh address: other repositories take no credential"))]
+#[x_kube(validation = Rule::new("has(self.secretRef) || self.url.matches('^(https?:/|file:/|/)')").message("an ssh address needs secretRef: a Secret with identity (a private key) and known_hosts"))]
 #[x_kube(validation = Rule::new("!has(self.verify) || !has(self.verify.mode) || self.verify.mode == 'Head' || has(self.ref.tag) || has(self.ref.semver) || (has(self.ref.name) && self.ref.name.startsWith('refs/tags/'))").message("verify.mode Tag and TagAndHead need a tag to follow: ref.tag or ref.semver; a branch has none, write mode: Head"))]
 #[serde(rename_all = "camelCase")]
 pub struct Git {
-    /// Address of the repository, `https://…`, without user name and password: those belong into the Secret of `secretRef`.
+    /// Address of the repository: `https://…` without user name and password (those belong into the Secret of `secretRef`),
+    /// `ssh://git@host/path` or `git@host:path`.
     #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^(https?://[^/@]+/.+|file:///.+|/.+)$')").message("write https://host/path, without a user name or password (put those into a Secret and name it in secretRef)"))]
+    #[x_kube(validation = Rule::new("self.matches('^(https?://[^/@]+/.+|ssh://[A-Za-z0-9_][-A-Za-z0-9_.]*@[^/@]+/.+|[A-Za-z0-9_][-A-Za-z0-9_.]*@[A-Za-z0-9][-A-Za-z0-9_.]*:[^-:].*|file:///.+|/.+)$')").message("write https://host/path without a user name or password (put those into a Secret and name it in secretRef), ssh://git@host/path, or git@host:path"))]
     pub url: String,
     /// What to follow.
     #[serde(rename = "ref")]
@@ -114,7 +116,8 @@ pub struct Git {
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')").message("write the path relative to the root of the repository, without a leading / and without .. in it"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Secret in the namespace of the Release with the keys `username` and `password`, or `bearerToken`.
+    /// Secret in the namespace of the Release with the keys `username` and `password`, or `bearerToken`; for SSH with `identity` (a
+    /// private key), `password` if that is encrypted, and `known_hosts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
     /// Whose signatures are asked for. Absent: none.

@@ -1,7 +1,7 @@
 //! Who asks, and for which repository.
 //!
-//! Invariant: secrets are never shown by `Debug`, never put on a command line or into a file, and never sent in clear
-//! text over a network unless that was asked for by name.
+//! Invariant: secrets are never shown by `Debug`, never put on a command line, never into a file that outlives a run, and
+//! never sent in clear text over a network unless that was asked for by name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,15 +10,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::SourceError;
+use crate::ssh::SshKey;
 use crate::text::has_control;
 use crate::url::{RepositoryUrl, Transport};
 
-/// A secret for a Git server over HTTP, with the identity under which its data is cached.
+/// A secret for a Git server, with the identity under which its data is cached.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     identity: Arc<str>,
-    header: Arc<str>,
+    login: Login,
     secrets: Arc<[String]>,
+}
+
+/// How a server is told who asks.
+#[derive(Clone, PartialEq, Eq)]
+enum Login {
+    /// By HTTP, the value of the `Authorization` header.
+    Header(Arc<str>),
+    /// By SSH.
+    Key(Arc<SshKey>),
 }
 
 impl Credential {
@@ -53,9 +63,32 @@ impl Credential {
         )
     }
 
+    /// A private key for SSH, in PEM, with its passphrase if it is encrypted, and the keys of the servers that it may be used with.
+    /// `identity` as for [`Credential::basic`].
+    pub fn ssh(
+        identity: &str,
+        private_key: &str,
+        passphrase: Option<&str>,
+        known_hosts: &str,
+    ) -> Result<Self, SourceError> {
+        let key = SshKey::new(private_key, passphrase, known_hosts)?;
+        let secrets = key.secrets();
+        let parts: Vec<&str> = passphrase.into_iter().collect();
+        Self::of(identity, Login::Key(Arc::new(key)), secrets, &parts)
+    }
+
     fn new(
         identity: &str,
         header: String,
+        secrets: Vec<String>,
+        parts: &[&str],
+    ) -> Result<Self, SourceError> {
+        Self::of(identity, Login::Header(header.into()), secrets, parts)
+    }
+
+    fn of(
+        identity: &str,
+        login: Login,
         secrets: Vec<String>,
         parts: &[&str],
     ) -> Result<Self, SourceError> {
@@ -78,14 +111,9 @@ impl Credential {
         }
         Ok(Self {
             identity: identity.into(),
-            header: header.into(),
+            login,
             secrets: secrets.into(),
         })
-    }
-
-    /// The value of the `Authorization` header.
-    pub(crate) fn authorization(&self) -> &str {
-        &self.header
     }
 
     /// Replaces every secret in foreign text.
@@ -126,16 +154,28 @@ impl Repository {
         url: RepositoryUrl,
         credential: Credential,
     ) -> Result<Self, SourceError> {
-        match url.transport() {
-            Transport::Https | Transport::HttpLoopback => Ok(Self {
+        match (url.transport(), &credential.login) {
+            (Transport::Https | Transport::HttpLoopback, Login::Header(_))
+            | (Transport::Ssh, Login::Key(_)) => Ok(Self {
                 url,
                 credential: Some(credential),
             }),
-            Transport::HttpCleartext => Err(SourceError::refused(
+            (Transport::Ssh, Login::Header(_)) => Err(SourceError::refused(
+                format!("a password or token for {url}"),
+                "SSH takes a key; put identity (a private key) and known_hosts into the Secret, or write the https address",
+            )),
+            (
+                Transport::Https | Transport::HttpLoopback | Transport::HttpCleartext,
+                Login::Key(_),
+            ) => Err(SourceError::refused(
+                format!("an SSH key for {url}"),
+                "write the ssh address, or put a password or token into the Secret",
+            )),
+            (Transport::HttpCleartext, Login::Header(_)) => Err(SourceError::refused(
                 format!("sending a credential to {url} in clear text"),
                 "use the https address",
             )),
-            Transport::Local => Err(SourceError::refused(
+            (Transport::Local, _) => Err(SourceError::refused(
                 format!("a credential for {url}"),
                 "local directories take none; drop it",
             )),
@@ -147,7 +187,8 @@ impl Repository {
         url: RepositoryUrl,
         credential: Credential,
     ) -> Result<Self, SourceError> {
-        if url.transport() == Transport::HttpCleartext {
+        let is_header = matches!(credential.login, Login::Header(_));
+        if url.transport() == Transport::HttpCleartext && is_header {
             return Ok(Self {
                 url,
                 credential: Some(credential),
@@ -164,6 +205,22 @@ impl Repository {
     /// The credential to send.
     pub(crate) fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
+    }
+
+    /// The value of the `Authorization` header, where one is sent.
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        match &self.credential.as_ref()?.login {
+            Login::Header(header) => Some(header),
+            Login::Key(_) => None,
+        }
+    }
+
+    /// The key for SSH.
+    pub(crate) fn ssh_key(&self) -> Option<&SshKey> {
+        match &self.credential.as_ref()?.login {
+            Login::Header(_) => None,
+            Login::Key(key) => Some(key),
+        }
     }
 
     /// What decides whether two repositories share a local copy and a look at the server.

@@ -1,7 +1,8 @@
 //! The `git` program in a locked-down environment.
 //!
-//! Invariant: git reads no configuration but what is written here, runs no hook, asks no question, speaks only `https`,
-//! `http` and `file`, and sees a credential only through its environment, bound to one URL. Every operand has been
+//! Invariant: git reads no configuration but what is written here, runs no hook, asks no question, speaks only the
+//! repository's own protocol, and sees a credential only through its environment, bound to one URL, or in files of one run
+//! ([`Access`]). Every operand has been
 //! checked by its type ([`crate::RepositoryUrl`], [`crate::GitRef`], [`crate::Oid`]) and stands after `--` or inside a
 //! refspec. Needs git 2.31 or newer; newer ones work less (`--filter` is used where the server knows it).
 
@@ -16,8 +17,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
+use crate::access::{self, Access};
 use crate::process::{self, Bounds, Finished, Invocation};
 use crate::settings::{LocalRepositories, SourceSettings};
+use crate::ssh::SshPrograms;
 use crate::url::Transport;
 use crate::{RefListing, Repository, SourceError};
 
@@ -37,6 +40,7 @@ pub(crate) struct Git {
     home: PathBuf,
     /// Folders of single runs.
     scratch: PathBuf,
+    ssh: SshPrograms,
     search_path: OsString,
     local_repositories: LocalRepositories,
     list_timeout: Duration,
@@ -80,11 +84,17 @@ pub(crate) struct Tool<'a> {
 }
 
 impl Git {
-    pub(crate) fn new(settings: &SourceSettings, home: PathBuf, scratch: PathBuf) -> Self {
+    pub(crate) fn new(
+        settings: &SourceSettings,
+        home: PathBuf,
+        scratch: PathBuf,
+        ssh: SshPrograms,
+    ) -> Self {
         Self {
             program: settings.git_program.clone(),
             home,
             scratch,
+            ssh,
             search_path: std::env::var_os("PATH")
                 .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             local_repositories: settings.local_repositories,
@@ -99,14 +109,21 @@ impl Git {
     /// A folder for one run, for this user alone; it goes when dropped.
     pub(crate) fn folder(&self) -> Result<TempDir, SourceError> {
         tempfile::Builder::new()
-            .prefix("run-")
+            .prefix(access::PREFIX)
             .tempdir_in(&self.scratch)
             .map_err(SourceError::cache)
     }
 
     /// Refuses repositories of this machine where the settings do.
     pub(crate) fn admit(&self, repository: &Repository) -> Result<(), SourceError> {
-        let is_local = repository.url().transport() == Transport::Local;
+        let transport = repository.url().transport();
+        if transport == Transport::Ssh && repository.ssh_key().is_none() {
+            return Err(SourceError::refused(
+                format!("reading {} without a key", repository.url()),
+                "name a Secret with the keys identity (a private key) and known_hosts",
+            ));
+        }
+        let is_local = transport == Transport::Local;
         if is_local && self.local_repositories == LocalRepositories::Refused {
             let what = format!("the local repository {}", repository.url());
             return Err(SourceError::refused(
@@ -160,9 +177,10 @@ impl Git {
 
     /// Runs git to its end, whatever its exit status.
     pub(crate) async fn finish(&self, call: Call<'_>) -> Result<Finished, SourceError> {
+        let access = Access::lay_out(call.repository, &self.scratch, &self.ssh)?;
         let invocation = Invocation {
             program: self.program.clone(),
-            env: self.environment(call.repository, call.git_dir, call.extra),
+            env: self.environment(call.repository, call.git_dir, [&access.extra, &call.extra]),
             directory: self.home.clone(),
             args: call.args,
             stdin: call.stdin,
@@ -173,8 +191,12 @@ impl Git {
             memory_bytes: MEMORY_BYTES,
             file_bytes: self.file_bytes,
         };
-        self.bounded(&invocation, &bounds, call.operation, call.repository)
-            .await
+        let finished = self
+            .bounded(&invocation, &bounds, call.operation, call.repository)
+            .await;
+        // Only now: git has read the files.
+        drop(access);
+        finished
     }
 
     /// Runs another program that reads no repository: in `directory`, with this environment and nothing more than `PATH`.
@@ -234,7 +256,7 @@ impl Git {
         &self,
         repository: &Repository,
         git_dir: Option<&Path>,
-        extra: Extra,
+        extras: [&Extra; 2],
     ) -> Vec<(OsString, OsString)> {
         let home = self.home.as_os_str();
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -258,7 +280,9 @@ impl Git {
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ATTR_NOSYSTEM", "1"),
             ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_ALLOW_PROTOCOL", "https:http:file"),
+            ("GIT_ALLOW_PROTOCOL", protocols(repository)),
+            // Without a key of its own nothing may go by SSH.
+            ("GIT_SSH", "/bin/false"),
             ("GIT_PROTOCOL_FROM_USER", "0"),
             ("GIT_NO_REPLACE_OBJECTS", "1"),
             ("GIT_OPTIONAL_LOCKS", "0"),
@@ -272,14 +296,23 @@ impl Git {
             .into_iter()
             .map(|(name, value)| (name, value.into()))
             .collect();
-        entries.extend(extra.configuration);
+        entries.extend(extras.iter().flat_map(|extra| extra.configuration.clone()));
         env.push(("GIT_CONFIG_COUNT".into(), entries.len().to_string().into()));
         for (index, (name, value)) in entries.into_iter().enumerate() {
             env.push((format!("GIT_CONFIG_KEY_{index}").into(), name.into()));
             env.push((format!("GIT_CONFIG_VALUE_{index}").into(), value));
         }
-        env.extend(extra.env);
+        env.extend(extras.iter().flat_map(|extra| extra.env.clone()));
         env
+    }
+}
+
+/// What a repository may be read by: nobody is led from one to another.
+fn protocols(repository: &Repository) -> &'static str {
+    match repository.url().transport() {
+        Transport::Ssh => "ssh",
+        Transport::Local => "file",
+        Transport::Https | Transport::HttpLoopback | Transport::HttpCleartext => "https:http",
     }
 }
 
@@ -306,18 +339,15 @@ fn configuration(repository: &Repository) -> Vec<(String, String)> {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     // Git sends extra headers to wherever it is redirected, so a request with a credential follows nowhere.
-    let redirects = if repository.credential().is_some() {
+    let redirects = if repository.authorization().is_some() {
         "false"
     } else {
         "initial"
     };
     entries.push(("http.followRedirects".to_owned(), redirects.to_owned()));
-    if let Some(credential) = repository.credential() {
+    if let Some(header) = repository.authorization() {
         let name = format!("http.{}.extraHeader", repository.url());
-        entries.push((
-            name,
-            format!("Authorization: {}", credential.authorization()),
-        ));
+        entries.push((name, format!("Authorization: {header}")));
     }
     entries
 }

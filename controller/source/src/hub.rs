@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::access;
 use crate::checkout::Checkout;
 use crate::credential::RepositoryKey;
 use crate::git::Git;
 use crate::mirror::Mirror;
+use crate::ssh::SshPrograms;
 use crate::{
     Candidate, GitRef, Oid, RefListing, Repository, Signature, SignaturePolicy, SourceError,
     SourceSettings,
@@ -63,7 +65,9 @@ impl SourceHub {
             private_directory(directory)?;
         }
         remove_stale(&scratch);
-        let git = Arc::new(Git::new(&settings, home, scratch));
+        remove_stale(Path::new(access::MEMORY));
+        let ssh = SshPrograms::new(settings.ssh_program.clone(), &cache)?;
+        let git = Arc::new(Git::new(&settings, home, scratch, ssh));
         let (mirrors, polls) = (Mutex::default(), Mutex::default());
         Ok(Self(Arc::new(Inner {
             git,
@@ -188,8 +192,12 @@ impl Inner {
 fn remove_stale(scratch: &Path) {
     for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
         let made = entry.metadata().and_then(|data| data.modified());
+        let is_ours = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(access::PREFIX);
         let age = made.ok().and_then(|made| made.elapsed().ok());
-        if age.is_some_and(|age| age > STALE_AFTER) {
+        if is_ours && age.is_some_and(|age| age > STALE_AFTER) {
             // What can't be removed is tried again at the next start.
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod access;
 mod checkout;
 mod credential;
 mod error;
@@ -46,6 +47,7 @@ mod reference;
 mod render;
 mod settings;
 mod signature;
+mod ssh;
 mod text;
 mod url;
 mod yaml;

@@ -21,6 +21,8 @@ pub struct SourceSettings {
     pub git_program: PathBuf,
     /// The program that checks PGP signatures.
     pub gpg_program: PathBuf,
+    /// The program for repositories over SSH: OpenSSH 8.4 or newer.
+    pub ssh_program: PathBuf,
     /// The program that checks SSH signatures.
     pub ssh_keygen_program: PathBuf,
     /// Whether repositories of this machine may be read.
@@ -55,6 +57,7 @@ impl SourceSettings {
             cache_directory: cache_directory.into(),
             git_program: PathBuf::from("git"),
             gpg_program: PathBuf::from("gpg"),
+            ssh_program: PathBuf::from("ssh"),
             ssh_keygen_program: PathBuf::from("ssh-keygen"),
             local_repositories: LocalRepositories::Refused,
             list_timeout: Duration::from_secs(30),

@@ -3,6 +3,8 @@
 //! Invariant: known failures get our own words. Only unknown ones quote git, on one line, with the repository's secrets
 //! replaced and without what the server sent (`remote: …`).
 
+mod signs;
+
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
@@ -10,6 +12,7 @@ use crate::error::CredentialUse;
 use crate::process::{Bounds, Finished, RunError};
 use crate::text::one_line;
 use crate::{Repository, SourceError};
+use signs::{Meaning, TABLE};
 
 /// Whom an unknown failure is blamed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,148 +25,6 @@ pub(crate) enum Side {
 
 /// The signal of a process that wrote more than it may.
 const SIGXFSZ: i32 = 25;
-
-/// What to look for in git's complaints, in this order. All texts are lower case.
-const TABLE: &[(Meaning, &[&str])] = &[
-    (
-        Meaning::TooLarge,
-        &[
-            "signal 25",
-            "file too large",
-            "exceeds maximum allowed size",
-        ],
-    ),
-    (
-        Meaning::OutOfMemory,
-        &[
-            "out of memory",
-            "malloc failed",
-            "unable to mmap",
-            "cannot allocate memory",
-            "signal 9",
-        ],
-    ),
-    (
-        Meaning::DiskFull,
-        &[
-            "no space left on device",
-            "read-only file system",
-            "disk quota exceeded",
-        ],
-    ),
-    (Meaning::NotAllowed, &["transport '"]),
-    (
-        Meaning::Redirect,
-        &[
-            "unable to update url base from redirection",
-            "error: 301",
-            "error: 302",
-            "error: 307",
-            "error: 308",
-        ],
-    ),
-    (
-        Meaning::Authentication,
-        &[
-            "authentication failed",
-            "could not read username",
-            "could not read password",
-            "terminal prompts disabled",
-            "invalid username or",
-            "error: 401",
-            "error: 403",
-            "access denied",
-        ],
-    ),
-    (
-        Meaning::NoReference,
-        &[
-            "couldn't find remote ref",
-            "not our ref",
-            "unadvertised object",
-            "no such remote ref",
-        ],
-    ),
-    (
-        Meaning::NoRepository,
-        &[
-            "error: 404",
-            "' not found",
-            "does not appear to be a git repository",
-            "repository not found",
-            "does not exist",
-        ],
-    ),
-    (Meaning::Ownership, &["dubious ownership"]),
-    (
-        Meaning::DumbServer,
-        &["dumb http transport", "not valid: is this a git repository"],
-    ),
-    (
-        Meaning::Certificate,
-        &[
-            "ssl certificate",
-            "certificate verif",
-            "unable to get local issuer",
-        ],
-    ),
-    (
-        Meaning::Name,
-        &["could not resolve host", "name or service not known"],
-    ),
-    (
-        Meaning::Refusing,
-        &[
-            "connection refused",
-            "failed to connect",
-            "couldn't connect",
-            "could not connect",
-        ],
-    ),
-    (
-        Meaning::Slow,
-        &["timed out", "operation too slow", "timeout was reached"],
-    ),
-    (
-        Meaning::BreakingOff,
-        &[
-            "error: 5",
-            "error: 429",
-            "connection reset",
-            "empty reply",
-            "early eof",
-            "hung up unexpectedly",
-            "unexpected disconnect",
-            "rpc failed",
-            "recv failure",
-            "gnutls",
-            "ssl_",
-            "network is unreachable",
-            "no route to host",
-        ],
-    ),
-    // Said when the process that stores objects ends without a word: killed at one of its limits.
-    (Meaning::TooLarge, &["invalid index-pack output"]),
-];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    TooLarge,
-    OutOfMemory,
-    DiskFull,
-    NotAllowed,
-    Redirect,
-    Authentication,
-    NoReference,
-    NoRepository,
-    Ownership,
-    DumbServer,
-    Certificate,
-    Name,
-    Refusing,
-    Slow,
-    BreakingOff,
-}
 
 /// The error of a run that ended with a failure status.
 pub(super) fn of(
@@ -207,6 +68,24 @@ fn known(meaning: Meaning, repository: &Repository, file_bytes: u64) -> SourceEr
         Meaning::NotAllowed => {
             SourceError::refused(format!("the protocol of {url}"), "use its https address")
         }
+        Meaning::HostKeyChanged => SourceError::refused(
+            format!("the server of {url}"),
+            "its host key is another one than known_hosts of the Secret says: somebody may pose as it; compare with what its owner \
+             publishes, and only then put the new key there",
+        ),
+        Meaning::HostKeyUnknown => SourceError::refused(
+            format!("the server of {url}"),
+            "its host key is not in known_hosts of the Secret; put it there (from ssh-keyscan, compared with what its owner \
+             publishes), with [host]:port where the port is not 22",
+        ),
+        Meaning::Passphrase => SourceError::refused(
+            format!("the SSH key for {url}"),
+            "its passphrase is another one; correct password in the Secret",
+        ),
+        Meaning::Key => SourceError::refused(
+            format!("the SSH key for {url}"),
+            "ssh can't read it; put the whole private key into the Secret, as ssh-keygen wrote it",
+        ),
         Meaning::Redirect => SourceError::refused(
             format!("following {url} to another address"),
             "write the address the server redirects to (often the same with .git at its end)",

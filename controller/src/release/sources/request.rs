@@ -5,7 +5,7 @@ use std::time::Duration;
 use belay_api::{Release, release};
 use belay_source::{
     Credential, GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, Repository,
-    RepositoryUrl, SourceError,
+    RepositoryUrl, SourceError, Transport,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
@@ -98,9 +98,12 @@ impl Request {
             return Ok(Repository::anonymous(url));
         };
         let identity = format!("{}/{}", self.namespace, reference.name);
-        let needs = "create it with username and password, or bearerToken";
+        let needs = match url.transport() {
+            Transport::Ssh => "create it with identity (a private key) and known_hosts",
+            _ => "create it with username and password, or bearerToken",
+        };
         let secret = secret(client, &self.namespace, &reference.name, needs).await?;
-        credential(&identity, &secret).and_then(|credential| {
+        credential(&identity, &secret, url.transport()).and_then(|credential| {
             Repository::with_credential(url, credential).map_err(|error| error.to_string())
         })
     }
@@ -120,7 +123,7 @@ pub(super) async fn secret(
         .ok_or_else(|| format!("Secret {namespace}/{name} does not exist; {needs}"))
 }
 
-fn credential(identity: &str, secret: &Secret) -> Result<Credential, String> {
+fn credential(identity: &str, secret: &Secret, transport: Transport) -> Result<Credential, String> {
     let value = |key: &str| {
         let bytes = secret.data.as_ref()?.get(key)?;
         // A line break at the end is an editor's doing, never part of a credential.
@@ -128,13 +131,26 @@ fn credential(identity: &str, secret: &Secret) -> Result<Credential, String> {
             .ok()
             .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
     };
-    let made = match (value("bearerToken"), value("username"), value("password")) {
-        (Some(token), ..) => Credential::bearer(identity, &token),
-        (None, Some(username), Some(password)) => Credential::basic(identity, &username, &password),
-        _ => {
+    let made = if transport == Transport::Ssh {
+        // The second name is that of Secrets of Kubernetes' own type for keys.
+        let Some(key) = value("identity").or_else(|| value("ssh-privatekey")) else {
             return Err(format!(
-                "Secret {identity} has neither username and password nor bearerToken"
+                "Secret {identity} has no key for SSH; put the private key under identity, and the server's keys under known_hosts"
             ));
+        };
+        let hosts = value("known_hosts").unwrap_or_default();
+        Credential::ssh(identity, &key, value("password").as_deref(), &hosts)
+    } else {
+        match (value("bearerToken"), value("username"), value("password")) {
+            (Some(token), ..) => Credential::bearer(identity, &token),
+            (None, Some(username), Some(password)) => {
+                Credential::basic(identity, &username, &password)
+            }
+            _ => {
+                return Err(format!(
+                    "Secret {identity} has neither username and password nor bearerToken"
+                ));
+            }
         }
     };
     made.map_err(|error| format!("Secret {identity}: {error}"))
@@ -158,9 +174,26 @@ mod tests {
 
     #[test]
     fn a_secret_holds_a_password_or_a_token() {
-        assert!(credential("a/b", &secret(&[("username", "u"), ("password", "p\n")])).is_ok());
-        assert!(credential("a/b", &secret(&[("bearerToken", "t")])).is_ok());
-        let error = credential("a/b", &secret(&[("password", "hush-hush")])).unwrap_err();
+        let https = |pairs| credential("a/b", &secret(pairs), Transport::Https);
+        assert!(https(&[("username", "u"), ("password", "p\n")]).is_ok());
+        assert!(https(&[("bearerToken", "t")]).is_ok());
+        let error = https(&[("password", "hush-hush")]).unwrap_err();
         assert!(error.contains("neither") && !error.contains("hush-hush"));
+    }
+
+    #[test]
+    fn for_ssh_a_secret_holds_a_key_and_the_servers_keys() {
+        let ssh = |pairs| credential("a/b", &secret(pairs), Transport::Ssh);
+        let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----";
+        let hosts = ("known_hosts", "git.example.com ssh-ed25519 AAAA");
+        assert!(ssh(&[("identity", key), hosts]).is_ok());
+        assert!(ssh(&[("ssh-privatekey", key), hosts]).is_ok());
+        assert!(
+            ssh(&[("identity", key)])
+                .unwrap_err()
+                .contains("known_hosts")
+        );
+        let error = ssh(&[("username", "u"), ("password", "hush-hush")]).unwrap_err();
+        assert!(error.contains("identity") && !error.contains("hush-hush"));
     }
 }
