@@ -100,6 +100,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("!has(self.secretRef) || !self.url.matches('^(file:/|/)')").message("secretRef needs an https or ssh address: other repositories take no credential"))]
 #[x_kube(validation = Rule::new("has(self.secretRef) || self.url.matches('^(https?:/|file:/|/)')").message("an ssh address needs secretRef: a Secret with identity (a private key) and known_hosts"))]
+#[x_kube(validation = Rule::new("!has(self.proxySecretRef) || self.url.matches('^https?:/')").message("proxySecretRef goes with an https address: nothing else is reached through a proxy"))]
 #[x_kube(validation = Rule::new("!has(self.verify) || !has(self.verify.mode) || self.verify.mode == 'Head' || has(self.ref.tag) || has(self.ref.semver) || (has(self.ref.name) && self.ref.name.startsWith('refs/tags/'))").message("verify.mode Tag and TagAndHead need a tag to follow: ref.tag or ref.semver; a branch has none, write mode: Head"))]
 #[serde(rename_all = "camelCase")]
 pub struct Git {
@@ -117,9 +118,14 @@ pub struct Git {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Secret in the namespace of the Release with the keys `username` and `password`, or `bearerToken`; for SSH with `identity` (a
-    /// private key), `password` if that is encrypted, and `known_hosts`.
+    /// private key), `password` if that is encrypted, and `known_hosts`. For HTTPS also, beside or instead of a login, `ca.crt` (the
+    /// authority of the server's certificate, instead of the system's), and `tls.crt` with `tls.key` for mutual TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// Secret in the namespace of the Release with the `address` of an HTTP proxy on the way to the repository (`http://host:port`), and
+    /// `username` and `password` if the proxy wants them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_secret_ref: Option<SecretRef>,
     /// Whose signatures are asked for. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,

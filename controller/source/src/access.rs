@@ -29,17 +29,27 @@ impl Access {
         scratch: &Path,
         programs: &SshPrograms,
     ) -> Result<Self, SourceError> {
-        let Some(key) = repository.ssh_key() else {
-            return Ok(Self::default());
-        };
+        let mut extra = Extra::default();
+        if let Some(proxy) = repository.proxy() {
+            let setting = ("http.proxy".to_owned(), proxy.setting());
+            extra.configuration.push(setting);
+        }
+        if repository.ssh_key().is_none() && repository.tls().is_none() {
+            return Ok(Self {
+                _folder: None,
+                extra,
+            });
+        }
         let folder = folder(scratch)?;
-        let env = key.lay_out(folder.path(), programs)?;
+        if let Some(key) = repository.ssh_key() {
+            extra.env = key.lay_out(folder.path(), programs)?;
+        }
+        if let Some(tls) = repository.tls() {
+            extra.configuration.extend(tls.lay_out(folder.path())?);
+        }
         Ok(Self {
             _folder: Some(folder),
-            extra: Extra {
-                env,
-                ..Extra::default()
-            },
+            extra,
         })
     }
 }

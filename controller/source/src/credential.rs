@@ -1,7 +1,6 @@
-//! Who asks, and for which repository.
+//! Who asks.
 //!
-//! Invariant: secrets are never shown by `Debug`, never put on a command line, never into a file that outlives a run, and
-//! never sent in clear text over a network unless that was asked for by name.
+//! Invariant: secrets are never shown by `Debug`, never put on a command line, and never into a file that outlives a run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,19 +11,19 @@ use base64::engine::general_purpose::STANDARD;
 use crate::SourceError;
 use crate::ssh::SshKey;
 use crate::text::has_control;
-use crate::url::{RepositoryUrl, Transport};
 
 /// A secret for a Git server, with the identity under which its data is cached.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
-    identity: Arc<str>,
-    login: Login,
-    secrets: Arc<[String]>,
+    pub(crate) identity: Arc<str>,
+    pub(crate) login: Login,
+    /// What must not be shown.
+    pub(crate) secrets: Arc<[String]>,
 }
 
 /// How a server is told who asks.
 #[derive(Clone, PartialEq, Eq)]
-enum Login {
+pub(crate) enum Login {
     /// By HTTP, the value of the `Authorization` header.
     Header(Arc<str>),
     /// By SSH.
@@ -115,13 +114,6 @@ impl Credential {
             secrets: secrets.into(),
         })
     }
-
-    /// Replaces every secret in foreign text.
-    fn scrub(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret.as_str(), "***")
-        })
-    }
 }
 
 impl fmt::Debug for Credential {
@@ -133,126 +125,10 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// A repository as one credential sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
-    url: RepositoryUrl,
-    credential: Option<Credential>,
-}
-
-impl Repository {
-    /// A repository that anyone may read.
-    pub fn anonymous(url: RepositoryUrl) -> Self {
-        Self {
-            url,
-            credential: None,
-        }
-    }
-
-    /// A repository read with a credential, which must not travel in clear text over a network.
-    pub fn with_credential(
-        url: RepositoryUrl,
-        credential: Credential,
-    ) -> Result<Self, SourceError> {
-        match (url.transport(), &credential.login) {
-            (Transport::Https | Transport::HttpLoopback, Login::Header(_))
-            | (Transport::Ssh, Login::Key(_)) => Ok(Self {
-                url,
-                credential: Some(credential),
-            }),
-            (Transport::Ssh, Login::Header(_)) => Err(SourceError::refused(
-                format!("a password or token for {url}"),
-                "SSH takes a key; put identity (a private key) and known_hosts into the Secret, or write the https address",
-            )),
-            (
-                Transport::Https | Transport::HttpLoopback | Transport::HttpCleartext,
-                Login::Key(_),
-            ) => Err(SourceError::refused(
-                format!("an SSH key for {url}"),
-                "write the ssh address, or put a password or token into the Secret",
-            )),
-            (Transport::HttpCleartext, Login::Header(_)) => Err(SourceError::refused(
-                format!("sending a credential to {url} in clear text"),
-                "use the https address",
-            )),
-            (Transport::Local, _) => Err(SourceError::refused(
-                format!("a credential for {url}"),
-                "local directories take none; drop it",
-            )),
-        }
-    }
-
-    /// As [`Repository::with_credential`], and accepts that anyone on the way can read the credential.
-    pub fn with_credential_in_cleartext(
-        url: RepositoryUrl,
-        credential: Credential,
-    ) -> Result<Self, SourceError> {
-        let is_header = matches!(credential.login, Login::Header(_));
-        if url.transport() == Transport::HttpCleartext && is_header {
-            return Ok(Self {
-                url,
-                credential: Some(credential),
-            });
-        }
-        Self::with_credential(url, credential)
-    }
-
-    /// Where it is.
-    pub fn url(&self) -> &RepositoryUrl {
-        &self.url
-    }
-
-    /// The credential to send.
-    pub(crate) fn credential(&self) -> Option<&Credential> {
-        self.credential.as_ref()
-    }
-
-    /// The value of the `Authorization` header, where one is sent.
-    pub(crate) fn authorization(&self) -> Option<&str> {
-        match &self.credential.as_ref()?.login {
-            Login::Header(header) => Some(header),
-            Login::Key(_) => None,
-        }
-    }
-
-    /// The key for SSH.
-    pub(crate) fn ssh_key(&self) -> Option<&SshKey> {
-        match &self.credential.as_ref()?.login {
-            Login::Header(_) => None,
-            Login::Key(key) => Some(key),
-        }
-    }
-
-    /// What decides whether two repositories share a local copy and a look at the server.
-    pub(crate) fn key(&self) -> RepositoryKey {
-        let identity = self
-            .credential
-            .as_ref()
-            .map(|credential| Arc::clone(&credential.identity));
-        RepositoryKey {
-            url: self.url.clone(),
-            identity,
-        }
-    }
-
-    /// Foreign text without this repository's secrets.
-    pub(crate) fn scrub(&self, text: &str) -> String {
-        self.credential
-            .as_ref()
-            .map_or_else(|| text.to_owned(), |credential| credential.scrub(text))
-    }
-}
-
-/// URL and identity of the credential.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RepositoryKey {
-    pub(crate) url: RepositoryUrl,
-    pub(crate) identity: Option<Arc<str>>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Repository, RepositoryUrl};
 
     fn url(text: &str) -> RepositoryUrl {
         RepositoryUrl::parse(text).unwrap()

@@ -333,13 +333,15 @@ fn configuration(repository: &Repository) -> Vec<(String, String)> {
         ("maintenance.auto", "false"),
         // Packs are kept as packs: thousands of loose files would be slow to count and to remove.
         ("fetch.unpackLimit", "1"),
+        ("http.sslVerify", "true"),
         ("http.lowSpeedLimit", "1000"),
         ("http.lowSpeedTime", "30"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    // Git sends extra headers to wherever it is redirected, so a request with a credential follows nowhere.
-    let redirects = if repository.authorization().is_some() {
+    // Git sends extra headers to wherever it is redirected, and shows a certificate to anybody, so a
+    // request that tells who asks follows nowhere.
+    let redirects = if repository.identifies() {
         "false"
     } else {
         "initial"

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use crate::access;
 use crate::checkout::Checkout;
-use crate::credential::RepositoryKey;
 use crate::git::Git;
 use crate::mirror::Mirror;
+use crate::repository::RepositoryKey;
 use crate::ssh::SshPrograms;
 use crate::{
     Candidate, GitRef, Oid, RefListing, Repository, Signature, SignaturePolicy, SourceError,

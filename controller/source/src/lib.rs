@@ -45,15 +45,17 @@ mod process;
 mod range;
 mod reference;
 mod render;
+mod repository;
 mod settings;
 mod signature;
 mod ssh;
 mod text;
+mod tls;
 mod url;
 mod yaml;
 
 pub use crate::checkout::{Checkout, CommitInfo};
-pub use crate::credential::{Credential, Repository};
+pub use crate::credential::Credential;
 pub use crate::error::{CredentialUse, Permanence, SourceError};
 pub use crate::hub::{Observation, RequestCounts, SourceHub, Subscription};
 pub use crate::pack::{PackError, SECRET_CHUNK_BYTES, chunks, pack, unpack};
@@ -63,8 +65,10 @@ pub use crate::render::{
     ContentDigest, HelmOptions, ObjectKey, ObjectSource, RenderCounts, RenderError, RenderKind,
     RenderRequest, Rendered, RenderedObject, Renderer, RendererSettings,
 };
+pub use crate::repository::Repository;
 pub use crate::settings::{FileLimits, LocalRepositories, SourceSettings};
 pub use crate::signature::{
     KeyKind, Signature, SignatureMode, SignaturePolicy, SignedObject, TrustedKeys,
 };
+pub use crate::tls::{Proxy, Tls};
 pub use crate::url::{RepositoryUrl, Transport};

@@ -16,13 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::RwLock;
 
-use crate::credential::RepositoryKey;
 use crate::git::{Call, Extra, Git, Side, words};
+use crate::repository::RepositoryKey;
 use crate::settings::SourceSettings;
-use crate::text::hex;
 use crate::{GitRef, Oid, Repository, SourceError};
 
 pub(crate) use objects::{Entry, EntryKind, Found, Lookup, ObjectKind};
@@ -64,14 +62,9 @@ impl Mirror {
         key: &RepositoryKey,
         settings: &SourceSettings,
     ) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(key.url.as_str());
-        hash.update([0]);
-        hash.update(key.identity.as_deref().unwrap_or_default());
-        let name = hex(hash.finalize().into_iter().take(16));
         Self {
             git,
-            directory: cache.join(name),
+            directory: cache.join(key.digest()),
             fetch_timeout: settings.fetch_timeout,
             limit_bytes: settings.repository_limit_bytes,
             programs: Programs {

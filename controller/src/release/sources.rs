@@ -5,6 +5,7 @@
 //!
 //! Invariant: "could not look" is never mistaken for "nothing there", and an old finding stays until a newer one replaces it.
 
+mod access;
 mod cluster;
 mod follow;
 mod keys;

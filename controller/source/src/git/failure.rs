@@ -91,9 +91,10 @@ fn known(meaning: Meaning, repository: &Repository, file_bytes: u64) -> SourceEr
             "write the address the server redirects to (often the same with .git at its end)",
         ),
         Meaning::Authentication => {
-            let given = match repository.credential() {
-                Some(_) => CredentialUse::Configured,
-                None => CredentialUse::None,
+            let given = if repository.identifies() {
+                CredentialUse::Configured
+            } else {
+                CredentialUse::None
             };
             SourceError::AuthenticationFailed { url, given }
         }
@@ -110,7 +111,14 @@ fn known(meaning: Meaning, repository: &Repository, file_bytes: u64) -> SourceEr
             format!("the server of {url}, which speaks no smart HTTP"),
             "serve it by git http-backend or a Git forge",
         ),
-        Meaning::Certificate => unreachable("its certificate is not trusted"),
+        Meaning::Certificate => unreachable(
+            "its certificate is not trusted (that of an authority of your own goes into the Secret under ca.crt)",
+        ),
+        Meaning::ProxyLogin => SourceError::refused(
+            format!("the way to {url}"),
+            "the proxy wants another user name and password; correct them in the Secret of the proxy",
+        ),
+        Meaning::Proxy => unreachable("the proxy can't be reached or leads nowhere"),
         Meaning::Name => unreachable("its host name is not known"),
         Meaning::Refusing => unreachable("nothing answers there"),
         Meaning::Slow => unreachable("it answers too slowly"),

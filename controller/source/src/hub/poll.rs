@@ -9,8 +9,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::Inner;
-use crate::credential::RepositoryKey;
 use crate::git::Git;
+use crate::repository::RepositoryKey;
 use crate::{GitRef, Permanence, RefListing, Repository, SourceError};
 
 /// Looks are never closer than this, however often somebody pokes.

@@ -15,7 +15,7 @@ use kube::{
     runtime::watcher::Event,
 };
 
-use super::{Request, Tools, request, trouble::Trouble};
+use super::{Request, Tools, access, trouble::Trouble};
 use crate::watch::{Selection, events};
 
 type Meta = PartialObjectMeta<DynamicObject>;
@@ -66,7 +66,7 @@ impl Tools {
             return Ok(None);
         };
         let needs = "create it with public keys (*.asc, *.pub)";
-        let secret = request::secret(&self.client, request.namespace(), &secret_ref.name, needs)
+        let secret = access::secret(&self.client, request.namespace(), &secret_ref.name, needs)
             .await
             .map_err(Trouble::unavailable)?;
         let identity = format!("Secret {}/{}", request.namespace(), secret_ref.name);

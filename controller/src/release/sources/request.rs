@@ -3,15 +3,10 @@
 use std::time::Duration;
 
 use belay_api::{Release, release};
-use belay_source::{
-    Credential, GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, Repository,
-    RepositoryUrl, SourceError, Transport,
-};
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt as _};
+use belay_source::{GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, SourceError};
+use kube::ResourceExt as _;
 
 use super::{cluster::Cluster, trouble::Trouble};
-use crate::client::bounded;
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,109 +86,7 @@ impl Request {
         })
     }
 
-    /// The repository, with the credential that the Secret holds now.
-    pub(super) async fn repository(&self, client: &Client) -> Result<Repository, String> {
-        let url = RepositoryUrl::parse(&self.git.url).map_err(|error| error.to_string())?;
-        let Some(reference) = &self.git.secret_ref else {
-            return Ok(Repository::anonymous(url));
-        };
-        let identity = format!("{}/{}", self.namespace, reference.name);
-        let needs = match url.transport() {
-            Transport::Ssh => "create it with identity (a private key) and known_hosts",
-            _ => "create it with username and password, or bearerToken",
-        };
-        let secret = secret(client, &self.namespace, &reference.name, needs).await?;
-        credential(&identity, &secret, url.transport()).and_then(|credential| {
-            Repository::with_credential(url, credential).map_err(|error| error.to_string())
-        })
-    }
-}
-
-/// A Secret by its name. `needs` says what to do when there is none.
-pub(super) async fn secret(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    needs: &str,
-) -> Result<Secret, String> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    bounded("reading a Secret", api.get_opt(name))
-        .await
-        .map_err(|error| format!("Secret {namespace}/{name}: {error}"))?
-        .ok_or_else(|| format!("Secret {namespace}/{name} does not exist; {needs}"))
-}
-
-fn credential(identity: &str, secret: &Secret, transport: Transport) -> Result<Credential, String> {
-    let value = |key: &str| {
-        let bytes = secret.data.as_ref()?.get(key)?;
-        // A line break at the end is an editor's doing, never part of a credential.
-        std::str::from_utf8(&bytes.0)
-            .ok()
-            .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
-    };
-    let made = if transport == Transport::Ssh {
-        // The second name is that of Secrets of Kubernetes' own type for keys.
-        let Some(key) = value("identity").or_else(|| value("ssh-privatekey")) else {
-            return Err(format!(
-                "Secret {identity} has no key for SSH; put the private key under identity, and the server's keys under known_hosts"
-            ));
-        };
-        let hosts = value("known_hosts").unwrap_or_default();
-        Credential::ssh(identity, &key, value("password").as_deref(), &hosts)
-    } else {
-        match (value("bearerToken"), value("username"), value("password")) {
-            (Some(token), ..) => Credential::bearer(identity, &token),
-            (None, Some(username), Some(password)) => {
-                Credential::basic(identity, &username, &password)
-            }
-            _ => {
-                return Err(format!(
-                    "Secret {identity} has neither username and password nor bearerToken"
-                ));
-            }
-        }
-    };
-    made.map_err(|error| format!("Secret {identity}: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::ByteString;
-
-    use super::*;
-
-    fn secret(pairs: &[(&str, &str)]) -> Secret {
-        let data = pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
-        Secret {
-            data: Some(data.collect()),
-            ..Secret::default()
-        }
-    }
-
-    #[test]
-    fn a_secret_holds_a_password_or_a_token() {
-        let https = |pairs| credential("a/b", &secret(pairs), Transport::Https);
-        assert!(https(&[("username", "u"), ("password", "p\n")]).is_ok());
-        assert!(https(&[("bearerToken", "t")]).is_ok());
-        let error = https(&[("password", "hush-hush")]).unwrap_err();
-        assert!(error.contains("neither") && !error.contains("hush-hush"));
-    }
-
-    #[test]
-    fn for_ssh_a_secret_holds_a_key_and_the_servers_keys() {
-        let ssh = |pairs| credential("a/b", &secret(pairs), Transport::Ssh);
-        let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----";
-        let hosts = ("known_hosts", "git.example.com ssh-ed25519 AAAA");
-        assert!(ssh(&[("identity", key), hosts]).is_ok());
-        assert!(ssh(&[("ssh-privatekey", key), hosts]).is_ok());
-        assert!(
-            ssh(&[("identity", key)])
-                .unwrap_err()
-                .contains("known_hosts")
-        );
-        let error = ssh(&[("username", "u"), ("password", "hush-hush")]).unwrap_err();
-        assert!(error.contains("identity") && !error.contains("hush-hush"));
+    pub(super) fn git(&self) -> &release::Git {
+        &self.git
     }
 }

@@ -47,6 +47,22 @@ pub(super) const TABLE: &[(Meaning, &[&str])] = &[
         ],
     ),
     (
+        Meaning::ProxyLogin,
+        &[
+            "response 407",
+            "http code 407",
+            "proxy authentication required",
+        ],
+    ),
+    (
+        Meaning::Proxy,
+        &[
+            "could not resolve proxy",
+            "from proxy after connect",
+            "connect tunnel failed",
+        ],
+    ),
+    (
         Meaning::Redirect,
         &[
             "unable to update url base from redirection",
@@ -68,6 +84,8 @@ pub(super) const TABLE: &[(Meaning, &[&str])] = &[
             "error: 403",
             "access denied",
             "permission denied (",
+            "certificate is required",
+            "certificate required",
         ],
     ),
     (
@@ -154,6 +172,8 @@ pub(super) enum Meaning {
     HostKeyUnknown,
     Passphrase,
     Key,
+    ProxyLogin,
+    Proxy,
     Redirect,
     Authentication,
     NoReference,
