@@ -119,7 +119,8 @@ pub struct Git {
     pub path: Option<String>,
     /// Secret in the namespace of the Release with the keys `username` and `password`, or `bearerToken`; for SSH with `identity` (a
     /// private key), `password` if that is encrypted, and `known_hosts`. For HTTPS also, beside or instead of a login, `ca.crt` (the
-    /// authority of the server's certificate, instead of the system's), and `tls.crt` with `tls.key` for mutual TLS.
+    /// authority of the server's certificate, instead of the system's), and `tls.crt` with `tls.key` for mutual TLS. For a GitHub App:
+    /// `githubAppID`, `githubAppInstallationID`, `githubAppPrivateKey`, and `githubAppBaseURL` for a server of one's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
     /// Secret in the namespace of the Release with the `address` of an HTTP proxy on the way to the repository (`http://host:port`), and

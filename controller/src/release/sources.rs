@@ -6,6 +6,9 @@
 //! Invariant: "could not look" is never mistaken for "nothing there", and an old finding stays until a newer one replaces it.
 
 mod access;
+mod app;
+#[cfg(test)]
+mod app_tests;
 mod cluster;
 mod follow;
 mod keys;
@@ -34,6 +37,7 @@ use crate::{
     telemetry::Metrics,
     watch::{ServerVersion, Triggers},
 };
+use app::Apps;
 use cluster::Cluster;
 use request::Request;
 use trouble::Trouble;
@@ -52,6 +56,7 @@ struct Tools {
     server: ServerVersion,
     metrics: Arc<Metrics>,
     cluster: Cluster,
+    apps: Apps,
     settings: GitSettings,
     hub: OnceCell<SourceHub>,
     renderer: Renderer,
@@ -73,6 +78,7 @@ impl Sources {
         });
         let tools = Tools {
             cluster: Cluster::new(client.clone()),
+            apps: Apps::new(context.settings.reach),
             client,
             server: context.server,
             metrics: Arc::clone(&context.metrics),

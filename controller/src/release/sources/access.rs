@@ -3,37 +3,78 @@
 //! Invariant: no error says what a Secret holds, only what is missing in it.
 
 use belay_source::{Credential, Proxy, Repository, RepositoryUrl, SourceError, Tls, Transport};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use super::Request;
+use super::{
+    Request, Tools,
+    app::{App, Token, Way},
+    trouble::Trouble,
+};
 use crate::client::bounded;
 
-impl Request {
+/// A repository, and until when what was read for it is good.
+pub(super) struct Opened {
+    pub(super) repository: Repository,
+    /// Whose token the login is.
+    pub(super) app: Option<App>,
+    /// Set for a login that ends.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Tools {
     /// The repository, with what the Secrets hold now.
-    pub(super) async fn repository(&self, client: &Client) -> Result<Repository, String> {
-        let git = self.git();
+    pub(super) async fn repository(&self, request: &Request) -> Result<Repository, Trouble> {
+        self.open(request).await.map(|opened| opened.repository)
+    }
+
+    /// The repository, and until when its login is good.
+    pub(super) async fn open(&self, request: &Request) -> Result<Opened, Trouble> {
+        let opened = self.opened(request).await;
+        opened.map_err(Trouble::unavailable)
+    }
+
+    async fn opened(&self, request: &Request) -> Result<Opened, String> {
+        let (git, namespace) = (request.git(), request.namespace());
         let url = RepositoryUrl::parse(&git.url).map_err(|error| error.to_string())?;
-        let transport = url.transport();
-        let mut repository = Repository::anonymous(url.clone());
+        let way = match &git.proxy_secret_ref {
+            Some(reference) => Some(self.way(namespace, &reference.name).await?),
+            None => None,
+        };
+        let mut opened = Opened {
+            repository: Repository::anonymous(url.clone()),
+            app: None,
+            until: None,
+        };
         if let Some(reference) = &git.secret_ref {
-            let needs = match transport {
+            let needs = match url.transport() {
                 Transport::Ssh => "create it with identity (a private key) and known_hosts",
                 _ => "create it with username and password, or bearerToken",
             };
-            let secret = secret(client, self.namespace(), &reference.name, needs).await?;
-            let identity = format!("{}/{}", self.namespace(), reference.name);
-            repository = opened(url, &identity, &secret)?;
+            let secret = secret(&self.client, namespace, &reference.name, needs).await?;
+            let identity = format!("{namespace}/{}", reference.name);
+            let about = |why| format!("Secret {identity}: {why}");
+            let app = App::of(&secret).map_err(about)?;
+            opened.app = app.map(|app| app.through(way.as_ref().map(|(way, _)| way.clone())));
+            let token = match &opened.app {
+                Some(app) => Some(self.apps.token(app).await.map_err(about)?),
+                None => None,
+            };
+            opened.until = token.as_ref().map(|token| token.until);
+            opened.repository = enter(url, &identity, &secret, token.as_ref())?;
         }
-        if let Some(reference) = &git.proxy_secret_ref {
-            let needs = "create it with address (http://host:port), and username and password if the proxy wants them";
-            let secret = secret(client, self.namespace(), &reference.name, needs).await?;
-            let proxy = proxy(&secret).and_then(|proxy| repository.with_proxy(proxy));
-            let name = &reference.name;
-            repository =
-                proxy.map_err(|error| format!("Secret {}/{name}: {error}", self.namespace()))?;
+        if let Some((_, proxy)) = way {
+            let led = opened.repository.with_proxy(proxy);
+            opened.repository = led.map_err(|error| error.to_string())?;
         }
-        Ok(repository)
+        Ok(opened)
+    }
+
+    async fn way(&self, namespace: &str, name: &str) -> Result<(Way, Proxy), String> {
+        let needs = "create it with address (http://host:port), and username and password if the proxy wants them";
+        let secret = secret(&self.client, namespace, name, needs).await?;
+        proxy(&secret).map_err(|error| format!("Secret {namespace}/{name}: {error}"))
     }
 }
 
@@ -52,17 +93,27 @@ pub(super) async fn secret(
 }
 
 /// A text in a Secret. A line break at its end is an editor's doing, never part of a credential.
-fn value(secret: &Secret, key: &str) -> Option<String> {
+pub(super) fn value(secret: &Secret, key: &str) -> Option<String> {
     let bytes = secret.data.as_ref()?.get(key)?;
     let text = std::str::from_utf8(&bytes.0).ok()?;
     Some(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// The repository as one who holds the Secret sees it.
-fn opened(url: RepositoryUrl, identity: &str, secret: &Secret) -> Result<Repository, String> {
+/// The repository as one who holds the Secret, and an App's token if it is about one, sees it.
+fn enter(
+    url: RepositoryUrl,
+    identity: &str,
+    secret: &Secret,
+    token: Option<&Token>,
+) -> Result<Repository, String> {
     let about = |error: SourceError| format!("Secret {identity}: {error}");
     let tls = tls(secret).map_err(about)?;
-    let credential = credential(identity, secret, url.transport()).map_err(about)?;
+    let credential = match token {
+        // The name is GitHub's word for it.
+        Some(token) => Credential::basic(identity, "x-access-token", &token.text).map(Some),
+        None => credential(identity, secret, url.transport()),
+    };
+    let credential = credential.map_err(about)?;
     let repository = match credential {
         Some(credential) => Repository::with_credential(url, credential).map_err(about)?,
         None if tls.is_none() => return Err(nothing(identity, url.transport())),
@@ -81,7 +132,7 @@ fn nothing(identity: &str, transport: Transport) -> String {
         );
     }
     format!(
-        "Secret {identity} has neither username and password nor bearerToken (nor certificates: ca.crt, tls.crt and tls.key)"
+        "Secret {identity} has neither username and password nor bearerToken (nor a GitHub App, nor certificates: ca.crt, tls.crt and tls.key)"
     )
 }
 
@@ -131,11 +182,18 @@ fn tls(secret: &Secret) -> Result<Option<Tls>, SourceError> {
     Tls::new(authority.as_deref(), client).map(Some)
 }
 
-fn proxy(secret: &Secret) -> Result<Proxy, SourceError> {
+fn proxy(secret: &Secret) -> Result<(Way, Proxy), SourceError> {
     let value = |key: &str| value(secret, key);
-    let (username, password) = (value("username"), value("password"));
-    let login = username.as_deref().zip(password.as_deref());
-    Proxy::new(&value("address").unwrap_or_default(), login)
+    let way = Way {
+        address: value("address").unwrap_or_default(),
+        login: value("username").zip(value("password")),
+    };
+    let login = way
+        .login
+        .as_ref()
+        .map(|(user, password)| (user.as_str(), password.as_str()));
+    let proxy = Proxy::new(&way.address, login)?;
+    Ok((way, proxy))
 }
 
 #[cfg(test)]
@@ -155,7 +213,12 @@ mod tests {
     }
 
     fn open(url: &str, pairs: &[(&str, &str)]) -> Result<Repository, String> {
-        opened(RepositoryUrl::parse(url).unwrap(), "a/b", &secret(pairs))
+        enter(
+            RepositoryUrl::parse(url).unwrap(),
+            "a/b",
+            &secret(pairs),
+            None,
+        )
     }
 
     #[test]

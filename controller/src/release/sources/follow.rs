@@ -18,7 +18,9 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
 use super::{
-    Request, Tools, digest, lock,
+    Request, Tools,
+    access::Opened,
+    digest, lock,
     trouble::{Place, Trouble},
 };
 use crate::watch::Triggers;
@@ -42,10 +44,7 @@ impl Tools {
         request: &Request,
         candidate: &Candidate,
     ) -> Result<Brought, Trouble> {
-        let repository = request
-            .repository(&self.client)
-            .await
-            .map_err(Trouble::unavailable)?;
+        let repository = self.repository(request).await?;
         let hub = self.hub().await?;
         let signatures = match self.policy(request).await? {
             Some(policy) => hub.verify(&repository, candidate, &policy).await?,
@@ -83,10 +82,7 @@ impl Tools {
             Some(name) => GitRef::tag(name)?,
             None => GitRef::tag(label)?,
         };
-        let repository = request
-            .repository(&self.client)
-            .await
-            .map_err(Trouble::unavailable)?;
+        let repository = self.repository(request).await?;
         let listing = self.hub().await?.list(&repository).await?;
         let found = listing.candidates(&tag)?.into_iter();
         let mut same = found.filter(|candidate| candidate.commit == commit);
@@ -103,10 +99,7 @@ impl Tools {
         if let [only] = candidates {
             return Ok(only.clone());
         }
-        let repository = request
-            .repository(&self.client)
-            .await
-            .map_err(Trouble::unavailable)?;
+        let repository = self.repository(request).await?;
         Ok(self.hub().await?.newest(&repository, candidates).await?)
     }
 }
@@ -141,21 +134,25 @@ pub(super) async fn follow(
         trouble_since: None,
     };
     loop {
-        let trouble = match follower.look().await {
-            Ok(never) => match never {},
-            Err(trouble) => trouble,
-        };
-        follower.unavailable(trouble);
-        tokio::time::sleep(CREDENTIAL_RETRY).await;
+        if let Err(trouble) = follower.look().await {
+            follower.unavailable(trouble);
+            tokio::time::sleep(CREDENTIAL_RETRY).await;
+        }
     }
 }
 
-/// Nothing is ever of this type: the loop ends only with a trouble.
-enum Never {}
+/// Waits until a login ends; one that does not is waited for in vain.
+async fn ended(until: Option<Timestamp>) {
+    let Some(until) = until else {
+        return std::future::pending().await;
+    };
+    let left = until.duration_since(Timestamp::now());
+    tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+}
 
 impl Follower {
     /// Follows until the repository or its credential must be made anew.
-    async fn look(&mut self) -> Result<Never, Trouble> {
+    async fn look(&mut self) -> Result<(), Trouble> {
         let reference = self.request.reference()?;
         let tools = Arc::clone(&self.tools);
         let mut keys = tools.key_changes(&self.request);
@@ -164,25 +161,34 @@ impl Follower {
             let candidates = [Candidate::of_commit(commit)];
             loop {
                 tokio::select! {
-                    never = self.settle_for_good(&candidates) => match never {},
+                    () = self.settle_for_good(&candidates) => {}
                     () = keys.next() => {}
                 }
             }
         }
-        let repository = self
-            .request
-            .repository(&tools.client)
-            .await
-            .map_err(Trouble::unavailable)?;
+        let Opened {
+            repository,
+            app,
+            until,
+        } = tools.open(&self.request).await?;
         let hub = tools.hub().await?;
         let mut looks = hub.subscribe(&repository, self.request.interval())?;
         looks.want(&reference);
         let mut known: Option<Vec<Candidate>> = None;
         let mut seen = looks.changed().await;
         loop {
-            let news = self.judge(seen, &reference, known.as_deref())?;
+            let news = self
+                .judge(seen, &reference, known.as_deref())
+                .inspect_err(|_| {
+                    // The login was turned down.
+                    if let Some(app) = &app {
+                        tools.apps.forget(app, Timestamp::now());
+                    }
+                })?;
             seen = tokio::select! {
                 newer = self.work(news, &mut known, &mut looks) => newer,
+                // A login that ends is exchanged before it does.
+                () = ended(until) => return Ok(()),
                 // Other keys may judge the same commit differently.
                 () = keys.next() => {
                     known = None;
@@ -211,7 +217,7 @@ impl Follower {
         looks.changed().await
     }
 
-    async fn settle_for_good(&mut self, candidates: &[Candidate]) -> Never {
+    async fn settle_for_good(&mut self, candidates: &[Candidate]) {
         self.settle(candidates).await;
         std::future::pending().await
     }
@@ -324,7 +330,7 @@ impl Follower {
 
     /// First line of the commit's message, if it can be had without trouble.
     async fn subject(&self, commit: &Oid) -> Option<String> {
-        let repository = self.request.repository(&self.tools.client).await.ok()?;
+        let repository = self.tools.repository(&self.request).await.ok()?;
         let reference = GitRef::commit(commit.as_str()).ok()?;
         let hub = self.tools.hub().await.ok()?;
         let checkout = hub.checkout(&repository, &reference, commit).await.ok()?;
