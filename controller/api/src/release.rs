@@ -3,8 +3,8 @@
 pub mod group;
 pub mod plan;
 pub mod render;
-pub mod webhook;
 pub mod verify;
+pub mod webhook;
 
 use belay_engine::release::{
     plan::{DeletionPolicy, DriftMode, Promotion},
@@ -15,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use render::{Helm, Kustomize, Plain, Render};
-pub use webhook::{Webhook, WebhookSender};
 pub use verify::{Verify, VerifyMode};
+pub use webhook::{Webhook, WebhookSender};
 
 use crate::{Duration, analysis::GateRef};
 
