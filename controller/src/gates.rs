@@ -167,7 +167,9 @@ impl Gated for Release {
 
     fn plan(&self, templates: &impl Templates) -> Result<Self::Plan, String> {
         let plan = self.spec.plan(templates);
-        plan.map_err(|error| error.to_string())
+        let mut plan = plan.map_err(|error| error.to_string())?;
+        plan.composition = self.composition();
+        Ok(plan)
     }
 
     fn doubt(plan: &mut Self::Plan, doubts: Vec<String>) {

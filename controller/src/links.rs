@@ -69,6 +69,8 @@ pub struct Links {
     pub releases: Shared<Release>,
     /// Workloads (namespace, name) whose Rollouts each Release waits for.
     followed: Mutex<HashMap<ObjectRef<Release>, HashSet<Named>>>,
+    /// Releases (namespace, name) that each Release refers to.
+    referred: Mutex<HashMap<ObjectRef<Release>, HashSet<Named>>>,
 }
 
 /// Namespace and name.
@@ -81,6 +83,7 @@ impl Links {
             rollouts: Shared::new(rollouts),
             releases: Shared::new(releases),
             followed: Mutex::default(),
+            referred: Mutex::default(),
         }
     }
 
@@ -93,6 +96,37 @@ impl Links {
         } else {
             followed.insert(release, workloads);
         }
+    }
+
+    /// From now on `release` hears of these other Releases. To be called before their statuses are read.
+    pub fn follow_releases(&self, release: ObjectRef<Release>, others: HashSet<Named>) {
+        let mut referred = self.referred();
+        if others.is_empty() {
+            referred.remove(&release);
+        } else {
+            referred.insert(release, others);
+        }
+    }
+
+    /// A Release changed, as the store shows by now: those that refer to it look at it.
+    pub fn release_changed(&self, changed: &Release) {
+        let name = (changed.namespace().unwrap_or_default(), changed.name_any());
+        for (release, others) in self.referred().iter() {
+            if others.contains(&name) {
+                self.releases.triggers.trigger_ref(release.clone());
+            }
+        }
+    }
+
+    /// A new list of Releases is there.
+    pub fn releases_listed(&self) {
+        for release in self.referred().keys() {
+            self.releases.triggers.trigger_ref(release.clone());
+        }
+    }
+
+    fn referred(&self) -> MutexGuard<'_, HashMap<ObjectRef<Release>, HashSet<Named>>> {
+        self.referred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn followed(&self) -> MutexGuard<'_, HashMap<ObjectRef<Release>, HashSet<Named>>> {

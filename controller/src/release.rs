@@ -15,6 +15,7 @@ mod look;
 mod memory;
 pub mod metrics;
 mod pass;
+mod peers;
 mod sources;
 mod tidy;
 mod world;
@@ -141,9 +142,17 @@ impl Reconciler<Release> for Shell {
 
     fn seen(&self, event: &Event<Release>) {
         match event {
-            Event::Apply(release) | Event::InitApply(release) => self.caught_up(release),
-            Event::Delete(release) => self.forget(release),
-            Event::Init | Event::InitDone => {}
+            Event::Apply(release) => {
+                self.caught_up(release);
+                self.context.links.release_changed(release);
+            }
+            Event::InitApply(release) => self.caught_up(release),
+            Event::Delete(release) => {
+                self.forget(release);
+                self.context.links.release_changed(release);
+            }
+            Event::InitDone => self.context.links.releases_listed(),
+            Event::Init => {}
         }
     }
 }
@@ -191,6 +200,9 @@ impl Shell {
         self.watches.forget(&uid);
         self.measurements.forget(&uid);
         let gone = ObjectRef::from_obj(release);
+        self.context
+            .links
+            .follow_releases(gone.clone(), HashSet::new());
         self.context.links.follow(gone, HashSet::new());
     }
 

@@ -1,5 +1,6 @@
 //! `Release`: which version of a set of objects should run, and where it comes from.
 
+pub mod composition;
 pub mod group;
 pub mod plan;
 pub mod render;
@@ -14,6 +15,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use composition::Dependency;
 pub use render::{Helm, Kustomize, Plain, Render};
 pub use verify::{Verify, VerifyMode};
 pub use webhook::{Webhook, WebhookSender};
@@ -70,6 +72,15 @@ pub struct ReleaseSpec {
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub service_account_name: String,
+    /// Releases that must be verified, with their newest spec, before new content is brought in here. Of those that follow the
+    /// same reference of the same repository the same or a newer commit must be verified.
+    #[schemars(length(max = 32))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+    /// Other namespaces whose Releases may refer to this one and so learn how it is; `*` means all of them.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readable_from: Vec<String>,
     /// How objects are applied.
     #[serde(default)]
     pub apply: Apply,

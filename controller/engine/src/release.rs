@@ -11,6 +11,7 @@
 //! - quarantined content is never begun;
 //! - effects follow from status and observation alone, and the status is written before them.
 
+pub mod composition;
 pub mod decide;
 pub mod effect;
 pub mod observed;

@@ -92,6 +92,7 @@ impl Shell {
                 &release.namespace().unwrap_or_default(),
                 &release.name_any(),
             ),
+            peers: self.peers(release),
             acting_since: self.context.term.since(),
         };
         Ok(Gathered {
@@ -255,6 +256,6 @@ const fn is_coming(phase: Phase) -> bool {
 const fn is_at_rest(phase: Phase) -> bool {
     matches!(
         phase,
-        Phase::Verified | Phase::Rejected | Phase::Refused | Phase::Rehearsing
+        Phase::Verified | Phase::Rejected | Phase::Refused | Phase::Rehearsing | Phase::Waiting
     )
 }

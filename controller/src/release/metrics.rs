@@ -22,8 +22,9 @@ use prometheus_client::{
 use crate::telemetry::metrics::{LongTimes, ReasonLabel};
 
 /// Every phase, for gauges that are 1 in one of them.
-const PHASES: [Phase; 10] = [
+const PHASES: [Phase; 11] = [
     Phase::Pending,
+    Phase::Waiting,
     Phase::Rehearsing,
     Phase::Applying,
     Phase::Verifying,

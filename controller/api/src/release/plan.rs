@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use belay_engine::{
     gate::GatePolicy,
-    release::plan::{Plan, Prune, Suspension},
+    release::{
+        composition::Composition,
+        plan::{Plan, Prune, Suspension},
+    },
 };
 use thiserror::Error;
 
@@ -20,7 +23,7 @@ pub enum PlanError {
 }
 
 impl ReleaseSpec {
-    /// The plan of this spec.
+    /// The plan of this spec, without what it says about other Releases (see [`super::Release::composition`]).
     pub fn plan(&self, templates: &impl Templates) -> Result<Plan, PlanError> {
         let gates: Vec<GatePolicy> = self
             .verification
@@ -53,6 +56,7 @@ impl ReleaseSpec {
             } else {
                 Suspension::Active
             },
+            composition: Composition::default(),
             doubts: Vec::new(),
         })
     }

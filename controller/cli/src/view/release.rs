@@ -245,7 +245,7 @@ fn phase_text(status: &ReleaseStatus) -> String {
 const fn tone(phase: Phase) -> Tone {
     match phase {
         Phase::Verified => Tone::Good,
-        Phase::Rehearsing | Phase::Applying | Phase::Verifying => Tone::Busy,
+        Phase::Waiting | Phase::Rehearsing | Phase::Applying | Phase::Verifying => Tone::Busy,
         Phase::RollingBack | Phase::Rejected | Phase::Refused | Phase::Failed => Tone::Bad,
         Phase::Pending | Phase::Terminating => Tone::Plain,
     }

@@ -8,6 +8,7 @@ mod acts;
 mod applying;
 mod choose;
 mod conditions;
+mod dependencies;
 mod failing;
 mod gates;
 mod governed;
@@ -84,7 +85,11 @@ fn drive(pass: &mut Pass<'_>) {
             Phase::Applying => applying::drive(pass),
             Phase::Verifying => verifying::drive(pass),
             Phase::RollingBack => applying::drive_rollback(pass),
-            Phase::Rehearsing | Phase::Verified | Phase::Rejected | Phase::Refused => {
+            Phase::Waiting
+            | Phase::Rehearsing
+            | Phase::Verified
+            | Phase::Rejected
+            | Phase::Refused => {
                 settled::drive(pass);
             }
         }

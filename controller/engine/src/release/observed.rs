@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    composition::Peers,
     plan::DeletionPolicy,
     status::{Content, Workload},
 };
@@ -48,6 +49,8 @@ pub struct Observed {
     pub readings: Vec<Reading>,
     /// Acts that ask for this Release and have no outcome yet, oldest first.
     pub actions: Vec<Request>,
+    /// Other Releases that the plan names.
+    pub peers: Peers,
     /// Since when this process acts under its present lease. Verdicts and deadlines from before do not count.
     pub acting_since: Timestamp,
 }

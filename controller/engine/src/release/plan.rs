@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::composition::Composition;
 use crate::gate::GatePolicy;
 
 /// How a Release moves.
@@ -24,6 +25,8 @@ pub struct Plan {
     pub history: usize,
     /// Whether anything is written at all.
     pub suspension: Suspension,
+    /// What other Releases have to say.
+    pub composition: Composition,
     /// What is doubtful in the gates, a sentence each. It is shown in the condition `GatesDoubtful`, and changes nothing.
     pub doubts: Vec<String>,
 }

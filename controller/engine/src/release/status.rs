@@ -22,6 +22,8 @@ pub enum Phase {
     /// There is no content yet.
     #[default]
     Pending,
+    /// New content waits for other Releases; what runs is untouched.
+    Waiting,
     /// New content is being tried out by dry run; what runs is untouched.
     Rehearsing,
     /// New content passed its rehearsal and is being applied.
@@ -149,6 +151,9 @@ pub struct Verified {
     pub content: Content,
     /// When it was last verified.
     pub at: Timestamp,
+    /// Earlier revisions with the same content, newest last; the last few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_revisions: Vec<String>,
 }
 
 /// Content that can't be applied.
@@ -253,6 +258,9 @@ pub struct ReleaseStatus {
     /// What the source asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Content>,
+    /// Generation of the spec under which that was learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_generation: Option<i64>,
     /// What runs or is being brought in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,

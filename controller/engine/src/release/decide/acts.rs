@@ -183,7 +183,7 @@ fn abort(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
 fn undo(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     if !matches!(
         pass.status.phase,
-        Phase::Verified | Phase::Refused | Phase::Rehearsing
+        Phase::Verified | Phase::Refused | Phase::Rehearsing | Phase::Waiting
     ) {
         return Err(
             "only a verified version can be undone; while one is brought in, use abort".to_owned(),

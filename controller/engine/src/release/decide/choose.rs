@@ -1,6 +1,7 @@
 //! Chooses the content to bring in: the newest that is asked for, unless it is quarantined or refused.
 
 use super::{
+    dependencies,
     pass::{Pass, brief},
     source,
 };
@@ -14,6 +15,10 @@ pub(super) fn choose(pass: &mut Pass<'_>) {
     let Some(wanted) = candidate(pass) else {
         return;
     };
+    pass.held = dependencies::hold(pass, &wanted);
+    if pass.held.is_some() {
+        return;
+    }
     if pass.observed.rehearsed.as_ref() == Some(&wanted.digest) {
         begin(pass, wanted);
     } else {

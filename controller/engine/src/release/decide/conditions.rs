@@ -18,7 +18,11 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     put(pass, "Ready", ready, reason, &message);
     match pass.status.phase {
         _ if pass.plan.is_err() => stalled(pass, "SpecRefused", &message),
+        _ if pass.held.as_ref().is_some_and(|held| held.is_final()) => {
+            stalled(pass, reason, &message);
+        }
         Phase::Pending
+        | Phase::Waiting
         | Phase::Rehearsing
         | Phase::Applying
         | Phase::Verifying
@@ -77,6 +81,7 @@ fn ready(pass: &mut Pass<'_>) -> (Truth, &'static str, String) {
             return (Truth::True, "Verified", message);
         }
         Phase::Pending => "Pending",
+        Phase::Waiting => "Waiting",
         Phase::Rehearsing => "Rehearsing",
         Phase::Applying => "Applying",
         Phase::Verifying => "Verifying",

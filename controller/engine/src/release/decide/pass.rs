@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dependencies::Hold;
 use crate::{
     digest::Digest,
     quarantine,
@@ -28,6 +29,8 @@ pub(super) struct Pass<'a> {
     pub(super) measures: Vec<Measure>,
     /// What is to be said about newer content that is being tried out, unless the target has something to say.
     pub(super) rehearsal: Option<String>,
+    /// Why newer content is not begun: what it depends on is missing.
+    pub(super) held: Option<Hold>,
     effects: Vec<Effect>,
     events: Vec<Event>,
     wake_at: Option<Timestamp>,
@@ -52,6 +55,7 @@ impl<'a> Pass<'a> {
             status,
             measures: Vec::new(),
             rehearsal: None,
+            held: None,
             effects: Vec::new(),
             events: Vec::new(),
             wake_at: None,

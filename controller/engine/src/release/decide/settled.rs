@@ -25,6 +25,7 @@ fn phase(pass: &Pass<'_>) -> Phase {
     match asked.filter(|asked| pass.target_digest() != Some(&asked.digest)) {
         None => Phase::Verified,
         Some(other) if pass.quarantined(&other.digest).is_some() => Phase::Rejected,
+        Some(_) if pass.held.is_some() => Phase::Waiting,
         Some(_) => Phase::Rehearsing,
     }
 }
@@ -38,7 +39,9 @@ pub(super) fn unverified(pass: &mut Pass<'_>) {
         }
         pass.wait("Refused", refusal(&refused.revision, &refused.message));
     } else if !failed {
-        pass.enter(if pass.rehearsal.is_some() {
+        pass.enter(if pass.held.is_some() {
+            Phase::Waiting
+        } else if pass.rehearsal.is_some() {
             Phase::Rehearsing
         } else {
             Phase::Pending
@@ -53,6 +56,7 @@ pub(super) fn unverified(pass: &mut Pass<'_>) {
             .unwrap_or_default();
         pass.wait("Failed", format!("{why}; nothing was verified before, so its objects stay; waits for new content or a retry"));
     }
+    wait_for_others(pass);
     if let Some(message) = pass.rehearsal.take() {
         pass.wait("Rehearsing", message);
     }
@@ -81,6 +85,7 @@ pub(super) fn drive(pass: &mut Pass<'_>) {
             }
         }
         _ => {
+            wait_for_others(pass);
             if let Some(message) = pass.rehearsal.take() {
                 pass.wait("Rehearsing", message);
             }
@@ -89,6 +94,13 @@ pub(super) fn drive(pass: &mut Pass<'_>) {
     prune(pass, &target.content);
     renders(pass, &target.content);
     drift(pass, &target.content);
+}
+
+/// Newer content that waits for other Releases says so.
+fn wait_for_others(pass: &mut Pass<'_>) {
+    if let Some(held) = pass.held.clone() {
+        pass.wait(held.reason(), held.message);
+    }
 }
 
 fn rejection(pass: &Pass<'_>) -> String {

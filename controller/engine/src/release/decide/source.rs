@@ -54,6 +54,7 @@ fn content_is(pass: &mut Pass<'_>, content: &Content) {
         pass.normal("StillQuarantined", message);
     }
     pass.status.asked = Some(content.clone());
+    pass.status.asked_generation = Some(pass.observed.generation);
     rename(pass, content);
     let stale = pass
         .status
@@ -75,11 +76,11 @@ fn rename(pass: &mut Pass<'_>, content: &Content) {
     if let Some(verified) = &mut pass.status.verified
         && verified.content.digest == content.digest
     {
-        verified.content = content.clone();
+        verified.rename(content);
     }
     for verified in &mut pass.status.history {
         if verified.content.digest == content.digest {
-            verified.content = content.clone();
+            verified.rename(content);
         }
     }
 }

@@ -286,9 +286,17 @@ fn verified(pass: &mut Pass<'_>, target: &Target) {
         return pass.attempt(Task::Render, Some(&digest), Effect::StoreRender { content });
     }
     pass.normal("Verified", format!("{} is verified", brief(&content)));
+    let earlier_revisions = pass
+        .status
+        .history
+        .iter()
+        .find(|old| old.content.digest == content.digest)
+        .map(|old| old.earlier_revisions.clone())
+        .unwrap_or_default();
     let verified = Verified {
         content,
         at: pass.now,
+        earlier_revisions,
     };
     pass.status
         .history

@@ -107,7 +107,11 @@ fn step(world: &mut World, dice: &mut Dice) {
             assert!(
                 matches!(
                     phase,
-                    Phase::Verified | Phase::Rejected | Phase::Refused | Phase::Rehearsing
+                    Phase::Verified
+                        | Phase::Rejected
+                        | Phase::Refused
+                        | Phase::Rehearsing
+                        | Phase::Waiting
                 ),
                 "pruned while {phase:?}"
             );

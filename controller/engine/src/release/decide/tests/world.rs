@@ -17,6 +17,7 @@ use crate::{
     health::Health,
     release::{
         Effect, Observed, Plan, ReleaseStatus,
+        composition::{Composition, Peers},
         decide::decide,
         observed::{
             Applied, Asked, Contest, Drift, Fault, Inventory, Lifecycle, ObjectHealth, ObjectKey,
@@ -81,6 +82,8 @@ pub(super) struct World {
     pub(super) drift: Vec<Drift>,
     pub(super) rehearsed: Option<Digest>,
     pub(super) unwatched: Option<String>,
+    pub(super) peers: Peers,
+    pub(super) generation: i64,
     pub(super) applied: Option<Applied>,
     pub(super) troubles: Vec<Trouble>,
 }
@@ -97,6 +100,7 @@ impl Default for World {
                 drift: DriftMode::Correct,
                 history: 3,
                 suspension: Suspension::Active,
+                composition: Composition::default(),
                 doubts: Vec::new(),
             },
             plan_error: None,
@@ -124,6 +128,8 @@ impl Default for World {
             drift: Vec::new(),
             rehearsed: None,
             unwatched: None,
+            peers: Peers::default(),
+            generation: 1,
             applied: None,
             troubles: Vec::new(),
         }
@@ -197,7 +203,7 @@ impl World {
 
     pub(super) fn observed(&self) -> Observed {
         Observed {
-            generation: 1,
+            generation: self.generation,
             lifecycle: self.lifecycle,
             asked: self.asked.clone(),
             rehearsed: self.rehearsed.clone(),
@@ -215,6 +221,7 @@ impl World {
             troubles: self.troubles.clone(),
             readings: self.readings.clone(),
             actions: self.actions.clone(),
+            peers: self.peers.clone(),
             acting_since: self.acting_since,
         }
     }

@@ -1,0 +1,178 @@
+//! References from one Release to others, and who may refer to it.
+//!
+//! Invariant: a Release of another namespace is read only if it names the reader's namespace itself.
+
+use std::collections::BTreeSet;
+
+use belay_engine::release::composition::{Composition, Kinship, PeerKey, Shown, Stay, View};
+use kube::{KubeSchema, ResourceExt as _};
+use serde::{Deserialize, Serialize};
+
+use super::{Git, Release};
+
+/// In `readableFrom`: every namespace.
+const EVERYWHERE: &str = "*";
+
+/// A Release that must be verified before new content is brought in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dependency {
+    /// Name of the Release.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its namespace; one's own when absent. A Release of another namespace must name this one in its `readableFrom`.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+impl Release {
+    /// What this Release says about others.
+    pub fn composition(&self) -> Composition {
+        let depends_on = self
+            .spec
+            .depends_on
+            .iter()
+            .map(|one| self.peer(&one.name, one.namespace.as_deref()));
+        Composition {
+            depends_on: depends_on.collect(),
+        }
+    }
+
+    /// Every Release that this one refers to.
+    pub fn references(&self) -> BTreeSet<PeerKey> {
+        self.composition().depends_on.into_iter().collect()
+    }
+
+    /// This Release as others name it.
+    pub fn key(&self) -> PeerKey {
+        self.peer(&self.name_any(), None)
+    }
+
+    /// Whether Releases of `namespace` may read how this one is.
+    pub fn is_readable_from(&self, namespace: &str) -> bool {
+        self.namespace().as_deref() == Some(namespace)
+            || self
+                .spec
+                .readable_from
+                .iter()
+                .any(|allowed| allowed == EVERYWHERE || allowed == namespace)
+    }
+
+    /// How `other` is, as this Release may see it.
+    pub fn view_of(&self, key: &PeerKey, other: Option<&Self>) -> View {
+        let reader = self.namespace().unwrap_or_default();
+        match other.filter(|other| other.is_readable_from(&reader)) {
+            Some(other) => View::Shown(Box::new(Shown {
+                generation: other.metadata.generation.unwrap_or_default(),
+                stay: other.stay(),
+                kinship: kinship(&self.spec.source.git, &other.spec.source.git),
+                status: other.status.clone().unwrap_or_default(),
+            })),
+            None if key.namespace == reader => View::Missing,
+            None => View::Hidden { reader },
+        }
+    }
+
+    fn stay(&self) -> Stay {
+        if self.metadata.deletion_timestamp.is_some() {
+            Stay::Leaving
+        } else if self.spec.suspend {
+            Stay::Suspended
+        } else {
+            Stay::Active
+        }
+    }
+
+    fn peer(&self, name: &str, namespace: Option<&str>) -> PeerKey {
+        PeerKey {
+            namespace: namespace.map_or_else(|| self.namespace().unwrap_or_default(), Into::into),
+            name: name.to_owned(),
+        }
+    }
+}
+
+fn kinship(ours: &Git, theirs: &Git) -> Kinship {
+    let address = |git: &Git| {
+        let url = git.url.trim_end_matches('/');
+        url.strip_suffix(".git").unwrap_or(url).to_owned()
+    };
+    if address(ours) != address(theirs) {
+        Kinship::Foreign
+    } else if ours.reference == theirs.reference {
+        Kinship::SameReference
+    } else {
+        Kinship::SameRepository
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn release(namespace: &str, name: &str, more: Value) -> Release {
+        let mut spec = json!({
+            "source": {"git": {"url": "https://git.example.com/shop.git", "ref": {"branch": "main"}}},
+            "serviceAccountName": "deployer",
+        });
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        serde_json::from_value(json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "Release",
+            "metadata": {"name": name, "namespace": namespace, "generation": 2}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_reference_without_a_namespace_means_ones_own() {
+        let shop = release(
+            "shop",
+            "web",
+            json!({"dependsOn": [{"name": "db"}, {"name": "mesh", "namespace": "infra"}]}),
+        );
+        let names: Vec<String> = shop.references().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["infra/mesh", "shop/db"]);
+    }
+
+    #[test]
+    fn a_release_of_another_namespace_looks_missing_until_it_lets_this_one_read_it() {
+        let shop = release("shop", "web", json!({}));
+        let key = PeerKey {
+            namespace: "infra".into(),
+            name: "mesh".into(),
+        };
+        let closed = release("infra", "mesh", json!({}));
+        let other = release("infra", "mesh", json!({"readableFrom": ["billing"]}));
+        let hidden = View::Hidden {
+            reader: "shop".into(),
+        };
+        assert_eq!(shop.view_of(&key, None), hidden);
+        assert_eq!(shop.view_of(&key, Some(&closed)), hidden);
+        assert_eq!(shop.view_of(&key, Some(&other)), hidden);
+        for names in [json!(["shop"]), json!(["*"])] {
+            let open = release("infra", "mesh", json!({"readableFrom": names}));
+            assert!(matches!(
+                shop.view_of(&key, Some(&open)),
+                View::Shown(shown) if shown.generation == 2
+            ));
+        }
+    }
+
+    #[test]
+    fn sources_are_compared_by_repository_and_reference() {
+        let git = |url: &str, branch: &str| -> Git {
+            serde_json::from_value(json!({"url": url, "ref": {"branch": branch}})).unwrap()
+        };
+        let main = git("https://git.example.com/shop.git", "main");
+        let same = git("https://git.example.com/shop/", "main");
+        let next = git("https://git.example.com/shop", "next");
+        let other = git("https://git.example.com/other", "main");
+        assert_eq!(kinship(&main, &same), Kinship::SameReference);
+        assert_eq!(kinship(&main, &next), Kinship::SameRepository);
+        assert_eq!(kinship(&main, &other), Kinship::Foreign);
+    }
+}
