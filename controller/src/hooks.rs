@@ -256,8 +256,14 @@ async fn signed(webhook: &Webhook, secret: &[u8], headers: &HeaderMap, body: Bod
 async fn request_look(releases: &Api<Release>, name: &str) -> Outcome {
     let now = Timestamp::now().to_string();
     let patch = json!({"metadata": {"annotations": {RECONCILE_REQUESTED_AT: now}}});
-    let parameters = PatchParams::apply(FIELD_MANAGER);
-    let write = releases.patch_metadata(name, &parameters, &Patch::Merge(&patch));
+    let (parameters, patch) = (
+        PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        },
+        Patch::Merge(&patch),
+    );
+    let write = releases.patch_metadata(name, &parameters, &patch);
     match bounded("asking for a look", write).await {
         Ok(_) => Outcome::Accepted,
         Err(error) => failed(&error),

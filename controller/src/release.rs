@@ -44,7 +44,7 @@ use crate::{
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use memory::Memory;
-use sources::Sources;
+use sources::{Inputs, Sources};
 use world::World;
 
 /// Passes that follow each other without a pause, each acting on what the one before changed. More in a row than any release
@@ -80,7 +80,15 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     let identities = Arc::new(Identities::new(context.client.clone()));
     let triggers = links.triggers.clone();
     let shell = Arc::new(Shell {
-        sources: Sources::new(&context, triggers.clone()),
+        sources: Sources::new(
+            &context,
+            Inputs::new(
+                Arc::clone(&identities),
+                context.server,
+                Arc::clone(&context.metrics),
+            ),
+            triggers.clone(),
+        ),
         kinds: Kinds::new(context.client.clone()),
         watches: Watches::new(Arc::clone(&identities), context.server, triggers.clone()),
         measurements,

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use belay_lab::{Program, program};
 use belay_source::{
-    HelmOptions, Permanence, RenderError, RenderKind, RenderRequest, Rendered, Renderer,
-    RendererSettings, RepoPath, SourceHub,
+    HelmOptions, HelmValues, Permanence, RenderError, RenderKind, RenderRequest, Rendered,
+    Renderer, RendererSettings, RepoPath, Secrecy, SourceHub,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use support::{Origin, World, checkout_main, config};
 
 struct Setup {
@@ -46,10 +46,10 @@ impl Setup {
 
     async fn render(&self, options: HelmOptions) -> Result<Arc<Rendered>, RenderError> {
         let checkout = checkout_main(&self.hub, &self.world.repository()).await;
-        let request = RenderRequest {
-            path: RepoPath::parse("charts/shop").unwrap(),
-            kind: RenderKind::Helm(Box::new(options)),
-        };
+        let request = RenderRequest::new(
+            RepoPath::parse("charts/shop").unwrap(),
+            RenderKind::Helm(Box::new(options)),
+        );
         self.renderer.render(&checkout, &request).await
     }
 
@@ -75,8 +75,10 @@ fn options() -> HelmOptions {
     HelmOptions::new("prod", "shop").kube_version("1.36.0")
 }
 
-fn values(value: &Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+fn values(value: &Value) -> HelmValues {
+    let mut values = HelmValues::new();
+    values.merge(value.as_object().unwrap());
+    values
 }
 
 fn write_chart(origin: &Origin) {
@@ -111,7 +113,7 @@ async fn a_chart_is_built_with_its_values_files_and_inline_values() {
     let options = options()
         .values_files(["env/base.yaml", "env/prod.yaml"])
         .unwrap()
-        .values(&values(&json!({"extra": {"c": 3}, "color": "blue"})))
+        .values(values(&json!({"extra": {"c": 3}, "color": "blue"})))
         .api_versions(["monitoring.coreos.com/v1".to_owned()]);
     // When it is rendered.
     let rendered = setup.render(options).await.unwrap();
@@ -204,7 +206,7 @@ async fn a_chart_that_makes_something_up_is_refused_and_told_what() {
         "{words}"
     );
     // With the value given, the same chart is rendered.
-    let options = options().values(&values(&json!({"password": "given"})));
+    let options = options().values(values(&json!({"password": "given"})));
     assert_eq!(setup.render(options).await.unwrap().objects.len(), 2);
 }
 
@@ -388,4 +390,41 @@ async fn a_directory_without_a_chart_and_a_chart_without_objects_are_told() {
     let plain = RenderRequest::detect(RepoPath::parse("charts/shop").unwrap());
     let error = setup.renderer.render(&checkout, &plain).await.unwrap_err();
     assert!(error.to_string().contains("render.helm"), "{error}");
+}
+
+#[tokio::test]
+async fn values_of_a_secret_reach_the_objects_and_no_message() {
+    // Given a chart that fails with its values in the message, and one that does not fit a type.
+    let setup = Setup::new().await;
+    write_chart(setup.origin());
+    let given = || {
+        let mut values = HelmValues::new();
+        let yaml = "color: canary-4711\n";
+        values
+            .merge_yaml("Secret shop/web", yaml, Secrecy::Secret)
+            .unwrap();
+        options().values(values)
+    };
+    let rendered = setup.render(given()).await.unwrap();
+    let object = rendered.objects.first().unwrap();
+    assert_eq!(object.value["data"]["color"], "canary-4711");
+    assert_eq!(object.secrecy, Secrecy::Secret);
+    for text in [
+        "{{ fail (printf \"the color %s is bad\" .Values.color) }}",
+        "{{ .Values.color.shade }}",
+        "a: [{{ .Values.color }}\n",
+        "a: 1\n{{ .Values.color }}: 2\n{{ .Values.color }}: 3\n",
+    ] {
+        setup
+            .origin()
+            .write("charts/shop/templates/bad.yaml", text)
+            .commit("bad");
+        // When it is rendered with the value of a Secret, then the place is told, and the value is not.
+        let error = setup.render(given()).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            shown.contains("templates/bad.yaml") && !shown.contains("canary-4711"),
+            "{shown}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod composition;
 pub mod group;
+pub mod inputs;
 pub mod plan;
 pub mod render;
 pub mod verify;
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use composition::Dependency;
+pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
 pub use render::{Helm, Kustomize, Plain, Render};
 pub use verify::{Verify, VerifyMode};
 pub use webhook::{Webhook, WebhookSender};

@@ -12,6 +12,7 @@ mod kustomize;
 mod object;
 mod plain;
 mod sandbox;
+mod substitute;
 mod words;
 
 use std::path::PathBuf;
@@ -30,10 +31,11 @@ use cache::{Cache, CacheKey, Outcome};
 pub use canonical::ContentDigest;
 pub use error::RenderError;
 use helm::Helm;
-pub use helm::HelmOptions;
+pub use helm::{HelmOptions, HelmValues};
 use kustomize::Kustomize;
-pub use object::{ObjectKey, ObjectSource, RenderedObject};
+pub use object::{ObjectKey, ObjectSource, RenderedObject, Secrecy};
 use sandbox::Sandbox;
+pub use substitute::Substitution;
 
 /// Names under which kustomize looks for its file.
 const KUSTOMIZATION_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -58,14 +60,22 @@ pub struct RenderRequest {
     pub path: RepoPath,
     /// How.
     pub kind: RenderKind,
+    /// What stands in for variables in the objects; without it they are left as they are.
+    pub substitution: Option<Substitution>,
 }
 
 impl RenderRequest {
     /// Renders the directory as what it is.
     pub fn detect(path: RepoPath) -> Self {
+        Self::new(path, RenderKind::Detect)
+    }
+
+    /// Renders the directory in this way.
+    pub fn new(path: RepoPath, kind: RenderKind) -> Self {
         Self {
             path,
-            kind: RenderKind::Detect,
+            kind,
+            substitution: None,
         }
     }
 }
@@ -185,16 +195,7 @@ impl Renderer {
             return outcome;
         }
         self.0.performed.fetch_add(1, Ordering::Relaxed);
-        let attempt = match self.kind_of(checkout, request).await? {
-            RenderKind::Kustomize => self.0.kustomize.render(checkout, &request.path).await?,
-            RenderKind::Helm(options) => {
-                let helm = &self.0.helm;
-                helm.render(checkout, &request.path, &options).await?
-            }
-            RenderKind::Plain | RenderKind::Detect => {
-                plain::render(checkout, &request.path).await?
-            }
-        };
+        let attempt = self.carry_out(checkout, request).await?;
         let is_lasting = attempt
             .outcome
             .as_ref()
@@ -206,6 +207,27 @@ impl Renderer {
                 .insert(&key, attempt.inputs, attempt.outcome.clone());
         }
         attempt.outcome
+    }
+
+    async fn carry_out(
+        &self,
+        checkout: &Checkout,
+        request: &RenderRequest,
+    ) -> Result<Attempt, RenderError> {
+        let (path, substitution) = (&request.path, request.substitution.clone());
+        match self.kind_of(checkout, request).await? {
+            RenderKind::Kustomize => {
+                let kustomize = &self.0.kustomize;
+                kustomize.render(checkout, path, substitution).await
+            }
+            RenderKind::Helm(options) => {
+                let helm = &self.0.helm;
+                helm.render(checkout, path, &options, substitution).await
+            }
+            RenderKind::Plain | RenderKind::Detect => {
+                plain::render(checkout, path, substitution).await
+            }
+        }
     }
 
     /// How many renders were carried out, and how many recalled.

@@ -8,6 +8,8 @@ mod builder;
 mod json;
 mod scalar;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::text::one_line;
@@ -41,6 +43,24 @@ pub(crate) struct Document {
     pub(crate) number: usize,
     /// The content; `null` for an empty document.
     pub(crate) value: Value,
+    /// Where unquoted texts of the form `${…}` stand, as JSON pointers. Whether a text was quoted is lost in the value.
+    pub(crate) unquoted: BTreeSet<String>,
+}
+
+impl Document {
+    pub(crate) fn new(number: usize, value: Value) -> Self {
+        Self {
+            number,
+            value,
+            unquoted: BTreeSet::new(),
+        }
+    }
+}
+
+/// Adds one step to a JSON pointer.
+pub(crate) fn push_step(pointer: &mut String, step: &str) {
+    pointer.push('/');
+    pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
 }
 
 /// Why a file can't be read, and where.

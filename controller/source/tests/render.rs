@@ -318,10 +318,7 @@ async fn a_kustomization_is_not_rendered_as_plain_manifests() {
         "{text}"
     );
     let checkout = checkout_main(&setup.hub, &setup.world.repository()).await;
-    let forced = RenderRequest {
-        path: RepoPath::parse("app/sub").unwrap(),
-        kind: RenderKind::Plain,
-    };
+    let forced = RenderRequest::new(RepoPath::parse("app/sub").unwrap(), RenderKind::Plain);
     assert_eq!(
         setup
             .renderer

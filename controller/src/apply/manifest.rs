@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Failure, Kind, Kinds,
+    failure::Secrecy,
     order::{Rank, rank},
 };
 
@@ -25,6 +26,8 @@ pub struct Manifest {
     pub source: String,
     /// The object.
     pub value: Value,
+    /// Whether what the API server says about it may be repeated.
+    pub secrecy: Secrecy,
 }
 
 /// The Release that objects belong to.
@@ -51,6 +54,8 @@ pub struct Prepared {
     pub source: String,
     /// What is sent.
     pub body: Value,
+    /// Whether what the API server says about it may be repeated.
+    pub secrecy: Secrecy,
     /// Whether the API server can take it before the rest of the set is there.
     pub standing: Standing,
 }
@@ -206,6 +211,7 @@ fn prepare_one(manifest: &Manifest, owner: &Owner, kind: Kind) -> Result<Prepare
         },
         kind,
         source: manifest.source.clone(),
+        secrecy: manifest.secrecy,
         body,
         standing: Standing::Alone,
     })
@@ -296,6 +302,7 @@ mod tests {
     fn only_the_users_fields_and_belays_marks_are_sent() {
         let manifest = Manifest {
             source: "a.yaml".into(),
+            secrecy: Secrecy::Open,
             value: json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}, "status": {"x": 1},
                 "metadata": {"name": "web", "labels": {"app": "web"}, "uid": "x", "resourceVersion": "3", "managedFields": []}}),
         };
@@ -313,6 +320,7 @@ mod tests {
     fn definitions_in_the_set_introduce_their_kinds() {
         let definition = Manifest {
             source: "crd.yaml".into(),
+            secrecy: Secrecy::Open,
             value: json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
                 "spec": {"group": "example.com", "scope": "Cluster", "names": {"kind": "Thing", "plural": "things"},
                     "versions": [{"name": "v1"}]}}),

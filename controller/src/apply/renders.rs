@@ -1,7 +1,7 @@
 //! Renders of verified versions, kept in Secrets beside the Release: what a rollback needs, without Git and without a program
 //! that renders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use belay_engine::digest::Digest;
 use belay_source::{SECRET_CHUNK_BYTES, pack, unpack};
@@ -13,6 +13,7 @@ use kube::{
 
 use super::{
     Failure, Manifest, Owner,
+    failure::Secrecy,
     kept::{self, CONTENT_LABEL, KEPT_FOR_LABEL, PART_LABEL},
 };
 use crate::{Result, client::bounded};
@@ -22,6 +23,8 @@ const DATA: &str = "objects.json.gz";
 const DIGEST: &str = "belay.dev/content-digest";
 const PIECE: &str = "belay.dev/piece";
 const PIECES: &str = "belay.dev/pieces";
+/// Positions of the objects that nothing may be quoted of.
+const WITHHELD: &str = "belay.dev/withheld";
 
 /// Digests of the complete renders that are kept for `owner`.
 pub async fn kept(client: &Client, owner: &Owner) -> Result<Vec<Digest>> {
@@ -61,6 +64,7 @@ pub async fn store(
             (DIGEST.to_owned(), digest.to_string()),
             (PIECE.to_owned(), index.to_string()),
             (PIECES.to_owned(), count.to_string()),
+            (WITHHELD.to_owned(), withheld(manifests)),
         ]));
         let secret = Secret {
             metadata,
@@ -89,6 +93,7 @@ pub async fn load(
     owner: &Owner,
     digest: &Digest,
 ) -> Result<Option<Vec<Manifest>>, Failure> {
+    let mut marked = HashSet::new();
     let secrets = list(client, owner, digest)
         .await
         .map_err(|error| Failure::passing(error.to_string()))?;
@@ -96,6 +101,7 @@ pub async fn load(
         .into_iter()
         .filter_map(|secret| {
             let (found, index, count) = place(&secret.metadata)?;
+            marked.extend(marked_in(&secret.metadata));
             let data = secret.data?.remove(DATA)?;
             (found == *digest).then_some((index, count, data.0))
         })
@@ -109,11 +115,37 @@ pub async fn load(
     }
     let packed: Vec<u8> = pieces.into_iter().flat_map(|(_, _, data)| data).collect();
     let objects = unpack(&packed).map_err(|error| Failure::environment(error.to_string()))?;
-    let manifests = objects.into_iter().map(|value| Manifest {
-        source: "verified render".to_owned(),
-        value,
-    });
+    let manifests = objects
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| Manifest {
+            source: "verified render".to_owned(),
+            value,
+            secrecy: if marked.contains(&index) {
+                Secrecy::Secret
+            } else {
+                Secrecy::Open
+            },
+        });
     Ok(Some(manifests.collect()))
+}
+
+fn withheld(manifests: &[Manifest]) -> String {
+    let marked = manifests.iter().enumerate();
+    let marked = marked.filter(|(_, manifest)| manifest.secrecy == Secrecy::Secret);
+    let positions: Vec<String> = marked.map(|(index, _)| index.to_string()).collect();
+    positions.join(",")
+}
+
+fn marked_in(metadata: &ObjectMeta) -> Vec<usize> {
+    let annotations = metadata.annotations.as_ref();
+    let positions = annotations.and_then(|annotations| annotations.get(WITHHELD));
+    let positions = positions
+        .into_iter()
+        .flat_map(|positions| positions.split(','));
+    positions
+        .filter_map(|position| position.parse().ok())
+        .collect()
 }
 
 /// Deletes the renders of all content but `keep`.

@@ -48,12 +48,12 @@ pub fn api(client: &Client, object: &Prepared) -> Api<DynamicObject> {
     }
 }
 
-/// Whether the API server's words about this kind may be repeated.
+/// Whether the API server's words about this object may be repeated.
 pub fn secrecy(object: &Prepared) -> Secrecy {
     if object.key.group.is_empty() && object.key.kind == "Secret" {
         Secrecy::Secret
     } else {
-        Secrecy::Open
+        object.secrecy
     }
 }
 

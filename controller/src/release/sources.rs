@@ -11,7 +11,9 @@ mod app;
 mod app_tests;
 mod cluster;
 mod follow;
+mod inputs;
 mod keys;
+mod rendering;
 mod request;
 mod trouble;
 
@@ -32,13 +34,14 @@ use tokio::{sync::OnceCell, task::AbortHandle};
 
 use crate::{
     Context,
-    apply::{Failure, Manifest},
+    apply::{Failure, Manifest, failure::Secrecy},
     runtime::GitSettings,
     telemetry::Metrics,
     watch::{ServerVersion, Triggers},
 };
 use app::Apps;
 use cluster::Cluster;
+pub(super) use inputs::Inputs;
 use request::Request;
 use trouble::Trouble;
 
@@ -57,6 +60,7 @@ struct Tools {
     metrics: Arc<Metrics>,
     cluster: Cluster,
     apps: Apps,
+    inputs: Inputs,
     settings: GitSettings,
     hub: OnceCell<SourceHub>,
     renderer: Renderer,
@@ -69,7 +73,7 @@ struct Followed {
 }
 
 impl Sources {
-    pub(super) fn new(context: &Context, triggers: Triggers<Release>) -> Self {
+    pub(super) fn new(context: &Context, inputs: Inputs, triggers: Triggers<Release>) -> Self {
         let (client, settings) = (context.client.clone(), context.settings.git.clone());
         let renderer = Renderer::new(RendererSettings {
             kustomize_program: settings.kustomize_program.clone(),
@@ -82,6 +86,7 @@ impl Sources {
             client,
             server: context.server,
             metrics: Arc::clone(&context.metrics),
+            inputs,
             settings,
             hub: OnceCell::new(),
             renderer,
@@ -158,6 +163,10 @@ impl Sources {
         let manifests = rendered.objects.iter().map(|object| Manifest {
             source: object.source.to_string(),
             value: object.value.clone(),
+            secrecy: match object.secrecy {
+                belay_source::Secrecy::Open => Secrecy::Open,
+                belay_source::Secrecy::Secret => Secrecy::Secret,
+            },
         });
         Ok(manifests.collect())
     }

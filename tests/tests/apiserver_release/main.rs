@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod inputs;
 mod judged;
 mod kinds;
 mod owners;

@@ -5,9 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// How files become objects. Exactly one is given.
+use super::{Substitute, ValuesFrom};
+
+/// How files become objects. At most one of `plain`, `kustomize` and `helm` is given; without them it is Kustomize if the directory has
+/// a kustomization file, else the files as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("[has(self.plain), has(self.kustomize), has(self.helm)].filter(x, x).size() == 1").message("give exactly one of plain, kustomize and helm, for example kustomize: {}"))]
+#[x_kube(validation = Rule::new("[has(self.plain), has(self.kustomize), has(self.helm)].filter(x, x).size() <= 1").message("give one of plain, kustomize and helm, for example kustomize: {}, or none of them"))]
 #[serde(rename_all = "camelCase")]
 pub struct Render {
     /// Every YAML and JSON file below the directory, as it is.
@@ -19,6 +22,9 @@ pub struct Render {
     /// What `helm template` makes of the chart in the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<Helm>,
+    /// Values for variables in the rendered objects. Absent: objects are left as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub substitute: Option<Substitute>,
 }
 
 /// Files as they are.
@@ -29,7 +35,8 @@ pub struct Plain {}
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kustomize {}
 
-/// A Helm chart. The chart's own values are overridden by those of `valuesFiles`, one after the other, and those by `values`.
+/// A Helm chart. The chart's own values are overridden by those of `valuesFiles`, one after the other, those by `valuesFrom`, one after
+/// the other, and those by `values`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Helm {
@@ -45,6 +52,10 @@ pub struct Helm {
     #[x_kube(validation = Rule::new("self.all(file, !file.startsWith('/') && !file.matches('(^|/)[.][.](/|$)|[,\"]'))").message("write paths relative to the root of the repository, without a leading /, .., commas and quotation marks"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values_files: Vec<String>,
+    /// ConfigMaps and Secrets with values. Later ones override earlier ones. When one changes, the Release is rendered anew.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values_from: Vec<ValuesFrom>,
     /// Values of this Release. No place for passwords: whoever may read the Release can read them.
     #[schemars(schema_with = "crate::schema::any_object")]
     #[serde(default, skip_serializing_if = "Map::is_empty")]

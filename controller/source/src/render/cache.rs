@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{RenderError, RenderRequest, Rendered};
-use crate::credential::RepositoryKey;
 use crate::files::Input;
+use crate::repository::RepositoryKey;
 
 /// What a render gave.
 pub(super) type Outcome = Result<Arc<Rendered>, RenderError>;

@@ -45,6 +45,14 @@ pub enum RenderError {
         /// Where it is again.
         second: ObjectSource,
     },
+    /// A variable has no value, or a text is not what a variable is written like.
+    #[error("{origin}: {problem}")]
+    Variable {
+        /// Where it is.
+        origin: ObjectSource,
+        /// What is wrong, without any value.
+        problem: String,
+    },
     /// No object was found.
     #[error(
         "{path} gives no object at all; nothing is changed. To remove everything, delete the Release instead"
@@ -120,6 +128,7 @@ impl RenderError {
             Self::Syntax { .. }
             | Self::Object { .. }
             | Self::Duplicate { .. }
+            | Self::Variable { .. }
             | Self::EmptyRender { .. }
             | Self::Refused { .. }
             | Self::BuildFailed { .. }
@@ -138,6 +147,7 @@ impl RenderError {
             Self::Syntax { .. }
             | Self::Object { .. }
             | Self::Duplicate { .. }
+            | Self::Variable { .. }
             | Self::EmptyRender { .. }
             | Self::Refused { .. }
             | Self::BuildFailed { .. }
@@ -152,6 +162,7 @@ impl RenderError {
             Self::Syntax { .. } => "InvalidSyntax",
             Self::Object { .. } => "InvalidObject",
             Self::Duplicate { .. } => "DuplicateObject",
+            Self::Variable { .. } => "InvalidVariable",
             Self::EmptyRender { .. } => "EmptyRender",
             Self::Refused { .. } => "Refused",
             Self::BuildFailed { reason, .. } => reason,

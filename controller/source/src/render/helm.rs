@@ -8,19 +8,21 @@ mod chart;
 mod options;
 mod output;
 mod schema;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::object::assemble;
 use super::sandbox::{BuildTool, Built, Job, Sandbox, Word};
-use super::words::without_quotations;
-use super::{Attempt, RenderError, Rendered};
+use super::words::{first_place, without_quotations};
+use super::{Attempt, RenderError, Rendered, Secrecy, Substitution};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 
 use chart::Chart;
 pub use options::HelmOptions;
+pub use values::HelmValues;
 
 /// Helm, as the sandbox starts it.
 pub(super) static TOOL: BuildTool = BuildTool {
@@ -33,6 +35,22 @@ pub(super) static TOOL: BuildTool = BuildTool {
 
 /// The file that the inline values are handed over in.
 const VALUES: &str = "values.json";
+
+/// One chart to render.
+struct Task<'a> {
+    chart: &'a Chart,
+    path: &'a RepoPath,
+    options: &'a HelmOptions,
+    substitution: Option<Substitution>,
+    tool: String,
+}
+
+impl Task<'_> {
+    fn secrecy(&self) -> Secrecy {
+        let given = self.options.values.as_ref();
+        given.map_or(Secrecy::Open, |given| given.secrecy)
+    }
+}
 
 /// The helm program and its limits.
 #[derive(Debug)]
@@ -51,11 +69,19 @@ impl Helm {
         checkout: &Checkout,
         path: &RepoPath,
         options: &HelmOptions,
+        substitution: Option<Substitution>,
     ) -> Result<Attempt, RenderError> {
         // First, so that a missing program is told before anything is fetched.
         let tool = self.sandbox.version().await?;
         let chart = Chart::gather(checkout, path, options).await?;
-        let outcome = self.twice(&chart, path, options, &tool).await;
+        let task = Task {
+            chart: &chart,
+            path,
+            options,
+            substitution,
+            tool,
+        };
+        let outcome = self.twice(&task).await;
         Ok(Attempt {
             inputs: chart.inputs,
             outcome: outcome.map(Arc::new),
@@ -63,15 +89,9 @@ impl Helm {
     }
 
     /// Builds two times: what differs was made up by chance, and would be another version at every look.
-    async fn twice(
-        &self,
-        chart: &Chart,
-        path: &RepoPath,
-        options: &HelmOptions,
-        tool: &str,
-    ) -> Result<Rendered, RenderError> {
-        let first = self.once(chart, path, options, tool).await?;
-        let second = self.once(chart, path, options, tool).await?;
+    async fn twice(&self, task: &Task<'_>) -> Result<Rendered, RenderError> {
+        let first = self.once(task).await?;
+        let second = self.once(task).await?;
         if first.digest == second.digest {
             return Ok(first);
         }
@@ -82,7 +102,7 @@ impl Helm {
                 .any(|other| other.value == object.value)
         });
         let (file, object) = differs.map_or_else(
-            || (path.to_string(), "an object".to_owned()),
+            || (task.path.to_string(), "an object".to_owned()),
             |object| (object.source.file.clone(), object.key.to_string()),
         );
         Err(RenderError::refused(
@@ -93,33 +113,35 @@ impl Helm {
         ))
     }
 
-    async fn once(
-        &self,
-        chart: &Chart,
-        path: &RepoPath,
-        options: &HelmOptions,
-        tool: &str,
-    ) -> Result<Rendered, RenderError> {
-        let built = self.build(chart, path, options).await?;
-        let (name, tool) = (path.to_string(), tool.to_owned());
-        let (root, chart_name) = (path.clone(), chart.name.clone());
-        let mut warnings: Vec<String> = chart.notes.clone();
-        warnings.extend(built.warnings);
+    async fn once(&self, task: &Task<'_>) -> Result<Rendered, RenderError> {
+        let built = self.build(task).await?;
+        let (root, chart_name) = (task.path.clone(), task.chart.name.clone());
+        let (tool, substitution) = (task.tool.clone(), task.substitution.clone());
+        let mut warnings: Vec<String> = task.chart.notes.clone();
+        let secrecy = task.secrecy();
+        if secrecy == Secrecy::Open {
+            warnings.extend(built.warnings);
+        }
         let parsed = tokio::task::spawn_blocking(move || {
-            let (documents, hooks) = output::documents(&built.output, &root, &chart_name)?;
+            let (mut drafts, hooks) = output::documents(&built.output, &root, &chart_name)?;
+            // Where in the objects a template has put a value can't be told from outside.
+            drafts.iter_mut().for_each(|draft| draft.secrecy = secrecy);
             warnings.extend(hooks);
-            assemble(&name, documents, warnings, Some(tool))
+            let path = root.to_string();
+            assemble(&path, drafts, substitution.as_ref(), warnings, Some(tool))
         });
         parsed.await.map_err(RenderError::work_directory)?
     }
 
-    async fn build(
-        &self,
-        chart: &Chart,
-        path: &RepoPath,
-        options: &HelmOptions,
-    ) -> Result<Built, RenderError> {
-        let values = options.values.clone().unwrap_or_default().into_bytes();
+    async fn build(&self, task: &Task<'_>) -> Result<Built, RenderError> {
+        let Task {
+            chart,
+            path,
+            options,
+            ..
+        } = task;
+        let values = options.values.as_ref();
+        let values = values.map_or_else(Vec::new, |given| given.json.clone().into_bytes());
         let input = BTreeMap::from([(VALUES, values)]);
         self.sandbox
             .build(&Job {
@@ -127,7 +149,10 @@ impl Helm {
                 files: &chart.files,
                 input: &input,
                 words: &command(path, options, chart.has_packed),
-                explain: &explain,
+                explain: match task.secrecy() {
+                    Secrecy::Open => &explain,
+                    Secrecy::Secret => &withhold,
+                },
             })
             .await
     }
@@ -170,6 +195,12 @@ fn explain(stderr: &str) -> String {
     without_quotations(text.trim_start_matches("Error:").trim())
 }
 
+/// Where Helm failed, and nothing else: its words may hold the value of a Secret.
+fn withhold(stderr: &str) -> String {
+    let place = first_place(stderr).map_or(String::new(), |place| format!(" at {place}"));
+    format!("it failed{place}; its message is withheld because it may quote the value of a Secret")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,5 +213,12 @@ mod tests {
                         does not match pattern '…'";
         assert_eq!(explain(said), expected);
         assert_eq!(explain(""), "");
+        let said =
+            "Error: execution error at (shop/templates/a.yaml:3:14): the password hunter2 is bad";
+        let shown = withhold(said);
+        assert!(
+            shown.contains("at shop/templates/a.yaml:3:14;") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }

@@ -10,10 +10,10 @@ mod layout;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::object::assemble;
+use super::object::{Draft, assemble};
 use super::sandbox::{BuildTool, Built, Job, Sandbox, Word};
 use super::words::{speaks_of_secrets, without_groups};
-use super::{Attempt, RenderError};
+use super::{Attempt, RenderError, Substitution};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::yaml::{self, Limits};
@@ -45,6 +45,7 @@ impl Kustomize {
         &self,
         checkout: &Checkout,
         path: &RepoPath,
+        substitution: Option<Substitution>,
     ) -> Result<Attempt, RenderError> {
         // First, so that a missing program is told before anything is fetched.
         let tool = self.sandbox.version().await?;
@@ -57,11 +58,11 @@ impl Kustomize {
                 let parsed = tokio::task::spawn_blocking(move || {
                     let documents = yaml::parse_yaml(&built.output, &Limits::default())
                         .map_err(|problem| RenderError::syntax(&file, problem))?;
-                    let documents = documents
+                    let drafts = documents
                         .into_iter()
-                        .map(|document| (file.clone(), document))
+                        .map(|document| Draft::open(file.clone(), document))
                         .collect();
-                    assemble(&name, documents, warnings, Some(tool))
+                    assemble(&name, drafts, substitution.as_ref(), warnings, Some(tool))
                 });
                 parsed
                     .await

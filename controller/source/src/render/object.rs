@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{ContentDigest, RenderError, Rendered, canonical};
+use super::{ContentDigest, RenderError, Rendered, Substitution, canonical};
 use crate::yaml::Document;
 
 /// Lists inside lists.
@@ -57,6 +57,35 @@ impl fmt::Display for ObjectSource {
     }
 }
 
+/// Whether what is said about something may quote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Secrecy {
+    /// It may.
+    #[default]
+    Open,
+    /// It holds, or may hold, the value of a Secret that is not in the repository's clear text.
+    Secret,
+}
+
+/// A document on its way to become objects.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) file: String,
+    pub(super) document: Document,
+    pub(super) secrecy: Secrecy,
+}
+
+impl Draft {
+    /// A document of a file that anybody may read who may read the repository.
+    pub(super) fn open(file: String, document: Document) -> Self {
+        Self {
+            file,
+            document,
+            secrecy: Secrecy::Open,
+        }
+    }
+}
+
 /// One object of a render.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedObject {
@@ -66,23 +95,30 @@ pub struct RenderedObject {
     pub source: ObjectSource,
     /// The object itself.
     pub value: Value,
+    /// Whether what the API server says about it may be repeated.
+    pub secrecy: Secrecy,
 }
 
 /// Checks all documents of a directory and makes a render of them.
 pub(super) fn assemble(
     path: &str,
-    documents: Vec<(String, Document)>,
+    mut drafts: Vec<Draft>,
+    substitution: Option<&Substitution>,
     warnings: Vec<String>,
     tool: Option<String>,
 ) -> Result<Rendered, RenderError> {
+    if let Some(substitution) = substitution {
+        substitution.apply(&mut drafts)?;
+    }
     let mut objects = Vec::new();
-    for (file, document) in documents {
+    for draft in drafts {
+        let origin = ObjectSource {
+            file: draft.file,
+            document: draft.document.number,
+        };
         flatten(
-            &ObjectSource {
-                file,
-                document: document.number,
-            },
-            document.value,
+            (&origin, draft.secrecy),
+            draft.document.value,
             0,
             &mut objects,
         )?;
@@ -113,7 +149,7 @@ pub(super) fn assemble(
 }
 
 fn flatten(
-    origin: &ObjectSource,
+    (origin, secrecy): (&ObjectSource, Secrecy),
     value: Value,
     depth: usize,
     objects: &mut Vec<RenderedObject>,
@@ -142,7 +178,7 @@ fn flatten(
             }
             items
                 .into_iter()
-                .try_for_each(|item| flatten(origin, item, depth + 1, objects))
+                .try_for_each(|item| flatten((origin, secrecy), item, depth + 1, objects))
         }
         items => {
             object.extend(items.map(|items| ("items".to_owned(), items)));
@@ -152,6 +188,7 @@ fn flatten(
                         key,
                         source: origin.clone(),
                         value: Value::Object(object),
+                        secrecy,
                     });
                     Ok(())
                 }
@@ -261,16 +298,10 @@ mod tests {
             .into_iter()
             .enumerate()
             .map(|(index, (file, value))| {
-                (
-                    file.to_owned(),
-                    Document {
-                        number: index + 1,
-                        value,
-                    },
-                )
+                Draft::open(file.to_owned(), Document::new(index + 1, value))
             })
             .collect();
-        assemble("deploy", documents, Vec::new(), None)
+        assemble("deploy", documents, None, Vec::new(), None)
     }
 
     fn config(name: &str) -> Value {

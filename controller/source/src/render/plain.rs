@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::object::assemble;
-use super::{Attempt, KUSTOMIZATION_NAMES, RenderError, Rendered};
+use super::object::{Draft, assemble};
+use super::{Attempt, KUSTOMIZATION_NAMES, RenderError, Rendered, Substitution};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::files::{FileSet, Wanted};
@@ -13,18 +13,27 @@ use crate::yaml::{self, Document, Limits};
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Renders the files below `path`.
-pub(super) async fn render(checkout: &Checkout, path: &RepoPath) -> Result<Attempt, RenderError> {
+pub(super) async fn render(
+    checkout: &Checkout,
+    path: &RepoPath,
+    substitution: Option<Substitution>,
+) -> Result<Attempt, RenderError> {
     let files = checkout.files(path, Wanted::Manifests).await?;
     let inputs = files.inputs.clone();
     let name = path.to_string();
     // Parsing may take a while; the reactor has other things to do.
-    let parsed = tokio::task::spawn_blocking(move || parse_all(&name, files)).await;
+    let parsed =
+        tokio::task::spawn_blocking(move || parse_all(&name, files, substitution.as_ref())).await;
     let outcome = parsed.map_err(RenderError::work_directory)?.map(Arc::new);
     Ok(Attempt { inputs, outcome })
 }
 
-fn parse_all(path: &str, files: FileSet) -> Result<Rendered, RenderError> {
-    let mut documents = Vec::new();
+fn parse_all(
+    path: &str,
+    files: FileSet,
+    substitution: Option<&Substitution>,
+) -> Result<Rendered, RenderError> {
+    let mut drafts = Vec::new();
     for (file, bytes) in &files.files {
         if is_kustomization(file) {
             let instead = "point the Release at its directory, or move it out of this one";
@@ -41,13 +50,13 @@ fn parse_all(path: &str, files: FileSet) -> Result<Rendered, RenderError> {
                 "say render.helm in the Release of its directory, or move it out of this one",
             ));
         }
-        documents.extend(
+        drafts.extend(
             parse_file(file, bytes)?
                 .into_iter()
-                .map(|document| (file.clone(), document)),
+                .map(|document| Draft::open(file.clone(), document)),
         );
     }
-    assemble(path, documents, files.notes, None)
+    assemble(path, drafts, substitution, files.notes, None)
 }
 
 /// Whether kustomize would take the file for its own.

@@ -53,6 +53,23 @@ pub(super) fn without_quotations(text: &str) -> String {
     kept
 }
 
+/// The first place in a template that the text names, such as `web/templates/a.yaml:3:14`.
+pub(super) fn first_place(text: &str) -> Option<&str> {
+    let is_of_place = |c: char| c.is_ascii_alphanumeric() || "/._-:".contains(c);
+    text.split(|c| !is_of_place(c))
+        .map(|word| word.trim_matches(':'))
+        .find(|word| {
+            let mut parts = word.split(':');
+            let is_template = parts
+                .next()
+                .is_some_and(|file| file.contains("templates/") && is_place(file));
+            let mut numbers = parts.peekable();
+            is_template
+                && numbers.peek().is_some()
+                && numbers.all(|number| number.parse::<u32>().is_ok())
+        })
+}
+
 fn unquoted(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;

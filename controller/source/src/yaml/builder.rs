@@ -3,13 +3,13 @@
 //! Invariant: the work and memory are bounded by [`Limits`] whatever the text says; an alias costs as much as the value
 //! it repeats, which is what stops "billion laughs" files. No recursion: depth can't exhaust the stack.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 
 use super::scalar::{self, ScalarTag};
-use super::{Document, Limits, Problem};
+use super::{Document, Limits, Problem, push_step};
 
 /// What a node costs beside its text.
 const NODE_BYTES: usize = 32;
@@ -66,6 +66,8 @@ struct Builder {
     open: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     root: Option<Value>,
+    /// See [`Document::unquoted`].
+    unquoted: BTreeSet<String>,
     spent_bytes: usize,
     started: usize,
     documents: Vec<Document>,
@@ -78,6 +80,7 @@ impl Builder {
             open: Vec::new(),
             anchors: HashMap::new(),
             root: None,
+            unquoted: BTreeSet::new(),
             spent_bytes: 0,
             started: 0,
             documents: Vec::new(),
@@ -92,10 +95,10 @@ impl Builder {
         match event {
             Event::DocumentStart(..) => self.start_document(),
             Event::DocumentEnd => {
-                self.documents.push(Document {
-                    number: self.started,
-                    value: self.root.take().unwrap_or(Value::Null),
-                });
+                let value = self.root.take().unwrap_or(Value::Null);
+                let mut document = Document::new(self.started, value);
+                document.unquoted = std::mem::take(&mut self.unquoted);
+                self.documents.push(document);
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -155,6 +158,11 @@ impl Builder {
         if self.awaits_key() {
             return self.key(text, is_plain, anchor, tag);
         }
+        if is_plain && tag.is_none() && text.starts_with("${") {
+            let place = self.place_of_next();
+            self.spend(place.len())?;
+            self.unquoted.insert(place);
+        }
         let value = match (scalar_tag(tag)?, is_plain) {
             (Some(tag), _) => scalar::tagged(text, tag)?,
             (None, true) => scalar::plain(text)?,
@@ -167,6 +175,22 @@ impl Builder {
             },
             anchor,
         )
+    }
+
+    /// Where the next value will stand.
+    fn place_of_next(&self) -> String {
+        let mut pointer = String::new();
+        for frame in &self.open {
+            match frame {
+                Frame::List { items, .. } => push_step(&mut pointer, &items.len().to_string()),
+                Frame::Object {
+                    key: Key::Named(name),
+                    ..
+                } => push_step(&mut pointer, name),
+                Frame::Object { .. } => {}
+            }
+        }
+        pointer
     }
 
     fn awaits_key(&self) -> bool {

@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str, limits: &Limits) -> Result<Vec<Document>, Proble
             );
             return Err(Problem::new(number, 1, text));
         }
-        documents.push(Document { number, value });
+        documents.push(Document::new(number, value));
     }
     Ok(documents)
 }

@@ -20,7 +20,9 @@ use kube::runtime::reflector::ObjectRef;
 use super::{
     Request, Tools,
     access::Opened,
-    digest, lock,
+    digest,
+    inputs::Followed,
+    lock,
     trouble::{Place, Trouble},
 };
 use crate::watch::Triggers;
@@ -53,7 +55,8 @@ impl Tools {
         let checkout = hub
             .checkout(&repository, &candidate.reference, &candidate.commit)
             .await?;
-        let rendering = request.rendering(&self.cluster).await?;
+        let contents = self.inputs.follow(&request.inputs())?.read().await?;
+        let rendering = request.rendering(&self.cluster, &contents).await?;
         let rendered = self.renderer.render(&checkout, &rendering).await?;
         Ok(Brought {
             rendered,
@@ -107,6 +110,8 @@ impl Tools {
 struct Follower {
     tools: Arc<Tools>,
     request: Request,
+    /// The objects of the cluster that the render reads.
+    inputs: Followed,
     asked: Arc<Mutex<Asked>>,
     triggers: Triggers<Release>,
     release: ObjectRef<Release>,
@@ -125,6 +130,7 @@ pub(super) async fn follow(
     release: ObjectRef<Release>,
 ) {
     let mut follower = Follower {
+        inputs: Followed::none(),
         tools,
         request,
         asked,
@@ -153,6 +159,7 @@ async fn ended(until: Option<Timestamp>) {
 impl Follower {
     /// Follows until the repository or its credential must be made anew.
     async fn look(&mut self) -> Result<(), Trouble> {
+        self.inputs = self.tools.inputs.follow(&self.request.inputs())?;
         let reference = self.request.reference()?;
         let tools = Arc::clone(&self.tools);
         let mut keys = tools.key_changes(&self.request);
@@ -161,7 +168,7 @@ impl Follower {
             let candidates = [Candidate::of_commit(commit)];
             loop {
                 tokio::select! {
-                    () = self.settle_for_good(&candidates) => {}
+                    () = self.settle_until_changed(&candidates) => {}
                     () = keys.next() => {}
                 }
             }
@@ -206,7 +213,7 @@ impl Follower {
         looks: &mut Subscription,
     ) -> Observation {
         let Some(candidates) = news else {
-            return looks.changed().await;
+            return self.next_look(known, looks).await;
         };
         // A newer look interrupts the work on an older commit.
         tokio::select! {
@@ -214,12 +221,28 @@ impl Follower {
             newer = looks.changed() => return newer,
         }
         *known = Some(candidates);
-        looks.changed().await
+        self.next_look(known, looks).await
     }
 
-    async fn settle_for_good(&mut self, candidates: &[Candidate]) {
+    /// Waits for the next look. When something that the render reads has changed, the last one is worth another.
+    async fn next_look(
+        &mut self,
+        known: &mut Option<Vec<Candidate>>,
+        looks: &mut Subscription,
+    ) -> Observation {
+        tokio::select! {
+            newer = looks.changed() => newer,
+            () = self.inputs.changed() => {
+                *known = None;
+                looks.latest()
+            }
+        }
+    }
+
+    /// Settles what the candidates mean; returns when something that the render reads has changed.
+    async fn settle_until_changed(&mut self, candidates: &[Candidate]) {
         self.settle(candidates).await;
-        std::future::pending().await
+        self.inputs.changed().await;
     }
 
     /// What to work on, if the look shows something that is not known yet.
@@ -257,7 +280,10 @@ impl Follower {
                 Ok(()) => return,
                 Err(trouble) => self.unavailable(trouble),
             }
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.inputs.changed() => {}
+            }
             wait = wait
                 .saturating_mul(2)
                 .min(self.request.interval().max(FIRST_RETRY));
@@ -268,6 +294,8 @@ impl Follower {
         let candidate = self.tools.newest(&self.request, candidates).await?;
         self.label = candidate.reference.label().map(str::to_owned);
         let commit = &candidate.commit;
+        // What changes from here on is found to have changed.
+        self.inputs.mark_seen();
         match self.tools.render(&self.request, &candidate).await {
             Ok(brought) => self.found(commit, brought).await,
             Err(Trouble { place, message }) => match place {

@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use belay_api::{Release, release};
-use belay_source::{GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, SourceError};
+use belay_source::{GitRef, SourceError};
 use kube::ResourceExt as _;
-
-use super::{cluster::Cluster, trouble::Trouble};
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Request {
-    namespace: String,
-    name: String,
-    git: release::Git,
-    render: Option<release::Render>,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) account: String,
+    pub(super) git: release::Git,
+    pub(super) render: Option<release::Render>,
 }
 
 impl Request {
@@ -22,6 +21,7 @@ impl Request {
         Self {
             namespace: release.namespace().unwrap_or_default(),
             name: release.name_any(),
+            account: release.spec.service_account_name.clone(),
             git: release.spec.source.git.clone(),
             render: release.spec.render.clone(),
         }
@@ -53,37 +53,6 @@ impl Request {
         } else {
             GitRef::commit(reference.commit.as_deref().unwrap_or_default())
         }
-    }
-
-    /// What to render, with what a chart may know of the cluster.
-    pub(super) async fn rendering(&self, cluster: &Cluster) -> Result<RenderRequest, Trouble> {
-        let kind = match &self.render {
-            Some(render) if render.kustomize.is_some() => RenderKind::Kustomize,
-            Some(render) if render.plain.is_some() => RenderKind::Plain,
-            Some(release::Render {
-                helm: Some(helm), ..
-            }) => RenderKind::Helm(Box::new(self.chart(helm, cluster).await?)),
-            _ => RenderKind::Detect,
-        };
-        let path = RepoPath::parse(self.git.path.as_deref().unwrap_or_default())?;
-        Ok(RenderRequest { path, kind })
-    }
-
-    async fn chart(&self, helm: &release::Helm, cluster: &Cluster) -> Result<HelmOptions, Trouble> {
-        let name = helm.release_name.as_ref().unwrap_or(&self.name);
-        let version = match &helm.kube_version {
-            Some(version) => version.clone(),
-            None => cluster.version().await.map_err(Trouble::passing)?,
-        };
-        let options = HelmOptions::new(name, &self.namespace)
-            .values_files(&helm.values_files)?
-            .kube_version(version)
-            .api_versions(helm.api_versions.iter().cloned());
-        Ok(if helm.values.is_empty() {
-            options
-        } else {
-            options.values(&helm.values)
-        })
     }
 
     pub(super) fn git(&self) -> &release::Git {

@@ -68,6 +68,20 @@ impl From<SourceError> for Trouble {
     }
 }
 
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        let place = match failure.fault {
+            Fault::Content => Place::Content,
+            Fault::Environment => Place::Environment,
+            Fault::Passing => Place::Passing,
+        };
+        Self {
+            place,
+            message: failure.message,
+        }
+    }
+}
+
 impl From<RenderError> for Trouble {
     fn from(error: RenderError) -> Self {
         let place = if error.lies_in_content() {

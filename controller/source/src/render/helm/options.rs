@@ -1,5 +1,6 @@
 //! What a chart is rendered with.
 
+use super::values::{Given, HelmValues};
 use crate::{RepoPath, SourceError};
 
 /// Name, place and values of a chart's installation. Equal options and an equal commit give equal objects.
@@ -11,8 +12,8 @@ pub struct HelmOptions {
     pub(crate) namespace: String,
     /// Files of the repository with values; later ones override earlier ones.
     pub(crate) values_files: Vec<RepoPath>,
-    /// Values as JSON; they override all files.
-    pub(crate) values: Option<String>,
+    /// Values that override all files.
+    pub(crate) values: Option<Given>,
     /// `.Capabilities.KubeVersion`; Helm's own idea when absent.
     pub(crate) kube_version: Option<String>,
     /// Versions and kinds that `.Capabilities.APIVersions` has beside Kubernetes' own.
@@ -55,8 +56,8 @@ impl HelmOptions {
 
     /// With values of its own.
     #[must_use]
-    pub fn values(mut self, values: &serde_json::Map<String, serde_json::Value>) -> Self {
-        self.values = Some(serde_json::Value::Object(values.clone()).to_string());
+    pub fn values(mut self, values: HelmValues) -> Self {
+        self.values = values.finish();
         self
     }
 

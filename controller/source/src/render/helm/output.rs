@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::RepoPath;
 use crate::render::RenderError;
-use crate::yaml::{self, Document, Limits};
+use crate::render::object::Draft;
+use crate::yaml::{self, Limits};
 
 /// Helm puts this above every document it makes.
 const SOURCE: &str = "# Source: ";
@@ -16,8 +17,8 @@ const HOOK: &str = "helm.sh/hook";
 /// Hooks that are named one by one.
 const NAMED_HOOKS: usize = 5;
 
-/// Documents by the file they are from, and a warning about what was left out.
-type Documents = (Vec<(String, Document)>, Option<String>);
+/// Documents with the file they are from, and a warning about what was left out.
+type Documents = (Vec<Draft>, Option<String>);
 
 /// The documents of an output, for the chart `name` at `root`.
 pub(super) fn documents(
@@ -38,7 +39,7 @@ pub(super) fn documents(
             document.number = *before;
             match hook(&document.value) {
                 Some(hook) => hooks.push(hook),
-                None => documents.push((file.clone(), document)),
+                None => documents.push(Draft::open(file.clone(), document)),
             }
         }
     }
@@ -117,7 +118,9 @@ mod tests {
         // Then every document has the file it is from and its position there.
         let places: Vec<String> = documents
             .iter()
-            .map(|(file, document)| format!("{file} {} {}", document.number, document.value["a"]))
+            .map(|Draft { file, document, .. }| {
+                format!("{file} {} {}", document.number, document.value["a"])
+            })
             .collect();
         let expected = [
             "charts/web/crds/x.yaml 1 1",
