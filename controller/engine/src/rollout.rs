@@ -8,6 +8,7 @@
 //!   between any two of them leads to the same end;
 //! - the status is written before the effects are carried out, so whatever is done has its reason on record.
 
+pub mod copies;
 pub mod decide;
 pub mod effect;
 pub mod nodes;

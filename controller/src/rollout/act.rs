@@ -105,6 +105,12 @@ impl Shell {
                 self.stamp_set(rollout, &name, stamp.as_ref(), &resource_version)
                     .await
             }
+            Effect::RemakeCopy {
+                kind,
+                name,
+                hash,
+                from,
+            } => self.remake_copy(rollout, kind, &name, &hash, &from).await,
             Effect::SweepConfig { copies } => self.sweep_config(rollout, copies).await,
             Effect::EnsureService {
                 service,

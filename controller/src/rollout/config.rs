@@ -4,6 +4,7 @@
 
 mod content;
 mod copies;
+mod lost;
 mod watches;
 
 pub(super) use watches::Configs;
@@ -53,9 +54,12 @@ impl Shell {
             .flat_map(Stamp::copies)
             .collect();
         let copies = configs.copies(namespace, &name);
+        let needed = lost::needed(rollout, sets);
+        let originals = needed.iter().flat_map(Stamp::entries);
         let concerned = followed
             .iter()
             .map(|reference| (reference.kind, reference.name.clone()))
+            .chain(originals.map(|(kind, name, _)| (kind, name.to_owned())))
             .chain(used.iter().cloned())
             .chain(copies.iter().cloned());
         let named = concerned.map(|(kind, name)| Named {
@@ -99,6 +103,7 @@ impl Shell {
             stamp,
             changed_at,
             unused: copies.difference(&used).cloned().collect(),
+            lost: self.lost(workload, &name, &needed).await?,
         }))
     }
 }

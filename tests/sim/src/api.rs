@@ -92,17 +92,7 @@ impl World {
             Effect::LetGo {
                 resume,
                 resource_version,
-            } => {
-                self.at_version(resource_version)?;
-                if let Some(workload) = &mut self.workload {
-                    workload.shown.labelled = false;
-                }
-                if *resume {
-                    self.pause(false);
-                }
-                self.touch_workload();
-                Ok(())
-            }
+            } => self.label_off(*resume, resource_version),
             Effect::Finish => {
                 self.rollout.finished = true;
                 // The garbage collector deletes what the Rollout still controls.
@@ -110,9 +100,10 @@ impl World {
                     .retain(|_, set| set.shown.owner == Owner::Deployment);
                 Ok(())
             }
-            Effect::Stamp { .. } | Effect::StampSet { .. } | Effect::SweepConfig { .. } => {
-                self.write_config(effect)
-            }
+            Effect::Stamp { .. }
+            | Effect::StampSet { .. }
+            | Effect::SweepConfig { .. }
+            | Effect::RemakeCopy { .. } => self.write_config(effect),
             Effect::EnsureService { .. }
             | Effect::RemoveService { .. }
             | Effect::PinService { .. }
@@ -120,6 +111,19 @@ impl World {
             | Effect::SetRoute { .. }
             | Effect::SendRouteHome { .. } => self.write_traffic(effect),
         }
+    }
+
+    /// The label is taken off, and the Deployment un-paused if it may roll.
+    fn label_off(&mut self, resume: bool, resource_version: &str) -> Written {
+        self.at_version(resource_version)?;
+        if let Some(workload) = &mut self.workload {
+            workload.shown.labelled = false;
+        }
+        if resume {
+            self.pause(false);
+        }
+        self.touch_workload();
+        Ok(())
     }
 
     fn create(&mut self, digest: &Digest, hash: &str, replicas: i32) -> Written {

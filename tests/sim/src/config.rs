@@ -47,6 +47,7 @@ impl Live {
                 at(self.changed_ms)
             },
             unused: Vec::new(),
+            lost: Vec::new(),
         })
     }
 }

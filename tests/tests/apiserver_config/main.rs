@@ -11,6 +11,7 @@
 
 mod autoscaler;
 mod leaving;
+mod lost;
 mod places;
 mod reader;
 mod rejected;

@@ -19,6 +19,7 @@ mod clock;
 mod compare;
 mod conditions;
 mod config;
+mod copies;
 mod delete;
 mod gates;
 mod idle;
@@ -105,6 +106,7 @@ fn run(pass: &mut Pass<'_>) {
             gates::fold(pass);
             actions::take_up(pass, Some(deployment));
             by_phase(pass, deployment);
+            copies::keep(pass);
         }
     }
     actions::acknowledge(pass);

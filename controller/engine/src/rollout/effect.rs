@@ -143,6 +143,18 @@ pub enum Effect {
         /// Precondition.
         resource_version: String,
     },
+    /// Make a copy again that was deleted, from an object that holds its content; being there already is success, and so is an object whose
+    /// content is another by now.
+    RemakeCopy {
+        /// Kind of object and copy.
+        kind: ConfigKind,
+        /// Name of the object that it was a copy of.
+        name: String,
+        /// Hash of its content.
+        hash: String,
+        /// Name of the object that holds it.
+        from: String,
+    },
     /// Delete copies of configuration that no template refers to any more.
     SweepConfig {
         /// Kinds and names.

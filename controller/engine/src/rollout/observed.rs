@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    copies::LostCopy,
     plan::{Share, Step},
     revisions::HELD,
 };
@@ -255,6 +256,8 @@ pub struct LiveConfig {
     pub changed_at: Timestamp,
     /// Copies that no template refers to any more.
     pub unused: Vec<(ConfigKind, String)>,
+    /// Copies that pods of a living version read and that are gone.
+    pub lost: Vec<LostCopy>,
 }
 
 /// Who controls a ReplicaSet.

@@ -51,6 +51,11 @@ pub const VERIFIED: &str = "Verified";
 /// Condition and event: queries of gates look as if they said something else than was meant.
 pub const GATES_DOUBTFUL: &str = "GatesDoubtful";
 
+/// Condition and event: a copy of configuration that pods of a living version read was deleted.
+pub const CONFIG_LOST: &str = "ConfigurationLost";
+/// Event: all such copies are there again.
+pub const CONFIG_RESTORED: &str = "ConfigurationRestored";
+
 /// Event: a candidate's canary began.
 pub const ROLLOUT_STARTED: &str = "RolloutStarted";
 /// Event: a step was passed, and the next one began.

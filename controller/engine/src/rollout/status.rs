@@ -269,7 +269,7 @@ pub struct RolloutStatus {
     /// Receipts of the last acts, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Receipt>,
-    /// `Ready`, `Reconciling`, `Stalled`, `GatesDoubtful`.
+    /// `Ready`, `Reconciling`, `Stalled`, `GatesDoubtful`, `ConfigurationLost`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

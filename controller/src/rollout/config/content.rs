@@ -41,11 +41,16 @@ pub(super) fn found(kind: ConfigKind, object: &DynamicObject) -> Found {
     if is_token || marked.is_some_and(|value| value == CONFIG_LIVE) {
         return Found::Live;
     }
+    Found::Present(digest(kind, object.uid(), object))
+}
+
+/// Identity of what an object holds, as content of the object with this UID.
+pub(super) fn digest(kind: ConfigKind, uid: Option<String>, object: &DynamicObject) -> Digest {
     let salt = match kind {
         ConfigKind::ConfigMap => None,
-        ConfigKind::Secret => object.uid(),
+        ConfigKind::Secret => uid,
     };
-    Found::Present(Digest::of(&json!([kind.name(), salt, body(kind, object)])))
+    Digest::of(&json!([kind.name(), salt, body(kind, object)]))
 }
 
 /// Everything of an object that pods read.

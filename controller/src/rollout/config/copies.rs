@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
-use super::content::{Found, body, found, hash};
+use super::content::{Found, body, digest, found, hash};
 use crate::{
     Error, Result,
     client::bounded,
@@ -140,9 +140,33 @@ impl Shell {
         for (kind, name, hash) in stamp.entries() {
             let copy = copy_name(name, hash);
             if !known.contains(&(kind, copy)) {
-                self.make_copy(rollout, &workload, kind, name, hash).await?;
+                self.make_copy(rollout, &workload, kind, name, hash, name)
+                    .await?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes a copy again that was deleted, from an object that holds its content.
+    pub(in crate::rollout) async fn remake_copy(
+        &self,
+        rollout: &Rollout,
+        kind: ConfigKind,
+        name: &str,
+        hash: &str,
+        from: &str,
+    ) -> Result<()> {
+        let workload = self.known_workload(rollout)?;
+        self.make_copy(rollout, &workload, kind, name, hash, from)
+            .await?;
+        let (namespace, copy) = (&workload.namespace, copy_name(name, hash));
+        tracing::info!(
+            namespace,
+            rollout = rollout.name_any(),
+            kind = kind.name(),
+            copy,
+            "made a copy again that was deleted"
+        );
         Ok(())
     }
 
@@ -153,17 +177,24 @@ impl Shell {
         kind: ConfigKind,
         name: &str,
         wanted: &str,
+        from: &str,
     ) -> Result<()> {
         let configs = &self.world.configs;
-        let original = configs.read(kind, &workload.namespace, name).await?;
+        let held = configs.read(kind, &workload.namespace, from).await?;
+        let uid = match &held {
+            Some(original) if from == name => original.uid(),
+            _ => self.original_uid(workload, kind, name).await?,
+        };
         let is_wanted = |object: &DynamicObject| match found(kind, object) {
-            Found::Present(content) => hash(&workload.view.uid, &content) == wanted,
+            Found::Present(_) => {
+                hash(&workload.view.uid, &digest(kind, uid.clone(), object)) == wanted
+            }
             Found::Absent | Found::Live | Found::Forbidden => false,
         };
-        let original = original
+        let held = held
             .filter(is_wanted)
             .ok_or(Error::Stale("the configuration changed"))?;
-        let copy = copy(rollout, workload, kind, &original, wanted)?;
+        let copy = copy(rollout, workload, kind, &held, name, wanted)?;
         let copy_name = copy.name_any();
         self.context.term.check()?;
         let api = configs.api(kind, &workload.namespace);
@@ -173,7 +204,7 @@ impl Shell {
             Err(Error::Kube(kube::Error::Api(status))) if status.is_already_exists() => {
                 let there = configs.read(kind, &workload.namespace, &copy_name).await?;
                 let there = there.ok_or(Error::Stale("a copy is gone"))?;
-                if !is_ours(&there, workload) || body(kind, &there) != body(kind, &original) {
+                if !is_ours(&there, workload) || body(kind, &there) != body(kind, &held) {
                     return Err(Error::Config(format!(
                         "{} {copy_name} is needed for a copy of {name}, and is not Belay's; delete it or rename it",
                         kind.name()
@@ -205,15 +236,16 @@ fn copy(
     rollout: &Rollout,
     workload: &Workload,
     kind: ConfigKind,
-    original: &DynamicObject,
+    held: &DynamicObject,
+    name: &str,
     hash: &str,
 ) -> Result<DynamicObject> {
-    let mut copy = body(kind, original);
+    let mut copy = body(kind, held);
     copy.insert("apiVersion".to_owned(), json!("v1"));
     copy.insert("kind".to_owned(), json!(kind.name()));
     copy.insert("immutable".to_owned(), json!(true));
     let metadata = json!({
-        "name": copy_name(&original.name_any(), hash),
+        "name": copy_name(name, hash),
         "namespace": workload.namespace,
         "labels": {ROLLOUT_LABEL: rollout.name_any(), CONFIG_COPY_LABEL: ""},
         "ownerReferences": [{

@@ -6,6 +6,8 @@
 //!
 //! Invariant: a change that comes after an object was read makes it be read again, and its Rollouts be looked at.
 
+mod copies;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt,
@@ -28,7 +30,10 @@ use kube::{
 };
 use tokio::task::AbortHandle;
 
-use super::content::{Found, Known, found};
+use super::{
+    content::{Found, Known, found},
+    lost::Search,
+};
 use crate::{
     Context, Error, Result,
     client::bounded,
@@ -76,6 +81,14 @@ impl Default for Entry {
     }
 }
 
+impl Entry {
+    /// It changed: it is read again when it is asked for.
+    fn forget(&mut self) {
+        self.read = None;
+        self.events += 1;
+    }
+}
+
 /// Copies of a Rollout (namespace, name).
 type Copies = HashMap<(String, String), BTreeSet<(ConfigKind, String)>>;
 
@@ -86,6 +99,10 @@ struct Inner {
     copies: Copies,
     running: HashMap<Scope, AbortHandle>,
     listing: HashMap<Scope, HashSet<Named>>,
+    /// Watches whose first list is complete.
+    listed: HashSet<Scope>,
+    /// Where the content of lost copies was looked for.
+    searches: HashMap<Named, Search>,
 }
 
 impl Drop for Inner {
@@ -130,6 +147,7 @@ impl Configs {
         };
         for named in &unwanted {
             inner.entries.remove(named);
+            inner.searches.remove(named);
         }
         let all = inner.interests.all();
         let needed: HashSet<Scope> = all.map(|(named, _)| Scope::of(named)).collect();
@@ -137,6 +155,7 @@ impl Configs {
             let stays = needed.contains(scope);
             if !stays {
                 task.abort();
+                inner.listed.remove(scope);
             }
             stays
         });
@@ -149,12 +168,6 @@ impl Configs {
     /// The Rollout is gone.
     pub(in crate::rollout) fn forget(self: &Arc<Self>, namespace: &str, rollout: &str) {
         self.follow(namespace, rollout, BTreeSet::new());
-    }
-
-    /// The known copies that belong to the Rollout.
-    pub(super) fn copies(&self, namespace: &str, rollout: &str) -> BTreeSet<(ConfigKind, String)> {
-        let key = (namespace.to_owned(), rollout.to_owned());
-        self.lock().copies.get(&key).cloned().unwrap_or_default()
     }
 
     /// What an object is to versions: as known, or read anew after it changed.
@@ -216,27 +229,6 @@ impl Configs {
         Api::namespaced_with(self.context.client.clone(), namespace, &resource(kind))
     }
 
-    /// Takes in that a copy exists, or exists no longer.
-    pub(super) fn note_copy(
-        &self,
-        namespace: &str,
-        rollout: &str,
-        copy: (ConfigKind, String),
-        exists: bool,
-    ) {
-        let key = (namespace.to_owned(), rollout.to_owned());
-        let mut inner = self.lock();
-        let copies = inner.copies.entry(key.clone()).or_default();
-        if exists {
-            copies.insert(copy);
-        } else {
-            copies.remove(&copy);
-        }
-        if copies.is_empty() {
-            inner.copies.remove(&key);
-        }
-    }
-
     async fn look(&self, named: &Named) -> Result<(Option<String>, Found)> {
         match self.read(named.kind, &named.namespace, &named.name).await {
             Ok(Some(object)) => Ok((object.resource_version(), found(named.kind, &object))),
@@ -287,21 +279,20 @@ impl Configs {
                 .as_ref()
                 .is_none_or(|(read, _)| read.as_deref() != version)
         {
-            entry.read = None;
-            entry.events += 1;
+            entry.forget();
             self.tell(&inner, named);
         }
     }
 
     fn gone(&self, named: &Named, copy_of: Option<String>) {
+        let was_copy = copy_of.is_some();
         if let Some(rollout) = copy_of {
             let copy = (named.kind, named.name.clone());
             self.note_copy(&named.namespace, &rollout, copy, false);
         }
         let mut inner = self.lock();
-        if let Some(entry) = inner.entries.get_mut(named) {
-            entry.read = None;
-            entry.events += 1;
+        let known = inner.entries.get_mut(named).map(Entry::forget).is_some();
+        if known || was_copy {
             self.tell(&inner, named);
         }
     }
@@ -310,27 +301,16 @@ impl Configs {
     fn listed(&self, scope: &Scope) {
         let mut inner = self.lock();
         let listed = inner.listing.remove(scope).unwrap_or_default();
-        for ((namespace, _), copies) in &mut inner.copies {
-            copies.retain(|(kind, name)| {
-                let named = Named {
-                    kind: *kind,
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                };
-                Scope::of(&named) != *scope || listed.contains(&named)
-            });
-        }
-        let lost: Vec<Named> = inner
+        let mut lost = copies::listed(&mut inner, scope, &listed);
+        let known = inner
             .entries
             .iter_mut()
             .filter(|(named, _)| Scope::of(named) == *scope && !listed.contains(*named))
-            .filter(|(_, entry)| matches!(entry.read, Some((Some(_), _))))
-            .map(|(named, entry)| {
-                entry.read = None;
-                entry.events += 1;
-                named.clone()
-            })
-            .collect();
+            .filter(|(_, entry)| matches!(entry.read, Some((Some(_), _))));
+        lost.extend(known.map(|(named, entry)| {
+            entry.forget();
+            named.clone()
+        }));
         for named in lost {
             self.tell(&inner, &named);
         }

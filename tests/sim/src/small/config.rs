@@ -57,6 +57,7 @@ impl<S: Spec, R: Clone + PartialEq> Core<S, R> {
             stamp: live.stamp(),
             changed_at: live.changed_at,
             unused: Vec::new(),
+            lost: Vec::new(),
         })
     }
 

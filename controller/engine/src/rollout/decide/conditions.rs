@@ -97,7 +97,7 @@ fn doubts(pass: &mut Pass<'_>) {
     }
 }
 
-fn put(pass: &mut Pass<'_>, kind: &str, why: Option<&Why>, status: Truth) {
+pub(super) fn put(pass: &mut Pass<'_>, kind: &str, why: Option<&Why>, status: Truth) {
     let Some(why) = why else {
         condition::clear(&mut pass.next.conditions, kind);
         return;

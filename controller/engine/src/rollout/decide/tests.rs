@@ -6,6 +6,7 @@ mod bench;
 mod canary;
 mod compare;
 mod config;
+mod copies;
 mod gates;
 mod hold;
 mod in_place;

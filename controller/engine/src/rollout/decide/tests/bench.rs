@@ -308,6 +308,7 @@ impl Bench {
                 set.template = stamped(&set.template.version, stamp.clone());
             }
             Effect::SweepConfig { .. } => self.swept(),
+            Effect::RemakeCopy { name, hash, .. } => self.remade(name, hash),
             Effect::EnsureService { .. }
             | Effect::RemoveService { .. }
             | Effect::PinService { .. }

@@ -28,6 +28,7 @@ impl Bench {
             stamp: hash.map(stamp),
             changed_at: self.now,
             unused: Vec::new(),
+            lost: Vec::new(),
         });
         self
     }
