@@ -13,6 +13,7 @@ pub mod past;
 pub mod plane;
 pub mod routers;
 pub mod scene;
+pub mod shown;
 pub mod stage;
 pub mod stateful;
 pub mod tenant;

@@ -1,23 +1,28 @@
 //! Secrets go with the version where a Rollout asks for it and the namespace lets Belay in; what they hold is nowhere to be seen.
 
 use belay_engine::rollout::status::Phase;
+use belay_lab::Lab;
 use belay_tests::{
     installed::{NAME, NAMESPACE},
     scene::{SOON, Scene},
+    shown::everything_shown,
+    turns::Turns,
     workload::Workload,
 };
 use k8s_openapi::api::{
-    apps::v1::ReplicaSet,
-    core::v1::{Event, Pod, Secret},
+    core::v1::{Pod, Secret},
     rbac::v1::RoleBinding,
 };
 use kube::{
     ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
-use super::{lab, reader::deployment};
+use super::reader::deployment;
+
+/// A lab with the program that is shipped, for its log.
+static TURNS: Turns = Turns::new();
 
 /// Looked for in everything that can be read without the right to read Secrets; the second as it is stored.
 const OLD: [&str; 2] = ["hunter2-old-canary", "aHVudGVyMi1vbGQtY2FuYXJ5"];
@@ -25,8 +30,13 @@ const NEW: [&str; 2] = ["hunter2-new-canary", "aHVudGVyMi1uZXctY2FuYXJ5"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_secret_is_a_version_and_is_told_to_nobody() {
-    // Given a workload that wants its Secret with the version, in a namespace that has not let Belay in.
-    let scene = Scene::new(lab().await, "secrets").await.unwrap();
+    // Given a controller whose log is kept, and a workload that wants its Secret with the version, in a namespace that has not let it in.
+    let turn = TURNS
+        .take(Lab::builder, |installed| installed)
+        .await
+        .unwrap();
+    let controller = turn.acting("secrets").await.unwrap();
+    let scene = Scene::new(turn.lab, "secrets").await.unwrap();
     configure(&scene, OLD[0]).await;
     let template = json!({
         "metadata": {"labels": {"app": "web"}},
@@ -84,20 +94,39 @@ async fn a_changed_secret_is_a_version_and_is_told_to_nobody() {
     );
     scene.act("web", "Promote").await.unwrap();
     web.is_in(Phase::Healthy).await.unwrap();
+    // And its copy is deleted by somebody and made again.
+    let api = scene.api::<Secret>();
+    let (name, before) = (copy.name_any(), copy.uid());
+    api.delete(&name, &DeleteParams::default()).await.unwrap();
+    belay_lab::wait_for("the copy to be made again", SOON, || async {
+        let now = api.get(&name).await.map_err(|error| error.to_string())?;
+        (now.uid() != before)
+            .then_some(())
+            .ok_or_else(|| "it is the deleted one".to_owned())
+    })
+    .await
+    .unwrap();
+    assert_eq!(token(&scene, &name).await, NEW[0]);
     // Then nothing that others may read says what was in it.
-    let all = ListParams::default();
-    let told = [
-        json!(web.rollouts().list(&all).await.unwrap().items),
-        json!(web.deployments().list(&all).await.unwrap().items),
-        json!(scene.api::<ReplicaSet>().list(&all).await.unwrap().items),
-        json!(scene.api::<Pod>().list(&all).await.unwrap().items),
-        json!(scene.api::<Event>().list(&all).await.unwrap().items),
+    let shown = everything_shown(&scene, &controller).await.unwrap();
+    let written = [
+        "made a copy again",
+        "belay_api_requests_total",
+        "with configuration",
+        "ConfigurationLost",
     ];
-    for (part, told) in told.iter().map(ToString::to_string).enumerate() {
+    for part in written {
+        assert!(
+            shown.contains(part),
+            "{part} is not in what was looked through"
+        );
+    }
+    for line in shown.lines() {
         for canary in OLD.iter().chain(&NEW) {
-            assert!(!told.contains(canary), "{canary} is in part {part}");
+            assert!(!line.contains(canary), "{canary}: {line}");
         }
     }
+    controller.terminate().await.unwrap();
 }
 
 async fn configure(scene: &Scene, token: &str) {

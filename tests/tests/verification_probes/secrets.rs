@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use belay_engine::{gate::Verdict, rollout::status::Phase};
+use belay_tests::shown::everything_shown;
 use serde_json::json;
 
 use super::{
@@ -100,7 +101,7 @@ async fn no_secret_is_found_in_any_status_event_log_or_metric() {
     let message = status.rollback.unwrap().message;
     assert!(message.contains("[redacted]"), "{message}");
     // and no secret is to be found anywhere.
-    let all = team.everything_shown(&controller).await;
+    let all = everything_shown(&team.scene, &controller).await.unwrap();
     assert!(all.contains("started a Job"), "the log is empty");
     for line in all.lines() {
         assert!(!line.contains(CANARY), "{line}");

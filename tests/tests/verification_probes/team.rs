@@ -6,12 +6,12 @@ use std::{
 };
 
 use belay_api::{
-    AnalysisTemplate, Rollout,
+    AnalysisTemplate,
     names::{PROBE_ANNOTATION, PROBE_LABEL},
 };
 use belay_lab::{Lab, wait_for};
 use belay_tests::{
-    installed::{Controller, NAME, NAMESPACE},
+    installed::{NAME, NAMESPACE},
     scene::{SOON, Scene},
     workload::Workload,
 };
@@ -19,7 +19,6 @@ use futures::StreamExt as _;
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Secret, ServiceAccount},
-    events::v1::Event,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
@@ -145,30 +144,6 @@ impl Team {
         })
         .await
         .unwrap();
-    }
-
-    /// Everything that anybody could read about this team: Rollouts, Jobs, events, the controller's log and its metrics.
-    pub(super) async fn everything_shown(&self, controller: &Controller) -> String {
-        let mut all = std::fs::read_to_string(controller.log()).unwrap();
-        all += &controller.metrics().await.unwrap();
-        all += &self.all_of::<Rollout>().await;
-        all += &self.all_of::<Job>().await;
-        all += &self.all_of::<Event>().await;
-        all += &self.all_of::<AnalysisTemplate>().await;
-        all
-    }
-
-    async fn all_of<K>(&self) -> String
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + Serialize
-            + DeserializeOwned,
-    {
-        let api: Api<K> = self.scene.api();
-        let list = api.list(&ListParams::default()).await.unwrap();
-        serde_json::to_string(&list.items).unwrap()
     }
 }
 
