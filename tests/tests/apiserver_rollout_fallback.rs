@@ -10,15 +10,16 @@
 
 use belay_api::Action;
 use belay_engine::rollout::status::Phase;
-use belay_lab::{Lab, wait_for_object};
+use belay_lab::{Lab, wait_for, wait_for_object};
 use belay_tests::{
+    daemon::{self, Agent},
     scene::{SOON, Scene},
     stage::Stage,
     watching::{SetWatch, pods},
     workload::Workload,
 };
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 static STAGE: Stage = Stage::without_hold_policy();
@@ -72,19 +73,78 @@ async fn an_idle_deployment_stays_paused_scales_and_is_canaried_all_the_same() {
         .unwrap();
     let stable = status.stable.unwrap().hash;
     assert_eq!(sets.seen()[&stable], [3]);
-    let api = scene.api::<Action>();
-    let approve = serde_json::from_value(json!({
-        "apiVersion": "belay.dev/v1alpha1", "kind": "Action", "metadata": {"name": "approve"},
-        "spec": {"target": {"kind": "Rollout", "name": "web"}, "verb": "Approve", "actor": "lab-admin"},
-    }))
-    .unwrap();
-    api.create(&PostParams::default(), &approve).await.unwrap();
+    act(&scene, "web", "Approve").await;
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     paused(&web).await;
     let after = pods(&scene.client, &scene.namespace, "app=web")
         .await
         .unwrap();
     assert!(canaries.keys().all(|uid| after.contains_key(uid)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_daemon_set_stays_held_and_what_lets_it_go_is_caught_and_goes_by_the_steps() {
+    // Given a DaemonSet, which no policy holds.
+    let scene = Scene::new(lab().await, "fallback-nodes").await.unwrap();
+    let nodes = [("n1", "core"), ("n2", "core"), ("n3", "edge")];
+    let spec = daemon::canary(&json!([{"replicas": 1, "approval": true}]), &[]);
+    let agent = Agent::healthy(&scene, &nodes, spec).await.unwrap();
+    held(&agent).await;
+    // When its image is changed, then the first node alone gets it, and the others after approval; then it is held again.
+    let containers = json!([{"name": "main", "image": "agent:v2"}]);
+    let patch =
+        Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": containers}}}}));
+    let parameters = PatchParams::default();
+    agent
+        .sets
+        .patch("agent", &parameters, &patch)
+        .await
+        .unwrap();
+    agent.rollout.waits_for("Approval").await.unwrap();
+    let canary = agent.runs(&["v1", "v1", "v2"]).await.unwrap();
+    act(&scene, "agent", "Approve").await;
+    agent
+        .rollout
+        .settled(Phase::Healthy, "v2", SOON)
+        .await
+        .unwrap();
+    let after = agent.runs(&["v2", "v2", "v2"]).await.unwrap();
+    assert_eq!(after["n3"], canary["n3"]);
+    held(&agent).await;
+    // When a tool applies a manifest that says that it rolls, then it is held again before it is through, and asks for approval.
+    agent.apply("v3").await.unwrap();
+    agent.rollout.waits_for("Approval").await.unwrap();
+    held(&agent).await;
+    let pods = agent.pods().await.unwrap();
+    assert!(pods.values().any(|(tag, _)| tag == "v2"), "{pods:?}");
+    // When it is aborted, then all nodes are back.
+    act(&scene, "agent", "Abort").await;
+    agent.runs(&["v2", "v2", "v2"]).await.unwrap();
+    agent
+        .rollout
+        .settled(Phase::Healthy, "v2", SOON)
+        .await
+        .unwrap();
+}
+
+async fn held(agent: &Agent) {
+    wait_for("the DaemonSet to be held", SOON, || async {
+        let strategy = agent.strategy().await.map_err(|error| error.to_string())?;
+        (strategy == "OnDelete").then_some(()).ok_or(strategy)
+    })
+    .await
+    .unwrap();
+}
+
+/// Without the policy a client names itself.
+async fn act(scene: &Scene, name: &str, verb: &str) {
+    let action = serde_json::from_value(json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "Action", "metadata": {"generateName": "act-"},
+        "spec": {"target": {"kind": "Rollout", "name": name}, "verb": verb, "actor": "lab-admin"},
+    }))
+    .unwrap();
+    let api = scene.api::<Action>();
+    api.create(&PostParams::default(), &action).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use belay_engine::rollout::status::Phase;
 use belay_lab::wait_for;
 use belay_tests::{
+    daemon::{self, Agent},
     scene::Scene,
     stateful::{Db, canary},
     watching::{SetWatch, pods},
@@ -20,8 +21,9 @@ use crate::{
 
 /// Kills in each kind of moment.
 const KILLS: u32 = 10;
-/// Kills on the way of a StatefulSet's good version and of a bad one; few, for its pods change places one by one.
+/// Kills on the way of a StatefulSet's or DaemonSet's good version and of a bad one; few, for its pods change places one by one.
 const KILLS_OF_PLACES: u32 = 2;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_of_a_canary_it_ends_with_the_new_version() {
     // Given a healthy workload.
@@ -218,6 +220,55 @@ async fn killed_at_any_moment_a_stateful_set_ends_with_the_version_that_works() 
             db.rollout.is_in(Phase::Rejected).await.unwrap();
         }
         db.runs(&[stable.as_str(); 3]).await.unwrap();
+    }
+    controller.terminate().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_a_daemon_set_ends_with_the_version_that_works() {
+    // Given a DaemonSet on three nodes with a gate.
+    let turn = turn().await;
+    let mut controller = turn.acting("nodes").await.unwrap();
+    let scene = Scene::new(turn.lab, "kill-nodes").await.unwrap();
+    scene.gate("errors", "vector(0)").await.unwrap();
+    let nodes = [("n1", "core"), ("n2", "core"), ("n3", "edge")];
+    let spec = daemon::canary(
+        &json!([{"replicas": 1, "hold": "1s"}, {"replicas": 2, "hold": "1s"}]),
+        &["errors"],
+    );
+    let agent = Agent::healthy(&scene, &nodes, spec).await.unwrap();
+    let mut random = moments("nodes");
+    let mut stable = "v1".to_owned();
+    for kill in 0..KILLS_OF_PLACES * 2 {
+        // When the controller is killed at some moment of a good version's way, and of a bad one's.
+        let is_good = kill % 2 == 0;
+        let query = if is_good { "vector(0)" } else { "vector(1)" };
+        scene.set_query("errors", query).await.unwrap();
+        let tag = format!("v{}", kill + 2);
+        agent.apply(&tag).await.unwrap();
+        until_a_moment(&mut random, Duration::from_secs(6)).await;
+        controller.kill().await.unwrap();
+        controller = turn.controller("nodes").await.unwrap();
+        // Then the good one runs on all nodes, and of the bad one nothing is left, and its strategy is its author's again.
+        if is_good {
+            stable.clone_from(&tag);
+        }
+        let is_settled = |status: &belay_engine::rollout::RolloutStatus| {
+            let version = status.stable.as_ref().map(|stable| stable.version.as_str());
+            let rejected = status
+                .quarantine
+                .iter()
+                .any(|entry| entry.version.ends_with(&tag));
+            let settled =
+                status.phase == Phase::Healthy && version == Some(&stable) && rejected != is_good;
+            settled
+                .then_some(())
+                .ok_or_else(|| format!("{:?}, {:?}", status.phase, status.waiting_for))
+        };
+        agent.rollout.status_when(is_settled).await.unwrap();
+        agent.runs(&[stable.as_str(); 3]).await.unwrap();
+        assert_eq!(agent.tag().await.unwrap(), stable);
+        assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
     }
     controller.terminate().await.unwrap();
 }

@@ -6,12 +6,16 @@ use belay_api::names::ROLLOUT_LABEL;
 use belay_engine::rollout::status::Phase;
 use belay_lab::Part;
 use belay_tests::{
+    daemon::{self, Agent},
     installed::{Controller, NAMESPACE},
     scene::Scene,
 };
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
-use serde_json::json;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
 
 use crate::{SOON, only_this_version_runs, turn, two_steps};
 
@@ -131,4 +135,57 @@ async fn a_version_that_slipped_in_before_the_hold_was_in_force_is_found_and_wat
     web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     only_this_version_runs(&scene, &web, "v2", 3).await;
     controller.terminate().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_sets_version_that_slipped_in_before_the_hold_was_in_force_is_watched_and_can_go_back()
+ {
+    // Given a governed DaemonSet, and nobody who acts.
+    let turn = turn().await;
+    let controller = turn.acting("slipped-nodes").await.unwrap();
+    let scene = Scene::new(turn.lab, "slipped-nodes").await.unwrap();
+    scene.gate("errors", "vector(0)").await.unwrap();
+    let nodes = [("n1", "core"), ("n2", "core"), ("n3", "edge")];
+    let spec = daemon::canary(&json!([{"replicas": 1, "hold": "1s"}]), &["errors"]);
+    let agent = Agent::healthy(&scene, &nodes, spec).await.unwrap();
+    controller.kill().await.unwrap();
+    // When another version rolls natively past the hold, then whoever acts next finds it and accepts it after having watched it.
+    slip(&agent, "v2").await;
+    let controller = turn.acting("slipped-nodes").await.unwrap();
+    agent
+        .rollout
+        .settled(Phase::Healthy, "v2", SOON)
+        .await
+        .unwrap();
+    agent.runs(&["v2", "v2", "v2"]).await.unwrap();
+    assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+    controller.kill().await.unwrap();
+    // When a bad one does, then it is taken back from all nodes.
+    scene.set_query("errors", "vector(1)").await.unwrap();
+    slip(&agent, "v3").await;
+    let controller = turn.acting("slipped-nodes").await.unwrap();
+    agent.runs(&["v2", "v2", "v2"]).await.unwrap();
+    agent
+        .rollout
+        .settled(Phase::Healthy, "v2", SOON)
+        .await
+        .unwrap();
+    assert_eq!(agent.tag().await.unwrap(), "v2");
+    controller.terminate().await.unwrap();
+}
+
+/// Another version comes while the DaemonSet has no label, so that no policy holds it, and runs on all nodes.
+async fn slip(agent: &Agent, tag: &str) {
+    let label = |value: Value| {
+        let patch = Patch::Merge(json!({"metadata": {"labels": {ROLLOUT_LABEL: value}}}));
+        async move {
+            let parameters = PatchParams::default();
+            let patched = agent.sets.patch("agent", &parameters, &patch).await;
+            patched.unwrap();
+        }
+    };
+    label(Value::Null).await;
+    agent.apply(tag).await.unwrap();
+    agent.runs(&[tag; 3]).await.unwrap();
+    label(json!("agent")).await;
 }
