@@ -1,5 +1,6 @@
 //! Who gets which version, by real requests through a real gateway: cohorts by cookie, and clients that stay with their version.
 
+mod places;
 mod visitor;
 
 use std::process::ExitCode;
@@ -31,6 +32,14 @@ fn main() -> ExitCode {
             .test("a_cookie_leads_its_cohort_and_nobody_else", cohort)
             .test("a_client_with_the_cookie_stays_with_its_version", sessions)
             .test("traefik_gives_the_cookie_itself", traefik)
+            .test(
+                "a_stateful_set_gets_its_share_and_loses_no_request_on_the_way",
+                places::share,
+            )
+            .test(
+                "a_stateful_set_goes_back_without_a_lost_request",
+                places::back,
+            )
     })
 }
 
