@@ -11,7 +11,7 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Error, scene::SOON};
 
@@ -73,8 +73,14 @@ impl Load {
 
     /// Has a Deployment of the namespace follow the load, from two pods to ten.
     pub async fn scales(&self, deployment: &str) -> Result<(), Error> {
+        self.autoscaler(json!({"name": deployment}), deployment)
+            .await
+    }
+
+    /// The same by an autoscaler with this metadata.
+    pub async fn autoscaler(&self, metadata: Value, deployment: &str) -> Result<(), Error> {
         let autoscaler: HorizontalPodAutoscaler = serde_json::from_value(json!({
-            "metadata": {"name": deployment},
+            "metadata": metadata,
             "spec": {
                 "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment},
                 "minReplicas": 2, "maxReplicas": 10,

@@ -25,20 +25,7 @@ pub const DEFINITIONS: [Manifests; 3] =
 /// Installs the definitions, and returns once all of their routes are served.
 pub async fn install(lab: &Lab, wanted: &[Manifests]) -> Result<(), Error> {
     for one in wanted {
-        let file = manifests(*one).await?;
-        let mut kubectl = lab.command(Program::Kubectl).await?;
-        let output = kubectl
-            .args(["apply", "--server-side", "-f"])
-            .arg(file)
-            .output()
-            .await
-            .map_err(Error::io("run kubectl"))?;
-        if !output.status.success() {
-            return Err(Error::Program {
-                program: "kubectl".to_owned(),
-                output: String::from_utf8_lossy(&output.stderr).into_owned(),
-            });
-        }
+        define(lab, *one).await?;
     }
     let defined = |kind: &RouterKind| wanted.contains(&definitions_of(*kind));
     for kind in KINDS.into_iter().filter(defined) {
@@ -51,6 +38,25 @@ pub async fn install(lab: &Lab, wanted: &[Manifests]) -> Result<(), Error> {
         .await?;
     }
     Ok(())
+}
+
+/// Installs definitions, of routers or of others. Their kinds are served a moment after.
+pub async fn define(lab: &Lab, wanted: Manifests) -> Result<(), Error> {
+    let file = manifests(wanted).await?;
+    let mut kubectl = lab.command(Program::Kubectl).await?;
+    let output = kubectl
+        .args(["apply", "--server-side", "-f"])
+        .arg(file)
+        .output()
+        .await
+        .map_err(Error::io("run kubectl"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Program {
+        program: "kubectl".to_owned(),
+        output: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 /// Where the definition of a kind is.

@@ -47,6 +47,11 @@ async fn an_autoscaler_is_followed_in_mid_canary_and_is_the_only_writer_of_repli
     load.takes_pods(3).await.unwrap();
     runs(&web, 3, &[("v2", 3)]).await;
     // Then nobody but the autoscaler and who made the workload ever wrote its size.
+    never_wrote_replicas(&web).await;
+}
+
+/// Belay has no part in the workload's size.
+pub(crate) async fn never_wrote_replicas(web: &Workload) {
     let deployment = web.deployments().get("web").await.unwrap();
     let writers: Vec<String> = deployment
         .managed_fields()
@@ -65,7 +70,7 @@ async fn an_autoscaler_is_followed_in_mid_canary_and_is_the_only_writer_of_repli
 }
 
 /// Waits until the workload has this size, and these versions these pods.
-async fn runs(web: &Workload, replicas: i32, expected: &[(&str, i32)]) {
+pub(crate) async fn runs(web: &Workload, replicas: i32, expected: &[(&str, i32)]) {
     wait_for_object(
         &web.deployments(),
         "web",

@@ -10,6 +10,7 @@
 )]
 
 mod autoscaler;
+mod keda;
 mod leaving;
 mod lost;
 mod places;

@@ -27,6 +27,8 @@ pub enum Manifests {
     ArgoRollouts,
     /// Flagger.
     Flagger,
+    /// KEDA.
+    Keda,
 }
 
 /// Where the definitions lie.
@@ -42,12 +44,13 @@ struct Source {
 
 impl Manifests {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::GatewayApi,
         Self::Istio,
         Self::Traefik,
         Self::ArgoRollouts,
         Self::Flagger,
+        Self::Keda,
     ];
 
     const fn source(self) -> Source {
@@ -81,6 +84,12 @@ impl Manifests {
                 module: "github.com/fluxcd/flagger",
                 version: "v1.43.0",
                 path: "artifacts/flagger/crd.yaml",
+            },
+            Self::Keda => Source {
+                name: "keda",
+                module: "github.com/kedacore/keda/v2",
+                version: "v2.21.0",
+                path: "config/crd/bases/keda.sh_scaledobjects.yaml",
             },
         }
     }
