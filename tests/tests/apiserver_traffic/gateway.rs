@@ -36,12 +36,14 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Begins to read `HTTPRoute`s.
     pub(crate) fn begin(client: &Client, namespace: &str) -> Self {
+        Self::of(RouterKind::HttpRoute, client, namespace)
+    }
+
+    /// Begins to read routes of a kind of the Gateway API.
+    pub(crate) fn of(kind: RouterKind, client: &Client, namespace: &str) -> Self {
         let moments: Arc<Mutex<Vec<Moment>>> = Arc::default();
-        let task = tokio::spawn(run(
-            client.clone(),
-            namespace.to_owned(),
-            Arc::clone(&moments),
-        ));
+        let noted = Arc::clone(&moments);
+        let task = tokio::spawn(run(kind, client.clone(), namespace.to_owned(), noted));
         Self { moments, task }
     }
 
@@ -69,9 +71,14 @@ impl Drop for Gateway {
     }
 }
 
-async fn run(client: Client, namespace: String, moments: Arc<Mutex<Vec<Moment>>>) {
+async fn run(
+    kind: RouterKind,
+    client: Client,
+    namespace: String,
+    moments: Arc<Mutex<Vec<Moment>>>,
+) {
     let routes: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &namespace, &resource(RouterKind::HttpRoute));
+        Api::namespaced_with(client.clone(), &namespace, &resource(kind));
     let slices: Api<EndpointSlice> = Api::namespaced(client, &namespace);
     let mut events =
         Box::pin(watcher(routes.clone(), watcher::Config::default()).default_backoff());

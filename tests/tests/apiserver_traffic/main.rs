@@ -17,6 +17,7 @@ mod manifests;
 mod ownership;
 mod places;
 mod release;
+mod several;
 mod strategies;
 mod writers;
 

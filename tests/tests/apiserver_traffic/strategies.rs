@@ -110,6 +110,35 @@ async fn an_ab_test_leads_its_cohort_for_its_time_and_is_then_promoted() {
     shop.is_as_before().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_gives_the_new_version_copies_and_no_answer_of_its_own() {
+    let steps = json!([{"mirror": 50, "replicas": 1, "approval": true}, {"weight": 100}]);
+    let shop = Shop::open_with(
+        "mirror",
+        2,
+        led(&json!({"canary": {"steps": steps}})),
+        &[],
+        &[],
+    )
+    .await;
+    // When a new version is asked for, then it gets a copy of each second request, and the stable version answers all of them.
+    shop.web.set_image("web:v2").await.unwrap();
+    let status = shop.web.waits_for("Approval").await.unwrap();
+    assert_eq!(status.candidate_replicas, Some(1));
+    let copied = rules(&shop).await;
+    let filter = &copied[0]["filters"][0];
+    assert_eq!(filter["type"], "RequestMirror");
+    let mirror = &filter["requestMirror"];
+    assert_eq!(mirror["percent"], 50);
+    assert_eq!(mirror["backendRef"]["name"], "web-canary");
+    assert_eq!(shop.gateway.shares(), [0]);
+    // When a person approves, then the copies end with the shares that follow, and nothing is left of either.
+    shop.scene.act("web", "Approve").await.unwrap();
+    shop.web.settled(Phase::Healthy, "v2", SOON).await.unwrap();
+    shop.is_as_before().await;
+    assert!(shop.gateway.shares().contains(&100));
+}
+
 /// Applies the sources again and again, until it is aborted.
 fn again_and_again(writer: Writer, scene: &Scene) -> JoinHandle<()> {
     let sources = sources(scene);
