@@ -23,9 +23,12 @@ fn first_broken<Mistake: Copy>(
         .find(|outcome| !outcome.broken.is_empty())
 }
 
-/// Nothing breaks in the first histories, or in the one that `BELAY_SIM_SEED` names, which is told.
+/// Nothing breaks in the first histories (`BELAY_SIM_HISTORIES` says how many, if not as many as usual), or in the one that
+/// `BELAY_SIM_SEED` names, which is told.
 pub(crate) fn nothing_breaks<Mistake: Copy>(play: Play<Mistake>, histories: u64, none: Mistake) {
     let named = env::var("BELAY_SIM_SEED");
+    let more = env::var("BELAY_SIM_HISTORIES");
+    let histories = more.map_or(histories, |histories| histories.parse().unwrap());
     let told = match named {
         Ok(seed) => Some(play(seed.parse().unwrap(), none)),
         Err(_) => first_broken(play, histories, none),
