@@ -2,6 +2,7 @@
 
 use belay_api::Rollout;
 use belay_engine::rollout::status::Phase;
+use belay_lab::wait_for;
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
     core::v1::{Node, Pod},
@@ -109,6 +110,16 @@ impl Agent {
         Ok(strategy
             .and_then(|strategy| strategy.type_)
             .unwrap_or_default())
+    }
+
+    /// Waits until it is held, or rolls by itself, as this type of its update strategy says.
+    pub async fn strategy_is(&self, wanted: &str) -> Result<(), Error> {
+        let what = format!("the update strategy {wanted}");
+        let is = wait_for(&what, SOON, || async {
+            let strategy = self.strategy().await.map_err(|error| error.to_string())?;
+            (strategy == wanted).then_some(()).ok_or(strategy)
+        });
+        Ok(is.await?)
     }
 
     /// The tag of the image that its template asks for.

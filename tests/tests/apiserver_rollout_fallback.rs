@@ -10,7 +10,7 @@
 
 use belay_api::Action;
 use belay_engine::rollout::status::Phase;
-use belay_lab::{Lab, wait_for, wait_for_object};
+use belay_lab::{Lab, wait_for_object};
 use belay_tests::{
     daemon::{self, Agent},
     scene::{SOON, Scene},
@@ -89,7 +89,7 @@ async fn an_idle_daemon_set_stays_held_and_what_lets_it_go_is_caught_and_goes_by
     let nodes = [("n1", "core"), ("n2", "core"), ("n3", "edge")];
     let spec = daemon::canary(&json!([{"replicas": 1, "approval": true}]), &[]);
     let agent = Agent::healthy(&scene, &nodes, spec).await.unwrap();
-    held(&agent).await;
+    agent.strategy_is("OnDelete").await.unwrap();
     // When its image is changed, then the first node alone gets it, and the others after approval; then it is held again.
     let containers = json!([{"name": "main", "image": "agent:v2"}]);
     let patch =
@@ -110,11 +110,11 @@ async fn an_idle_daemon_set_stays_held_and_what_lets_it_go_is_caught_and_goes_by
         .unwrap();
     let after = agent.runs(&["v2", "v2", "v2"]).await.unwrap();
     assert_eq!(after["n3"], canary["n3"]);
-    held(&agent).await;
+    agent.strategy_is("OnDelete").await.unwrap();
     // When a tool applies a manifest that says that it rolls, then it is held again before it is through, and asks for approval.
     agent.apply("v3").await.unwrap();
     agent.rollout.waits_for("Approval").await.unwrap();
-    held(&agent).await;
+    agent.strategy_is("OnDelete").await.unwrap();
     let pods = agent.pods().await.unwrap();
     assert!(pods.values().any(|(tag, _)| tag == "v2"), "{pods:?}");
     // When it is aborted, then all nodes are back.
@@ -125,15 +125,6 @@ async fn an_idle_daemon_set_stays_held_and_what_lets_it_go_is_caught_and_goes_by
         .settled(Phase::Healthy, "v2", SOON)
         .await
         .unwrap();
-}
-
-async fn held(agent: &Agent) {
-    wait_for("the DaemonSet to be held", SOON, || async {
-        let strategy = agent.strategy().await.map_err(|error| error.to_string())?;
-        (strategy == "OnDelete").then_some(()).ok_or(strategy)
-    })
-    .await
-    .unwrap();
 }
 
 /// Without the policy a client names itself.

@@ -268,7 +268,7 @@ async fn killed_at_any_moment_a_daemon_set_ends_with_the_version_that_works() {
         agent.rollout.status_when(is_settled).await.unwrap();
         agent.runs(&[stable.as_str(); 3]).await.unwrap();
         assert_eq!(agent.tag().await.unwrap(), stable);
-        assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+        agent.strategy_is("RollingUpdate").await.unwrap();
     }
     controller.terminate().await.unwrap();
 }

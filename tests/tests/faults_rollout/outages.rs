@@ -158,7 +158,7 @@ async fn a_daemon_sets_version_that_slipped_in_before_the_hold_was_in_force_is_w
         .await
         .unwrap();
     agent.runs(&["v2", "v2", "v2"]).await.unwrap();
-    assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+    agent.strategy_is("RollingUpdate").await.unwrap();
     controller.kill().await.unwrap();
     // When a bad one does, then it is taken back from all nodes.
     scene.set_query("errors", "vector(1)").await.unwrap();
