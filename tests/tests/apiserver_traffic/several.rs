@@ -96,13 +96,13 @@ async fn several_routes_of_several_routers_are_led_together_and_let_go_together(
     }
     let mesh = of_mesh(namespace);
     routes.push(Route::brought(&scene, RouterKind::HttpRoute, "mesh", mesh).await);
-    let named: Vec<Value> = routes
+    let listed: Vec<Value> = routes
         .iter()
         .map(|route| json!({"kind": route.kind, "name": route.name}))
         .collect();
     let spec = json!({
         "strategy": {"canary": {"steps": [{"weight": 30, "approval": true}, {"weight": 60, "approval": true}]}},
-        "traffic": {"service": "web", "routes": named, "drain": "1s"},
+        "traffic": {"service": "web", "routes": listed, "drain": "1s"},
     });
     let web = scene.workload_with("web", 3, spec).await.unwrap();
     wait_for("the Service to have endpoints", SOON, || async {
