@@ -21,6 +21,8 @@ pub enum CredentialUse {
     None,
     /// The request carried the configured one.
     Configured,
+    /// It is a key that a passphrase opens, so that the passphrase may be at fault.
+    EncryptedKey,
 }
 
 /// Failure to reach, read or cache a Git repository.
@@ -38,6 +40,7 @@ pub enum SourceError {
     /// The server wants another credential.
     #[error("{url} {}", match given {
         CredentialUse::None => "asks for a credential; name a Secret with one",
+        CredentialUse::EncryptedKey => "refuses the key, or its passphrase is another one; put a key that may read this repository under identity, and its passphrase under password of the Secret",
         CredentialUse::Configured => "refuses the credential; put a valid one that may read this repository into the Secret",
     })]
     AuthenticationFailed {

@@ -108,6 +108,11 @@ impl SshKey {
         })
     }
 
+    /// Whether a passphrase opens it.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.passphrase.is_some()
+    }
+
     /// What must not be shown.
     pub(crate) fn secrets(&self) -> Vec<String> {
         self.passphrase.iter().cloned().collect()

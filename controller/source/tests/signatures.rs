@@ -237,8 +237,8 @@ async fn tags_are_checked_with_their_name_and_commit() {
         .origin
         .git(["tag", "--annotate", "--message", "x", "plain"]);
     // An old signed tag under a newer name.
-    let signed = world.origin.git(["rev-parse", "v1"]);
-    world.origin.git(["update-ref", "refs/tags/v2", &signed]);
+    let old = world.origin.git(["rev-parse", "v1"]);
+    world.origin.git(["update-ref", "refs/tags/v2", &old]);
     let hub = world.hub();
     let tag = |name: &str| GitRef::tag(name).unwrap();
     let found = verify(&hub, &world, &tag("v1"), SignatureMode::Tag, &trusted)

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::error::CredentialUse;
 use crate::process::{Bounds, Finished, RunError};
+use crate::ssh::SshKey;
 use crate::text::one_line;
 use crate::{Repository, SourceError};
 use signs::{Meaning, TABLE};
@@ -78,10 +79,6 @@ fn known(meaning: Meaning, repository: &Repository, file_bytes: u64) -> SourceEr
             "its host key is not in known_hosts of the Secret; put it there (from ssh-keyscan, compared with what its owner \
              publishes), with [host]:port where the port is not 22",
         ),
-        Meaning::Passphrase => SourceError::refused(
-            format!("the SSH key for {url}"),
-            "its passphrase is another one; correct password in the Secret",
-        ),
         Meaning::Key => SourceError::refused(
             format!("the SSH key for {url}"),
             "ssh can't read it; put the whole private key into the Secret, as ssh-keygen wrote it",
@@ -91,7 +88,10 @@ fn known(meaning: Meaning, repository: &Repository, file_bytes: u64) -> SourceEr
             "write the address the server redirects to (often the same with .git at its end)",
         ),
         Meaning::Authentication => {
-            let given = if repository.identifies() {
+            let is_encrypted = repository.ssh_key().is_some_and(SshKey::is_encrypted);
+            let given = if is_encrypted {
+                CredentialUse::EncryptedKey
+            } else if repository.identifies() {
                 CredentialUse::Configured
             } else {
                 CredentialUse::None

@@ -118,14 +118,12 @@ pub(crate) fn of_ssh(is_success: bool, output: &str, key: Option<&str>) -> Verdi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::lines;
 
     const KEY: &str = "F3B139A2BE16968A0644AD490820ECACA7902BAB";
 
-    fn pgp(lines: &[&str]) -> String {
-        lines
-            .iter()
-            .map(|line| format!("[GNUPG:] {line}\n"))
-            .collect()
+    fn pgp(words: &[&str]) -> String {
+        lines(words.iter().map(|word| format!("[GNUPG:] {word}")))
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The real `git http-backend` behind a few lines of HTTP, with a password or a redirect where a test wants one.
-#![allow(unreachable_pub, reason = "a module of test binaries")]
+#![allow(dead_code, unreachable_pub, reason = "a module of test binaries")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

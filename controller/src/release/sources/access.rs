@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_secret_holds_a_password_or_a_token_or_certificates() {
-        let https = |pairs| open("https://git.example.com/a", pairs);
+        let https = |pairs: &[(&str, &str)]| open("https://git.example.com/a", pairs);
         assert!(https(&[("username", "u"), ("password", "p\n")]).is_ok());
         assert!(https(&[("bearerToken", "t")]).is_ok());
         let error = https(&[("password", "hush-hush")]).unwrap_err();
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn for_ssh_a_secret_holds_a_key_and_the_servers_keys() {
-        let ssh = |pairs| open("git@git.example.com:a", pairs);
+        let ssh = |pairs: &[(&str, &str)]| open("git@git.example.com:a", pairs);
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----";
         let hosts = ("known_hosts", "git.example.com ssh-ed25519 AAAA");
         assert!(ssh(&[("identity", key), hosts]).is_ok());
@@ -261,7 +261,8 @@ mod tests {
     fn a_proxys_secret_holds_an_address() {
         assert!(proxy(&secret(&[("address", "http://proxy:3128")])).is_ok());
         let error = proxy(&secret(&[("username", "u")]))
-            .unwrap_err()
+            .err()
+            .unwrap()
             .to_string();
         assert!(error.contains("http://host:port"), "{error}");
     }

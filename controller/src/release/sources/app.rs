@@ -45,7 +45,7 @@ const KEPT: usize = 1024;
 /// An App's installation.
 #[derive(Clone)]
 pub(super) struct App {
-    app: String,
+    id: String,
     installation: String,
     /// In PEM.
     key: String,
@@ -73,7 +73,7 @@ impl App {
     /// The App that a Secret holds, if it holds one.
     pub(super) fn of(secret: &Secret) -> Result<Option<Self>, String> {
         let value = |key: &str| value(secret, key);
-        let Some(app) = value("githubAppID") else {
+        let Some(id) = value("githubAppID") else {
             return Ok(None);
         };
         let (Some(installation), Some(key)) = (
@@ -89,11 +89,11 @@ impl App {
             (1..=64).contains(&text.len())
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
         };
-        if !is_id(&app) || !is_id(&installation) {
+        if !is_id(&id) || !is_id(&installation) {
             return Err("githubAppID or githubAppInstallationID is no id; write the number that GitHub shows".to_owned());
         }
         Ok(Some(Self {
-            app,
+            id,
             installation,
             key,
             base: base(value("githubAppBaseURL").as_deref().unwrap_or(PUBLIC))?,
@@ -112,7 +112,7 @@ impl App {
         let mut hash = Sha256::new();
         let authority = self.authority.as_deref().unwrap_or_default();
         for part in [
-            &self.app,
+            &self.id,
             &self.installation,
             &self.key,
             self.base.as_str(),
@@ -138,7 +138,7 @@ impl App {
         let claims = json!({
             "iat": (now - SKEW).as_second(),
             "exp": (now + ASSERTION).as_second(),
-            "iss": self.app,
+            "iss": self.id,
         });
         let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let said = format!("{}.{}", part(&head), part(&claims));
@@ -172,8 +172,12 @@ fn base(text: &str) -> Result<Url, String> {
 /// The tokens of all Apps.
 pub(super) struct Apps {
     reach: Reach,
-    tokens: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<Option<Token>>>>>,
+    /// By the App's fingerprint.
+    tokens: Mutex<HashMap<[u8; 32], Place>>,
 }
+
+/// Where a token is kept; locked while it is asked for.
+type Place = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 impl Apps {
     pub(super) fn new(reach: Reach) -> Self {
@@ -315,7 +319,7 @@ impl Answer {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App")
-            .field("app", &self.app)
+            .field("id", &self.id)
             .finish_non_exhaustive()
     }
 }

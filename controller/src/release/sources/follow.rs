@@ -242,7 +242,11 @@ impl Follower {
     /// Settles what the candidates mean; returns when something that the render reads has changed.
     async fn settle_until_changed(&mut self, candidates: &[Candidate]) {
         self.settle(candidates).await;
+<<<<<<< ours
         self.inputs.changed().await;
+=======
+        std::future::pending::<()>().await;
+>>>>>>> theirs
     }
 
     /// What to work on, if the look shows something that is not known yet.

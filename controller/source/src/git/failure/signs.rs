@@ -37,7 +37,6 @@ pub(super) const TABLE: &[(Meaning, &[&str])] = &[
         Meaning::HostKeyUnknown,
         &["host key is known for", "host key verification failed"],
     ),
-    (Meaning::Passphrase, &["incorrect passphrase"]),
     (
         Meaning::Key,
         &[
@@ -170,7 +169,6 @@ pub(super) enum Meaning {
     NotAllowed,
     HostKeyChanged,
     HostKeyUnknown,
-    Passphrase,
     Key,
     ProxyLogin,
     Proxy,
