@@ -18,7 +18,7 @@ use axum::{
 };
 use belay_api::{
     Release,
-    names::{FIELD_MANAGER, RECONCILE_REQUESTED_AT},
+    names::{FIELD_MANAGER, RECONCILE_ANNOTATION},
     release::Webhook,
 };
 use futures::StreamExt as _;
@@ -255,7 +255,7 @@ async fn signed(webhook: &Webhook, secret: &[u8], headers: &HeaderMap, body: Bod
 /// Notes on the Release that its source is to be looked at.
 async fn request_look(releases: &Api<Release>, name: &str) -> Outcome {
     let now = Timestamp::now().to_string();
-    let patch = json!({"metadata": {"annotations": {RECONCILE_REQUESTED_AT: now}}});
+    let patch = json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: now}}});
     let (parameters, patch) = (
         PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),

@@ -148,7 +148,7 @@ async fn a_stranger_learns_nothing_and_changes_nothing() {
         .unwrap();
     let asked = release.metadata.annotations.unwrap_or_default();
     assert!(
-        !asked.contains_key(belay_api::names::RECONCILE_REQUESTED_AT),
+        !asked.contains_key(belay_api::names::RECONCILE_ANNOTATION),
         "{asked:?}"
     );
     // The log says which was which, and neither the secret nor a signature.

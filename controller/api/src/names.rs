@@ -10,12 +10,12 @@ pub const ROLLOUT_LABEL: &str = "belay.dev/rollout";
 pub const RELEASE_LABEL: &str = "belay.dev/release";
 /// Annotation on everything that a Release applies: the UID of the Release that owns it.
 pub const RELEASE_UID_ANNOTATION: &str = "belay.dev/release-uid";
-/// Annotation on a Release: when somebody asked for a look at its source, any text that differs from the one before.
-pub const RECONCILE_REQUESTED_AT: &str = "belay.dev/reconcile-requested-at";
 /// Finalizer on Rollouts and Releases.
 pub const FINALIZER: &str = "belay.dev/finalizer";
 /// Field manager of everything that Belay applies.
 pub const FIELD_MANAGER: &str = "belay";
+/// Annotation on a Release: a new value asks for a look at its source now. Handled when the status echoes it.
+pub const RECONCILE_ANNOTATION: &str = "belay.dev/reconcile-requested-at";
 /// Annotation on a candidate: digest of the template it was made from.
 pub const DIGEST_ANNOTATION: &str = "belay.dev/template-digest";
 /// Annotation on a `ConfigMap` or `Secret`: with the value [`CONFIG_LIVE`], changes of it are no releases.

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod effect;
 pub mod observed;
 pub mod plan;
+pub mod requested;
 pub mod status;
 
 pub use decide::decide;

@@ -207,3 +207,53 @@ async fn a_reference_of_any_kind_is_looked_for_as_soon_as_somebody_wants_it() {
     let listing = next(&mut second).await.listing.unwrap();
     assert_eq!(listing.resolve(&pull).unwrap_err().reason(), "RefNotFound");
 }
+
+#[tokio::test]
+async fn looks_that_are_asked_for_together_are_one_and_end_also_without_news() {
+    // given a repository that several subscribers have seen
+    let world = World::new();
+    world.origin.commit_config("a.yaml", "a");
+    let (hub, repository) = (world.hub(), world.repository());
+    let mut subscriptions: Vec<_> = (0..20)
+        .map(|_| hub.subscribe(&repository, NEVER).unwrap())
+        .collect();
+    for subscription in &mut subscriptions {
+        next(subscription).await;
+    }
+    let before = hub.counts().listings;
+
+    // when all of them ask for a look, then they share one, though it shows nothing new
+    let looks = subscriptions.iter_mut().map(Subscription::look);
+    let seen = tokio::time::timeout(PATIENCE, futures_join(looks.collect()))
+        .await
+        .expect("the look ends");
+    assert!(seen.iter().all(|seen| seen.listing.is_some()));
+    assert_eq!(hub.counts().listings, before + 1);
+
+    // when one asks after a commit, then it is told of it
+    let commit = world.origin.commit_config("a.yaml", "b");
+    let listing = subscriptions[0].look().await.listing.unwrap();
+    assert_eq!(listing.resolve(&main_branch()).unwrap(), commit);
+}
+
+/// All of them, at the same time.
+async fn futures_join<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *done = Some(value);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}

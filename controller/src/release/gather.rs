@@ -5,12 +5,17 @@ use std::{collections::HashSet, time::Duration};
 use belay_api::Release;
 use belay_engine::release::{
     Observed, Phase,
-    observed::{Asked, Lifecycle, RolloutView},
+    observed::{Lifecycle, RolloutView},
     status::Workload,
 };
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
-use super::{Shell, memory::Memory, owner};
+use super::{
+    Shell,
+    memory::Memory,
+    owner,
+    sources::{Finding, look_request},
+};
 use crate::{
     Error, Result,
     apply::{
@@ -67,10 +72,12 @@ impl Shell {
             .as_ref()
             .filter(|applied| Some(applied.attempt) == target.map(|target| target.started_at))
             .map_or(&status.workloads, |applied| &applied.workloads);
+        let finding = self.finding(release);
         let observed = Observed {
             generation: release.metadata.generation.unwrap_or_default(),
             lifecycle: lifecycle(release),
-            asked: self.asked(release),
+            look: look_request(release, &finding),
+            asked: finding.asked,
             rehearsed: memory.rehearsed.clone(),
             applied: memory.applied.clone(),
             inventory: stored(memory).view(),
@@ -166,13 +173,13 @@ impl Shell {
         Ok(places)
     }
 
-    fn asked(&self, release: &Release) -> Asked {
+    fn finding(&self, release: &Release) -> Finding {
         if release.spec.suspend || release.metadata.deletion_timestamp.is_some() {
             self.sources.forget(&release.uid().unwrap_or_default());
-            return Asked::Unknown;
+            return Finding::default();
         }
         // A paused Release still shows what its source asks for.
-        self.sources.asked(release)
+        self.sources.finding(release)
     }
 
     fn rollouts_of(&self, release: &Release, workloads: &[Workload]) -> Vec<RolloutView> {

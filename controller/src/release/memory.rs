@@ -115,9 +115,10 @@ impl Memory {
         self.forget_failure(task, digest);
     }
 
-    /// Forgets all failures.
+    /// Forgets all failures, and who fought whom.
     pub(super) fn forgive(&mut self) {
         self.troubles.clear();
+        self.corrections.clear();
         self.rehearsed = None;
     }
 

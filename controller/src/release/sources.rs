@@ -10,12 +10,14 @@ mod app;
 #[cfg(test)]
 mod app_tests;
 mod cluster;
+mod finding;
 mod follow;
 mod inputs;
 mod keys;
 mod rendering;
 mod request;
 mod trouble;
+mod wanted;
 
 use std::{
     collections::HashMap,
@@ -24,13 +26,13 @@ use std::{
 };
 
 use belay_api::Release;
-use belay_engine::{
-    digest::Digest,
-    release::{observed::Asked, status::Content},
-};
+use belay_engine::{digest::Digest, release::status::Content};
 use belay_source::{LocalRepositories, Renderer, RendererSettings, SourceHub, SourceSettings};
 use kube::{Client, ResourceExt as _, runtime::reflector::ObjectRef};
-use tokio::{sync::OnceCell, task::AbortHandle};
+use tokio::{
+    sync::{OnceCell, watch},
+    task::AbortHandle,
+};
 
 use crate::{
     Context,
@@ -41,6 +43,7 @@ use crate::{
 };
 use app::Apps;
 use cluster::Cluster;
+pub(super) use finding::{Finding, look_request};
 pub(super) use inputs::Inputs;
 use request::Request;
 use trouble::Trouble;
@@ -68,7 +71,9 @@ struct Tools {
 
 struct Followed {
     request: Request,
-    asked: Arc<Mutex<Asked>>,
+    finding: Arc<Mutex<Finding>>,
+    /// The look that a person asked for.
+    wanted: watch::Sender<Option<String>>,
     task: AbortHandle,
 }
 
@@ -98,35 +103,41 @@ impl Sources {
         }
     }
 
-    /// What the source of `release` asks for, as far as it is known. Begins to follow it if need be.
-    pub(super) fn asked(&self, release: &Release) -> Asked {
+    /// What the source of `release` asks for, as far as it is known. Begins to follow it if need be, and looks at it at once if the
+    /// Release asks for that.
+    pub(super) fn finding(&self, release: &Release) -> Finding {
         let Some(uid) = release.uid() else {
-            return Asked::Unknown;
+            return Finding::default();
         };
         let request = Request::of(release);
+        let wanted = finding::wanted(release);
         let mut followed = self.lock();
         if let Some(known) = followed.get(&uid)
             && known.request == request
         {
-            return lock(&known.asked).clone();
+            known.want(wanted);
+            return lock(&known.finding).clone();
         }
-        let asked = Arc::new(Mutex::new(Asked::Unknown));
+        let finding = Arc::new(Mutex::new(Finding::default()));
+        let (sender, receiver) = watch::channel(None);
         let task = tokio::spawn(follow::follow(
             Arc::clone(&self.tools),
             request.clone(),
-            Arc::clone(&asked),
+            (Arc::clone(&finding), receiver),
             self.triggers.clone(),
             ObjectRef::from_obj(release),
         ));
         let next = Followed {
             request,
-            asked,
+            finding,
+            wanted: sender,
             task: task.abort_handle(),
         };
+        next.want(wanted);
         if let Some(old) = followed.insert(uid, next) {
             old.task.abort();
         }
-        Asked::Unknown
+        Finding::default()
     }
 
     /// The Release is gone or suspended: its source is not looked at any more.
@@ -173,6 +184,19 @@ impl Sources {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Followed>> {
         lock(&self.followed)
+    }
+}
+
+impl Followed {
+    /// Asks the task for a look, once for each request.
+    fn want(&self, request: Option<String>) {
+        self.wanted.send_if_modified(|known| {
+            let news = request.is_some() && *known != request;
+            if news {
+                *known = request;
+            }
+            news
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, future::Future, hash::Hash, sync::Arc, time::Duration};
 
+use belay_api::names;
 use futures::StreamExt as _;
 use kube::{
     Api, Resource, ResourceExt,
@@ -129,7 +130,8 @@ where
         .await;
 }
 
-/// What makes a change of the object itself worth a look, beside its generation: deletion and finalizers.
+/// What makes a change of the object itself worth a look, beside its generation: deletion, finalizers, labels, and the annotation by
+/// which somebody asks for a look.
 #[expect(
     clippy::unnecessary_wraps,
     reason = "the signature of kube's predicates"
@@ -142,5 +144,8 @@ fn lifecycle<K: Resource>(object: &K) -> Option<u64> {
     meta.deletion_timestamp.is_some().hash(&mut hasher);
     meta.finalizers.hash(&mut hasher);
     meta.labels.hash(&mut hasher);
+    let annotations = meta.annotations.as_ref();
+    let asked = annotations.and_then(|all| all.get(names::RECONCILE_ANNOTATION));
+    asked.hash(&mut hasher);
     Some(hasher.finish())
 }

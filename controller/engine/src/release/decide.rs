@@ -14,6 +14,7 @@ mod gates;
 mod governed;
 mod leaving;
 mod pass;
+mod requested;
 mod settled;
 mod source;
 mod verifying;
@@ -41,6 +42,7 @@ pub fn decide(
         return pass.finish();
     }
     source::take_in(&mut pass);
+    requested::take_up(&mut pass);
     acts::take_up(&mut pass);
     if !held(&mut pass) {
         choose::choose(&mut pass);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     composition::Peers,
     plan::DeletionPolicy,
+    requested::LookRequest,
     status::{Content, Workload},
 };
 use crate::{
@@ -27,6 +28,8 @@ pub struct Observed {
     pub lifecycle: Lifecycle,
     /// What the source asks for.
     pub asked: Asked,
+    /// Whether somebody asked for a look at the source.
+    pub look: LookRequest,
     /// The content that passed its rehearsal in this process, under the present generation.
     pub rehearsed: Option<Digest>,
     /// The attempt that was applied by this process, and the Deployments in it.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::requested::Reconciled;
 use crate::{
     action::Receipt,
     condition::Condition,
@@ -154,6 +155,9 @@ pub struct Verified {
     /// Earlier revisions with the same content, newest last; the last few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_revisions: Vec<String>,
+    /// When the attempt began that ended with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
 }
 
 /// Content that can't be applied.
@@ -276,6 +280,9 @@ pub struct ReleaseStatus {
     /// Set while the source can't be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceTrouble>,
+    /// The last request for a look at the source that was handled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciled: Option<Reconciled>,
     /// Deployments of the target with the pod templates that were applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<Workload>,

@@ -78,6 +78,16 @@ impl Subscription {
         self.receiver.borrow().clone()
     }
 
+    /// Looks at the repository now and tells what is known after that, whether it is new or not. All who ask before a look begins
+    /// share it.
+    pub async fn look(&mut self) -> Observation {
+        let mut ended = self.poll.ended.subscribe();
+        let number = self.poll.next_number();
+        // The sender lives in the poll this subscription holds, so this ends only when the look has.
+        let _ = ended.wait_for(|ended| *ended >= number).await;
+        self.receiver.borrow_and_update().clone()
+    }
+
     /// Waits until the references or the error differ from what this subscriber has seen. The first call returns with the
     /// first look.
     pub async fn changed(&mut self) -> Observation {
@@ -103,6 +113,8 @@ pub(super) struct Poll {
     /// The plan has changed.
     replan: Notify,
     sender: watch::Sender<Observation>,
+    /// Number of the last look that ended.
+    ended: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -114,6 +126,8 @@ struct Plan {
     names: BTreeMap<u64, String>,
     next_number: u64,
     is_poked: bool,
+    /// Looks begun so far.
+    begun: u64,
     task: Option<AbortHandle>,
 }
 
@@ -125,6 +139,7 @@ impl Poll {
             names: BTreeMap::new(),
             next_number: 0,
             is_poked: false,
+            begun: 0,
             task: None,
         };
         let poll = Arc::new(Self {
@@ -132,6 +147,7 @@ impl Poll {
             plan: Mutex::new(plan),
             replan: Notify::new(),
             sender: watch::Sender::new(Observation::default()),
+            ended: watch::Sender::new(0),
         });
         let task = tokio::spawn(keep_looking(Arc::clone(git), Arc::clone(&poll)));
         poll.plan().task = Some(task.abort_handle());
@@ -180,8 +196,17 @@ impl Poll {
     }
 
     pub(super) fn poke(&self) {
-        self.plan().is_poked = true;
+        self.next_number();
+    }
+
+    /// Pokes, and gives the number of the look that begins next.
+    fn next_number(&self) -> u64 {
+        let mut plan = self.plan();
+        plan.is_poked = true;
+        let number = plan.begun + 1;
+        drop(plan);
         self.replan.notify_one();
+        number
     }
 
     /// When to look again, after `failures` failed looks in a row.
@@ -232,11 +257,12 @@ async fn keep_looking(git: Arc<Git>, poll: Arc<Poll>) {
             () = sleep_until(next) => {}
             () = poll.replan.notified() => continue,
         }
-        let (repository, names) = {
+        let (repository, names, number) = {
             let mut plan = poll.plan();
             plan.is_poked = false;
+            plan.begun += 1;
             let names: BTreeSet<String> = plan.names.values().cloned().collect();
-            (plan.repository.clone(), names)
+            (plan.repository.clone(), names, plan.begun)
         };
         let result = git.list(&repository, &names).await;
         failures = match &result {
@@ -245,5 +271,6 @@ async fn keep_looking(git: Arc<Git>, poll: Arc<Poll>) {
         };
         last = Some(Instant::now());
         poll.publish(result);
+        poll.ended.send_replace(number);
     }
 }

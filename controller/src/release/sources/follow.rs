@@ -16,14 +16,16 @@ use belay_source::{
 };
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::watch;
 
 use super::{
-    Request, Tools,
+    Finding, Request, Tools,
     access::Opened,
     digest,
     inputs::Followed,
     lock,
     trouble::{Place, Trouble},
+    wanted::Wanted,
 };
 use crate::watch::Triggers;
 
@@ -112,7 +114,9 @@ struct Follower {
     request: Request,
     /// The objects of the cluster that the render reads.
     inputs: Followed,
-    asked: Arc<Mutex<Asked>>,
+    finding: Arc<Mutex<Finding>>,
+    /// Looks that people ask for.
+    wanted: Wanted,
     triggers: Triggers<Release>,
     release: ObjectRef<Release>,
     /// Name of the reference for people: `main`, `v1.2.3`, or nothing for a commit.
@@ -125,7 +129,7 @@ struct Follower {
 pub(super) async fn follow(
     tools: Arc<Tools>,
     request: Request,
-    asked: Arc<Mutex<Asked>>,
+    (finding, wanted): (Arc<Mutex<Finding>>, watch::Receiver<Option<String>>),
     triggers: Triggers<Release>,
     release: ObjectRef<Release>,
 ) {
@@ -133,7 +137,8 @@ pub(super) async fn follow(
         inputs: Followed::none(),
         tools,
         request,
-        asked,
+        finding,
+        wanted: Wanted::new(wanted),
         triggers,
         release,
         label: None,
@@ -142,7 +147,9 @@ pub(super) async fn follow(
     loop {
         if let Err(trouble) = follower.look().await {
             follower.unavailable(trouble);
-            tokio::time::sleep(CREDENTIAL_RETRY).await;
+            if follower.wanted.rest(CREDENTIAL_RETRY).await {
+                follower.wanted.take();
+            }
         }
     }
 }
@@ -154,6 +161,15 @@ async fn ended(until: Option<Timestamp>) {
     };
     let left = until.duration_since(Timestamp::now());
     tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+}
+
+/// Whether it is known what a source asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// It is.
+    Yes,
+    /// Not yet, and somebody asks for another look.
+    No,
 }
 
 impl Follower {
@@ -213,40 +229,47 @@ impl Follower {
         looks: &mut Subscription,
     ) -> Observation {
         let Some(candidates) = news else {
+            self.answer();
             return self.next_look(known, looks).await;
         };
         // A newer look interrupts the work on an older commit.
-        tokio::select! {
-            () = self.settle(&candidates) => {}
+        let settled = tokio::select! {
+            settled = self.settle(&candidates) => settled,
             newer = looks.changed() => return newer,
-        }
-        *known = Some(candidates);
+        };
+        *known = (settled == Settled::Yes).then_some(candidates);
         self.next_look(known, looks).await
     }
 
-    /// Waits for the next look. When something that the render reads has changed, the last one is worth another.
+    /// The next look with news, or the one that somebody asks for, whatever it shows. When something that the render reads has
+    /// changed, the last one is worth another.
     async fn next_look(
         &mut self,
         known: &mut Option<Vec<Candidate>>,
         looks: &mut Subscription,
     ) -> Observation {
         tokio::select! {
-            newer = looks.changed() => newer,
+            newer = looks.changed() => return newer,
             () = self.inputs.changed() => {
                 *known = None;
-                looks.latest()
+                return looks.latest();
             }
+            () = self.wanted.next() => {}
         }
+        looks.look().await
     }
 
-    /// Settles what the candidates mean; returns when something that the render reads has changed.
+    /// Settles what a fixed commit means; returns when something that the render reads has changed.
     async fn settle_until_changed(&mut self, candidates: &[Candidate]) {
-        self.settle(candidates).await;
-<<<<<<< ours
-        self.inputs.changed().await;
-=======
-        std::future::pending::<()>().await;
->>>>>>> theirs
+        while self.settle(candidates).await == Settled::No {
+            self.wanted.take();
+        }
+        loop {
+            tokio::select! {
+                () = self.inputs.changed() => return,
+                () = self.wanted.next() => self.answer(),
+            }
+        }
     }
 
     /// What to work on, if the look shows something that is not known yet.
@@ -276,16 +299,26 @@ impl Follower {
         }
     }
 
-    /// Fetches and renders what the candidates mean, trying again until it is known what it asks for.
-    async fn settle(&mut self, candidates: &[Candidate]) {
+    /// What is known holds for the request at hand.
+    fn answer(&mut self) {
+        if let Some(request) = self.wanted.answered() {
+            lock(&self.finding).answered = Some(request);
+            self.triggers.trigger_ref(self.release.clone());
+        }
+    }
+
+    /// Fetches and renders what the candidates mean, trying again until it is known what it asks for, or somebody asks for a look.
+    async fn settle(&mut self, candidates: &[Candidate]) -> Settled {
         let mut wait = FIRST_RETRY;
         loop {
             match self.bring(candidates).await {
-                Ok(()) => return,
+                Ok(()) => return Settled::Yes,
                 Err(trouble) => self.unavailable(trouble),
             }
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                somebody_asks = self.wanted.rest(wait) => if somebody_asks {
+                    return Settled::No;
+                },
                 () = self.inputs.changed() => {}
             }
             wait = wait
@@ -329,7 +362,11 @@ impl Follower {
 
     fn publish(&mut self, asked: Asked) {
         self.trouble_since = None;
-        *lock(&self.asked) = asked;
+        {
+            let mut finding = lock(&self.finding);
+            finding.asked = asked;
+            finding.answered = self.wanted.answered().or(finding.answered.take());
+        }
         self.triggers.trigger_ref(self.release.clone());
     }
 
@@ -340,9 +377,11 @@ impl Follower {
             message: trouble.message,
         };
         let news = {
-            let mut known = lock(&self.asked);
-            let news = *known != asked;
-            *known = asked;
+            let mut known = lock(&self.finding);
+            let answers = self.wanted.answered();
+            let news = known.asked != asked || answers.is_some();
+            known.asked = asked;
+            known.answered = answers.or(known.answered.take());
             news
         };
         if news {

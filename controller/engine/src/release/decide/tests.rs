@@ -3,6 +3,7 @@
 mod acts;
 mod dependencies;
 mod histories;
+mod requested;
 mod verification;
 mod world;
 

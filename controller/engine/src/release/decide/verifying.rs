@@ -297,6 +297,7 @@ fn verified(pass: &mut Pass<'_>, target: &Target) {
         content,
         at: pass.now,
         earlier_revisions,
+        started_at: Some(target.started_at),
     };
     pass.status
         .history

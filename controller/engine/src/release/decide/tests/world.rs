@@ -24,6 +24,7 @@ use crate::{
             ObjectsHealth, Pending, RolloutView, Task, Trouble,
         },
         plan::{DriftMode, Promotion, Prune, Suspension},
+        requested::LookRequest,
         status::{Content, Phase, Workload},
     },
 };
@@ -59,6 +60,7 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) lifecycle: Lifecycle,
     pub(super) asked: Asked,
+    pub(super) look: LookRequest,
     pub(super) acting_since: Timestamp,
     /// Objects in the cluster.
     pub(super) cluster: BTreeSet<String>,
@@ -108,6 +110,7 @@ impl Default for World {
             now,
             lifecycle: Lifecycle::Live,
             asked: Asked::Unknown,
+            look: LookRequest::None,
             acting_since: now,
             cluster: BTreeSet::new(),
             inventory: BTreeSet::new(),
@@ -206,6 +209,7 @@ impl World {
             generation: self.generation,
             lifecycle: self.lifecycle,
             asked: self.asked.clone(),
+            look: self.look.clone(),
             rehearsed: self.rehearsed.clone(),
             applied: self.applied.clone(),
             inventory: Inventory {
