@@ -11,6 +11,7 @@ pub mod installed;
 pub mod measure;
 pub mod past;
 pub mod plane;
+pub mod plugin;
 pub mod routers;
 pub mod scene;
 pub mod shown;

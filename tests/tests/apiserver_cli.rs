@@ -5,14 +5,15 @@
     reason = "a helper that fails is a test that fails"
 )]
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use belay_api::{Action, AnalysisTemplate, Rollout};
 use belay_engine::rollout::status::Phase;
-use belay_lab::{Lab, Program, SharedLab, wait_for, wait_for_object};
+use belay_lab::{Lab, SharedLab, wait_for, wait_for_object};
 use belay_tests::{
     daemon::{self, Agent},
-    installed::{Controller, Installed, controller_program, workspace_root},
+    installed::{Controller, Installed, controller_program},
+    plugin::Plugin,
     scene::Scene,
     stateful::{self, Db},
     workload::Workload,
@@ -21,7 +22,6 @@ use kube::Api;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    process::Command,
     sync::OnceCell,
 };
 
@@ -29,78 +29,6 @@ const SOON: Duration = Duration::from_mins(1);
 
 static LAB: SharedLab = SharedLab::new();
 static BELAY: OnceCell<(Controller, Plugin)> = OnceCell::const_new();
-
-/// kubectl with the plugin on its PATH.
-struct Plugin {
-    kubectl: PathBuf,
-    path: String,
-    kubeconfig: PathBuf,
-}
-
-/// What a call ended with.
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Plugin {
-    async fn build(lab: &Lab) -> Self {
-        let built = Command::new(env!("CARGO"))
-            .current_dir(workspace_root())
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "kubectl-belay",
-                "--message-format",
-                "json",
-            ])
-            .output()
-            .await
-            .expect("cargo runs");
-        let messages = String::from_utf8_lossy(&built.stdout).into_owned();
-        let program = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-            .expect("cargo names the plugin");
-        let folder = program.parent().expect("a folder").display().to_string();
-        let inherited = std::env::var("PATH").unwrap_or_default();
-        Self {
-            kubectl: lab.program(Program::Kubectl).await.expect("kubectl"),
-            path: format!("{folder}:{inherited}"),
-            kubeconfig: lab.kubeconfig_path(),
-        }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command
-            .arg("belay")
-            .args(arguments)
-            .env("PATH", &self.path)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn call(&self, arguments: &[&str]) -> Ended {
-        let output = self
-            .command(arguments)
-            .output()
-            .await
-            .expect("kubectl runs");
-        Ended {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
 
 /// The lab with Belay installed and its controller acting, and the plugin.
 async fn stage() -> (&'static Lab, &'static Plugin) {
@@ -114,7 +42,7 @@ async fn stage() -> (&'static Lab, &'static Plugin) {
             let program = controller_program(false).await?;
             let controller = installed.start(&program, "cli").await?;
             controller.acting().await?;
-            Ok::<_, belay_tests::Error>((controller, Plugin::build(lab).await))
+            Ok::<_, belay_tests::Error>((controller, Plugin::build(lab).await?))
         })
         .await
         .expect("Belay runs");
@@ -162,13 +90,16 @@ async fn a_canary_is_shown_approved_and_kept_in_history() {
     let namespace = workload.namespace.as_str();
 
     // then the list and the view tell so
-    let list = kubectl.call(&["status", "-n", namespace]).await;
+    let list = kubectl.call(&["status", "-n", namespace]).await.unwrap();
     assert_eq!(list.code, 0, "{list:?}");
     let row = list.out.lines().nth(1).unwrap_or_default();
     for part in ["web", "Progressing", "1/1", "v1", "v2"] {
         assert!(row.contains(part), "{part} is missing in {:?}", list.out);
     }
-    let view = kubectl.call(&["status", "web", "-n", namespace]).await;
+    let view = kubectl
+        .call(&["status", "web", "-n", namespace])
+        .await
+        .unwrap();
     assert!(view.out.contains("[>] 1  1 pod, approval"), "{}", view.out);
     assert!(view.out.contains("needs approval"), "{}", view.out);
     assert!(
@@ -180,7 +111,8 @@ async fn a_canary_is_shown_approved_and_kept_in_history() {
     // when it is approved with a reason
     let approved = kubectl
         .call(&["approve", "web", "-n", namespace, "--reason", "looks fine"])
-        .await;
+        .await
+        .unwrap();
 
     // then it is told, goes on by itself, and the act is on record for the version that was on trial
     assert_eq!(approved.code, 0, "{approved:?}");
@@ -199,7 +131,10 @@ async fn a_canary_is_shown_approved_and_kept_in_history() {
     assert_eq!(action.spec.actor.as_deref(), Some("lab-admin"));
     assert_eq!(action.spec.reason.as_deref(), Some("looks fine"));
     assert!(action.spec.for_version.is_some());
-    let history = kubectl.call(&["history", "web", "-n", namespace]).await;
+    let history = kubectl
+        .call(&["history", "web", "-n", namespace])
+        .await
+        .unwrap();
     assert!(history.out.contains("approve"), "{}", history.out);
     assert!(history.out.contains("verified before"), "{}", history.out);
 }
@@ -225,7 +160,7 @@ async fn stateful_sets_and_daemon_sets_are_shown_with_their_pods_and_nodes_and_a
 
     // then the list has a row for each, and the views count what the kind is counted in
     let namespace = scene.namespace.as_str();
-    let list = kubectl.call(&["status", "-n", namespace]).await;
+    let list = kubectl.call(&["status", "-n", namespace]).await.unwrap();
     for name in ["db", "agent"] {
         let row = list.out.lines().find(|row| row.contains(name));
         let row = row.unwrap_or_else(|| panic!("no {name} in {}", list.out));
@@ -234,14 +169,20 @@ async fn stateful_sets_and_daemon_sets_are_shown_with_their_pods_and_nodes_and_a
         }
     }
     for (name, counted) in [("db", "on 1 pod of the candidate"), ("agent", "on 1 node")] {
-        let view = kubectl.call(&["status", name, "-n", namespace]).await;
+        let view = kubectl
+            .call(&["status", name, "-n", namespace])
+            .await
+            .unwrap();
         assert!(view.out.contains(counted), "{}", view.out);
         assert!(view.out.contains("needs approval"), "{}", view.out);
     }
 
     // when they are approved, then they go on
     for (name, workload) in [("db", &db.rollout), ("agent", &agent.rollout)] {
-        let approved = kubectl.call(&["approve", name, "-n", namespace]).await;
+        let approved = kubectl
+            .call(&["approve", name, "-n", namespace])
+            .await
+            .unwrap();
         assert_eq!(approved.code, 0, "{approved:?}");
         workload.settled(Phase::Healthy, "v2", SOON).await.unwrap();
     }
@@ -253,7 +194,10 @@ async fn an_act_that_makes_no_sense_is_refused_with_the_reason_and_its_own_exit_
     let workload = waiting_for_approval(lab, "refuse").await;
     let namespace = workload.namespace.as_str();
 
-    let retried = kubectl.call(&["retry", "web", "-n", namespace]).await;
+    let retried = kubectl
+        .call(&["retry", "web", "-n", namespace])
+        .await
+        .unwrap();
     assert_eq!(retried.code, 3, "{retried:?}");
     assert!(
         retried
@@ -264,19 +208,25 @@ async fn an_act_that_makes_no_sense_is_refused_with_the_reason_and_its_own_exit_
 
     let stale = kubectl
         .call(&["approve", "web", "-n", namespace, "--for", "v7"])
-        .await;
+        .await
+        .unwrap();
     assert_eq!(stale.code, 3, "{stale:?}");
     assert!(stale.err.contains("v7"), "{stale:?}");
 
     // a person may abort in its place, and gets the act as JSON
     let aborted = kubectl
         .call(&["abort", "web", "-n", namespace, "-o", "json"])
-        .await;
+        .await
+        .unwrap();
     assert_eq!(aborted.code, 0, "{aborted:?}");
     let action: Value = serde_json::from_str(&aborted.out).unwrap();
     assert_eq!(action["status"]["outcome"], "Accepted");
     let view = wait_for("the rejection in the view", SOON, || async {
-        let view = kubectl.call(&["status", "web", "-n", namespace]).await.out;
+        let view = kubectl
+            .call(&["status", "web", "-n", namespace])
+            .await
+            .unwrap()
+            .out;
         if view.contains("Rejected") {
             Ok(view)
         } else {
@@ -306,7 +256,10 @@ async fn watch_prints_a_line_per_change_where_there_is_no_terminal() {
         .unwrap()
         .unwrap();
     assert!(first.contains("Progressing · step 1/1"), "{first}");
-    let approved = kubectl.call(&["approve", "web", "-n", namespace]).await;
+    let approved = kubectl
+        .call(&["approve", "web", "-n", namespace])
+        .await
+        .unwrap();
     assert_eq!(approved.code, 0, "{approved:?}");
 
     let mut seen = vec![first];
@@ -333,7 +286,7 @@ async fn what_is_not_there_is_told_with_what_to_do() {
     let (lab, kubectl) = stage().await;
     let namespace = lab.namespace("nothing").await.unwrap();
 
-    let empty = kubectl.call(&["list", "-n", &namespace]).await;
+    let empty = kubectl.call(&["list", "-n", &namespace]).await.unwrap();
     assert_eq!(
         (
             empty.code,
@@ -342,7 +295,10 @@ async fn what_is_not_there_is_told_with_what_to_do() {
         (0, true),
         "{empty:?}"
     );
-    let missing = kubectl.call(&["status", "web", "-n", &namespace]).await;
+    let missing = kubectl
+        .call(&["status", "web", "-n", &namespace])
+        .await
+        .unwrap();
     assert_eq!(missing.code, 1, "{missing:?}");
     assert!(
         missing.err.contains("Rollout web is not in namespace"),
@@ -350,18 +306,22 @@ async fn what_is_not_there_is_told_with_what_to_do() {
     );
     let missing = kubectl
         .call(&["abort", "release/shop", "-n", &namespace])
-        .await;
+        .await
+        .unwrap();
     assert!(
         missing.err.contains("Release shop is not in namespace"),
         "{missing:?}"
     );
-    let context = kubectl.call(&["list", "--context", "nowhere"]).await;
+    let context = kubectl
+        .call(&["list", "--context", "nowhere"])
+        .await
+        .unwrap();
     assert_eq!(context.code, 1, "{context:?}");
     assert!(
         context.err.contains("nowhere") && context.err.contains("--context"),
         "{context:?}"
     );
-    let json = kubectl.call(&["list", "-A", "-o", "json"]).await;
+    let json = kubectl.call(&["list", "-A", "-o", "json"]).await.unwrap();
     let list: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(list["kind"], "List");
 }
@@ -406,7 +366,7 @@ async fn gates_of_the_cluster_are_replayed_on_saved_answers() {
             &["--duration", "2m", "--every", "2m", "-o", "json"],
         ]
         .concat();
-        let replayed = kubectl.call(&words).await;
+        let replayed = kubectl.call(&words).await.unwrap();
 
         // then the one look in which it was exceeded is an alarm in its window, and in no other
         assert_eq!(replayed.code, 0, "{replayed:?}");
@@ -415,7 +375,7 @@ async fn gates_of_the_cluster_are_replayed_on_saved_answers() {
         assert_eq!(report["gates"][0]["alarmsAt"][0], "1970-01-01T00:11:40Z");
     }
     let missing = ["simulate", "nope", "-n", &namespace, "--answers", &file];
-    let missing = kubectl.call(&missing).await;
+    let missing = kubectl.call(&missing).await.unwrap();
     assert_eq!(missing.code, 2, "{missing:?}");
     assert!(missing.err.contains("Rollout nope is not in namespace"));
 }
@@ -441,11 +401,13 @@ async fn somebody_without_the_verb_is_turned_away_by_name() {
 
     let seen = kubectl
         .call(&["status", "web", "-n", namespace, "--as", "ana"])
-        .await;
+        .await
+        .unwrap();
     assert_eq!(seen.code, 0, "{seen:?}");
     let refused = kubectl
         .call(&["approve", "web", "-n", namespace, "--as", "ana"])
-        .await;
+        .await
+        .unwrap();
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.err.contains("ana"), "{refused:?}");
 
@@ -474,7 +436,8 @@ async fn somebody_without_the_verb_is_turned_away_by_name() {
     let told = wait_for("the policy's own sentence", SOON, || async {
         let refused = kubectl
             .call(&["approve", "web", "-n", namespace, "--as", "ana"])
-            .await;
+            .await
+            .unwrap();
         let told = refused
             .err
             .contains("that needs the RBAC verb approve on rollouts");

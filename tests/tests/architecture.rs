@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "kubectl-belay",
-        &["belay-api", "belay-engine", "belay-promql"],
+        &["belay-api", "belay-engine", "belay-promql", "belay-source"],
     ),
 ];
 

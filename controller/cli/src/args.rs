@@ -6,7 +6,9 @@ use belay_api::action::TargetKind;
 use belay_engine::action::Verb;
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-use crate::{Error, convert::ConvertArgs, lint::LintArgs, simulate::SimulateArgs};
+use crate::{
+    Error, convert::ConvertArgs, gitops::ReleaseCommand, lint::LintArgs, simulate::SimulateArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,13 +20,19 @@ Examples:
   kubectl belay approve checkout --reason 'dashboards look fine'
   kubectl belay abort checkout               roll the candidate back and quarantine it
   kubectl belay retry checkout               try rejected content again from the first step
+  kubectl belay reconcile release/shop       look at the source now, and say what it asks for
+  kubectl belay diff release/shop --path .   what this checkout would change in the cluster
+  kubectl belay render release/shop --revision v1.4.2
+                                             the objects of a tag
+  kubectl belay tree release/shop            its objects, how they are, and what they own
+  kubectl belay trace pod/web-1              from a pod to the commit and who approved it
   kubectl belay lint deploy/*.yaml           mistakes in gates, without a cluster
   kubectl belay convert -f rollout.yaml      Argo Rollouts' and Flagger's objects as Belay's
   kubectl belay simulate checkout --prometheus http://localhost:9090 --from 7d
                                              what its gates would have done last week
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the act was refused, 4 nobody took the act up in time,\n5 lint found errors,\n6 fields that convert has no counterpart for.
-Of simulate: 0 done, 1 a limit (--max-false-alarms, --max-missed) is exceeded, 2 failed or wrong usage.";
+Of diff: 0 nothing differs, 1 something does, 2 failed.\nOf simulate: 0 done, 1 a limit (--max-false-alarms, --max-missed) is exceeded, 2 failed or wrong usage.";
 
 /// See and steer progressive delivery: where changes stand, and acts on them.
 #[derive(Clone, Debug, Parser)]
@@ -74,7 +82,7 @@ pub enum Command {
     /// Show one Rollout or Release live, until ctrl-C. Without a terminal: one line per change.
     Watch(TargetArgs),
     /// Show what was verified, rejected and done before.
-    History(TargetArgs),
+    History(HistoryArgs),
     /// Give the approval that the present step waits for.
     Approve(ActArgs),
     /// Promote the candidate now, without the remaining steps; gates stay on.
@@ -91,7 +99,10 @@ pub enum Command {
     Retry(ActArgs),
     /// Go back to the version that was verified before the present one.
     Undo(ActArgs),
-    /// Find mistakes in the queries of gates, in files; needs no cluster.
+    /// About a Release.
+    #[command(flatten)]
+    OfRelease(ReleaseCommand),
+    /// Find mistakes in files of Belay's objects: schemas, rules, plans, sources and the queries of gates; needs no cluster.
     Lint(LintArgs),
     /// Turn manifests of Argo Rollouts and Flagger into Belay's, with a list of what has no counterpart; needs no cluster.
     Convert(ConvertArgs),
@@ -120,6 +131,7 @@ impl Command {
             | Self::List(_)
             | Self::Watch(_)
             | Self::History(_)
+            | Self::OfRelease(_)
             | Self::Lint(_)
             | Self::Convert(_)
             | Self::Simulate(_)
@@ -137,8 +149,10 @@ impl Command {
                 .as_deref()
                 .map(|name| target(args.kind, name))
                 .transpose(),
-            Self::Watch(args) | Self::History(args) => target(args.kind, &args.name).map(Some),
+            Self::Watch(args) => target(args.kind, &args.name).map(Some),
+            Self::History(args) => target(args.target.kind, &args.target.name).map(Some),
             Self::List(_)
+            | Self::OfRelease(_)
             | Self::Lint(_)
             | Self::Convert(_)
             | Self::Simulate(_)
@@ -200,6 +214,17 @@ pub struct TargetArgs {
     /// Kind, when the name says none.
     #[arg(long, value_enum, default_value_t)]
     pub kind: Kind,
+}
+
+/// The history of one Rollout or Release.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HistoryArgs {
+    /// Of what.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Tables for people, or all of it as JSON.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 /// An act on one Rollout or Release.

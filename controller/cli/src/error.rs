@@ -48,6 +48,25 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// The look at a source that was asked for, or what follows from it, takes longer than was waited for.
+    #[error("release/{name}: not there after {seconds} s: {state}")]
+    NotReconciled {
+        /// Name of the Release.
+        name: String,
+        /// How long was waited.
+        seconds: u64,
+        /// How far it is.
+        state: String,
+    },
+    /// A comparison with the cluster could not be made, or not wholly.
+    #[error("{0}")]
+    Diff(#[source] Box<Self>),
+    /// A comparison with the cluster found differences, and has printed them.
+    #[error("the cluster differs")]
+    Differs,
+    /// A source can't be had, or what is in it can't be brought in.
+    #[error("{0}")]
+    Source(String),
     /// A file can't be read, or what is in it.
     #[error("{file}: {message}")]
     File {
@@ -84,12 +103,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// For comparisons, which tell failures from differences by the exit code.
+    pub(crate) fn diff(error: Self) -> Self {
+        Self::Diff(Box::new(error))
+    }
+
+    /// Whether the exit code says it all.
+    pub const fn is_told(&self) -> bool {
+        matches!(self, Self::Differs)
+    }
+
     /// The exit code that tells scripts what happened; see `--help`.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Simulation(_) => 2,
+            Self::Simulation(_) | Self::Diff(_) => 2,
             Self::Refused(_) => 3,
-            Self::NoOutcome { .. } => 4,
+            Self::NoOutcome { .. } | Self::NotReconciled { .. } => 4,
             Self::Findings(_) => 5,
             Self::LeftOver(_) => 6,
             _ => 1,

@@ -1,29 +1,44 @@
 //! What was verified, rejected and done before, as far as the status remembers.
 
-use std::io::Write;
+mod json;
 
-use belay_api::Rollout;
+use std::{collections::BTreeMap, io::Write};
+
+use belay_api::{Action, Rollout};
 use belay_engine::{action::Receipt, quarantine};
 use jiff::Timestamp;
+use kube::api::ListParams;
 
 use crate::{
     Error, Style,
+    args::Format,
     cluster::Cluster,
-    fetch,
+    fetch, list,
     output::{Entry, Tone, table},
     span,
     subject::Subject,
 };
 
+/// Most acts whose reasons are read.
+const ACTIONS: u32 = 500;
+
+/// Why people acted, in their words, by the UID of the act.
+pub(crate) type Reasons = BTreeMap<String, String>;
+
 /// Prints the history of the object of that name.
 pub(crate) async fn print<K: Subject>(
     cluster: &Cluster,
     name: &str,
+    format: Format,
     style: Style,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let object: K = fetch::one(cluster, name).await?;
-    let lines = object.history(Timestamp::now(), style);
+    let reasons = reasons(cluster).await;
+    if format == Format::Json {
+        return list::json_object(&json::of(&object, &reasons)?, out);
+    }
+    let lines = object.history(&reasons, Timestamp::now(), style);
     if lines.is_empty() {
         writeln!(out, "Nothing has been verified, rejected or done yet.")?;
     }
@@ -33,8 +48,23 @@ pub(crate) async fn print<K: Subject>(
     Ok(())
 }
 
+/// The reasons of acts that are still there, as far as the user may read them.
+async fn reasons(cluster: &Cluster) -> Reasons {
+    let parameters = ListParams::default().limit(ACTIONS);
+    let listed = cluster.api::<Action>().list(&parameters).await;
+    let actions = listed.into_iter().flatten();
+    actions
+        .filter_map(|action| Some((action.metadata.uid?, action.spec.reason?)))
+        .collect()
+}
+
 /// Lines about a Rollout.
-pub(crate) fn rollout(rollout: &Rollout, now: Timestamp, style: Style) -> Vec<String> {
+pub(crate) fn rollout(
+    rollout: &Rollout,
+    reasons: &Reasons,
+    now: Timestamp,
+    style: Style,
+) -> Vec<String> {
     let status = rollout.status.clone().unwrap_or_default();
     let mut rows = Vec::new();
     let verified = status
@@ -62,19 +92,20 @@ pub(crate) fn rollout(rollout: &Rollout, now: Timestamp, style: Style) -> Vec<St
         table(&["VERSION", "HASH", "STATE"], rows, style),
         style,
     );
-    lines.extend(common(&status.quarantine, &status.actions, now, style));
+    let past = (status.quarantine.as_slice(), status.actions.as_slice());
+    lines.extend(common(past, reasons, now, style));
     lines
 }
 
 /// What Rollouts and Releases have in common: rejected content and acts.
 pub(crate) fn common(
-    entries: &[quarantine::Entry],
-    receipts: &[Receipt],
+    (entries, receipts): (&[quarantine::Entry], &[Receipt]),
+    reasons: &Reasons,
     now: Timestamp,
     style: Style,
 ) -> Vec<String> {
     let mut lines = section("QUARANTINE", rejected(entries, now, style), style);
-    lines.extend(section("ACTS", acts(receipts, now, style), style));
+    lines.extend(section("ACTS", acts(receipts, reasons, now, style), style));
     lines
 }
 
@@ -95,7 +126,7 @@ fn rejected(entries: &[quarantine::Entry], now: Timestamp, style: Style) -> Vec<
 }
 
 /// Lines of what people asked for.
-fn acts(receipts: &[Receipt], now: Timestamp, style: Style) -> Vec<String> {
+fn acts(receipts: &[Receipt], reasons: &Reasons, now: Timestamp, style: Style) -> Vec<String> {
     let rows = receipts
         .iter()
         .map(|receipt| {
@@ -105,10 +136,19 @@ fn acts(receipts: &[Receipt], now: Timestamp, style: Style) -> Vec<String> {
                 receipt.actor.clone().into(),
                 format!("{:?}", receipt.outcome).into(),
                 receipt.message.clone().into(),
+                reasons
+                    .get(&receipt.uid)
+                    .cloned()
+                    .unwrap_or_default()
+                    .into(),
             ]
         })
         .collect();
-    table(&["WHEN", "ACT", "BY", "OUTCOME", "MESSAGE"], rows, style)
+    table(
+        &["WHEN", "ACT", "BY", "OUTCOME", "MESSAGE", "REASON"],
+        rows,
+        style,
+    )
 }
 
 /// A table under a title; nothing without rows.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the plugin decides nothing. It shows what the controller wrote into status, and asks for acts by creating
 //! `Action` objects, with the rights of whoever calls it. Everything is printed through one writer, so that tests read what
-//! people read. `simulate` judges, but only the past; `convert` translates. Left out: anything that needs the controller's own rights or address.
+//! people read. `simulate` judges, but only the past; `convert` translates; `diff` tries out and stores nothing. Left out: anything that needs the controller's own rights or address.
 
 mod act;
 mod args;
@@ -10,7 +10,10 @@ mod cluster;
 mod convert;
 mod error;
 mod fetch;
+mod files;
+mod gitops;
 mod history;
+mod lines;
 mod lint;
 mod list;
 mod output;
@@ -45,6 +48,9 @@ pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Er
     if let Command::Simulate(simulation) = command {
         return simulate::run(simulation, &args.cluster, style, out).await;
     }
+    if let Command::OfRelease(asked) = command {
+        return gitops::run(asked, &args.cluster, style, out).await;
+    }
     let target = command.target()?;
     let cluster = Cluster::connect(&args.cluster).await?;
     match target {
@@ -67,7 +73,9 @@ async fn on<K: Subject>(
     match (command, command.act()) {
         (_, Some((verb, asked))) => act::run::<K>(cluster, verb, target, asked, style, out).await,
         (Command::Watch(_), _) => watch::run::<K>(cluster, &target.name, style, out).await,
-        (Command::History(_), _) => history::print::<K>(cluster, &target.name, style, out).await,
+        (Command::History(args), _) => {
+            history::print::<K>(cluster, &target.name, args.output, style, out).await
+        }
         _ => {
             let object: K = fetch::one(cluster, &target.name).await?;
             match command.list().output {

@@ -16,7 +16,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = out.flush();
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            if !error.is_told() {
+                let _ = writeln!(std::io::stderr(), "error: {error}");
+            }
             ExitCode::from(error.exit_code())
         }
     }

@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use kube::core::NamespaceResourceScope;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::output::{Entry, Style, Tone};
+use crate::{
+    history::Reasons,
+    output::{Entry, Style, Tone},
+};
 
 /// A kind that can be shown and acted on.
 pub(crate) trait Subject:
@@ -28,7 +31,7 @@ pub(crate) trait Subject:
     /// The live view.
     fn view(&self, now: Timestamp, style: Style) -> Vec<String>;
     /// What happened before.
-    fn history(&self, now: Timestamp, style: Style) -> Vec<String>;
+    fn history(&self, reasons: &Reasons, now: Timestamp, style: Style) -> Vec<String>;
     /// The state in one line without times, so that two equal lines mean that nothing happened.
     fn headline(&self) -> String;
     /// The version that an act would be about, as far as the status knows one.

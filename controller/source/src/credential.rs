@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::SourceError;
-pub(crate) use crate::repository::RepositoryKey;
 use crate::ssh::SshKey;
 use crate::text::has_control;
 

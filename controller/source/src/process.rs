@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, Command};
 
@@ -117,7 +117,10 @@ impl Group {
         )
     }
 
+    #[cfg(target_os = "linux")]
     fn bound(&self, bounds: &Bounds) {
+        use rustix::process::{Resource, Rlimit};
+
         let limits = [
             (Resource::Data, bounds.memory_bytes),
             (Resource::Fsize, bounds.file_bytes),
@@ -134,6 +137,11 @@ impl Group {
             }
         }
     }
+
+    /// Only Linux can limit a process that runs already. Elsewhere, where the plugin runs and no controller does, the limits on
+    /// time and output hold.
+    #[cfg(not(target_os = "linux"))]
+    fn bound(&self, _: &Bounds) {}
 
     fn kill(&self) {
         if let Some(leader) = self.0 {

@@ -1,5 +1,7 @@
 //! A Release: as a row, as a live view of where its content stands, and its history.
 
+mod past;
+
 use belay_api::Release;
 use belay_engine::{
     action::Verb,
@@ -12,8 +14,8 @@ use super::{
     signs::{Mark, line, verdict_tone},
 };
 use crate::{
-    history,
-    output::{Entry, Style, Tone, table},
+    history::Reasons,
+    output::{Entry, Style, Tone},
     span,
     subject::{Subject, age, field, title},
 };
@@ -84,31 +86,8 @@ impl Subject for Release {
         lines
     }
 
-    fn history(&self, now: Timestamp, style: Style) -> Vec<String> {
-        let status = self.status.clone().unwrap_or_default();
-        let rows = status
-            .history
-            .iter()
-            .map(|verified| {
-                let content = &verified.content;
-                let when = span::between(verified.at, now);
-                vec![
-                    revision(content).into(),
-                    content.digest.short().into(),
-                    Entry::toned(format!("{when} ago"), Tone::Good),
-                    content.subject.clone().unwrap_or_default().into(),
-                ]
-            })
-            .collect();
-        let verified = table(&["REVISION", "CONTENT", "VERIFIED", "SUBJECT"], rows, style);
-        let mut lines = history::section("VERIFIED, OLDEST FIRST", verified, style);
-        lines.extend(history::common(
-            &status.quarantine,
-            &status.actions,
-            now,
-            style,
-        ));
-        lines
+    fn history(&self, reasons: &Reasons, now: Timestamp, style: Style) -> Vec<String> {
+        past::lines(self, reasons, now, style)
     }
 
     fn headline(&self) -> String {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{gates, signs::verdict_tone, steps};
 use crate::{
-    history,
+    history::{self, Reasons},
     output::{Entry, Style, Tone},
     span,
     subject::{Subject, age, field, title},
@@ -79,8 +79,8 @@ impl Subject for Rollout {
         lines
     }
 
-    fn history(&self, now: Timestamp, style: Style) -> Vec<String> {
-        history::rollout(self, now, style)
+    fn history(&self, reasons: &Reasons, now: Timestamp, style: Style) -> Vec<String> {
+        history::rollout(self, reasons, now, style)
     }
 
     fn headline(&self) -> String {

@@ -90,7 +90,44 @@ fn the_headline_and_the_history_name_short_revisions() {
         "Verifying · asked main@sha1:1f0c2b3a4d · verified main@sha1:0011223344 · Rollout shop/checkout is at step 1/3."
     );
     let now = "2026-11-01T11:58:00Z".parse().unwrap();
-    let history = release.history(now, Style::default()).join("\n");
+    let history = release
+        .history(&Reasons::new(), now, Style::default())
+        .join("\n");
     assert!(history.contains("main@sha1:0011223344"), "{history}");
     assert!(history.contains("2h ago"), "{history}");
+}
+
+#[test]
+fn the_history_tells_how_long_versions_took_and_stood_and_why_people_acted() {
+    let release = release(&serde_json::json!({
+        "history": [
+            {"digest": "aa", "revision": "main@sha1:aaaa", "at": "2026-11-01T08:00:00Z", "startedAt": "2026-11-01T07:50:00Z"},
+            {"digest": "bb", "revision": "main@sha1:bbbb", "at": "2026-11-01T10:00:00Z"},
+        ],
+        "rollback": {
+            "from": {"digest": "cc", "revision": "main@sha1:cccc"}, "to": {"digest": "bb", "revision": "main@sha1:bbbb"},
+            "reason": "Unhealthy", "message": "Deployment shop/web crashes", "at": "2026-11-01T11:00:00Z",
+        },
+        "actions": [{"uid": "u1", "name": "a", "verb": "Undo", "actor": "ana", "outcome": "Accepted", "message": "done", "at": "2026-11-01T10:30:00Z"}],
+    }));
+    let reasons = Reasons::from([("u1".to_owned(), "too slow".to_owned())]);
+    let now = "2026-11-01T12:00:00Z".parse().unwrap();
+    let lines = release.history(&reasons, now, Style::default());
+    let row = |start: &str| {
+        let found = lines
+            .iter()
+            .find(|line| line.trim_start().starts_with(start));
+        found
+            .unwrap_or_else(|| panic!("no {start} in {lines:#?}"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert!(row("main@sha1:aaaa").ends_with("4h ago 10m 2h"));
+    assert!(row("main@sha1:bbbb").ends_with("2h ago 2h so far"));
+    assert_eq!(
+        row("main@sha1:cccc"),
+        "main@sha1:cccc main@sha1:bbbb 1h ago Unhealthy Deployment shop/web crashes"
+    );
+    assert!(row("1h30m").ends_with("undo ana Accepted done too slow"));
 }

@@ -192,5 +192,10 @@ QUARANTINE
 ACTS
   WHEN     ACT       BY    OUTCOME    MESSAGE
   5m ago   approve   ana   Accepted   Step 1 is approved.";
-    assert_eq!(rollout.history(now, Style::default()).join("\n"), expected);
+    assert_eq!(
+        rollout
+            .history(&Reasons::new(), now, Style::default())
+            .join("\n"),
+        expected
+    );
 }

@@ -1,0 +1,209 @@
+//! What a Release's spec says of its source, in the words of `belay-source`.
+//!
+//! Invariant: a field that this plugin does not know is never passed over in silence. Where it would change what is rendered the
+//! answer is a refusal; elsewhere it is a warning.
+
+use belay_api::{Release, release};
+use belay_source::{
+    GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, RepositoryUrl, SourceError,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::Error;
+
+/// Fields of the spec that are known here, and whether or not they change what is rendered, taken into account.
+const SPEC: &[&str] = &[
+    "source",
+    "render",
+    "serviceAccountName",
+    "apply",
+    "verification",
+    "rollback",
+    "suspend",
+    "deletionPolicy",
+];
+const SOURCE: &[&str] = &["git"];
+const GIT: &[&str] = &["url", "ref", "path", "secretRef", "interval"];
+const RENDER: &[&str] = &["plain", "kustomize", "helm"];
+const HELM: &[&str] = &[
+    "releaseName",
+    "valuesFiles",
+    "values",
+    "kubeVersion",
+    "apiVersions",
+];
+
+/// Refuses what can't be rendered here; gives warnings about what is not taken into account.
+pub(super) fn understood(release: &Release) -> Result<Vec<String>, Error> {
+    let spec = &release.spec;
+    let refusals = [
+        ("spec.source", unknown(&spec.source, SOURCE)?),
+        ("spec.source.git", unknown(&spec.source.git, GIT)?),
+        ("spec.render", unknown(&spec.render, RENDER)?),
+        ("spec.render.plain", unknown(&plain(spec), &[])?),
+        ("spec.render.kustomize", unknown(&kustomize(spec), &[])?),
+        ("spec.render.helm", unknown(&helm(spec), HELM)?),
+    ];
+    let refused = refusals
+        .iter()
+        .find_map(|(place, fields)| Some(format!("{place}.{}", fields.first()?)));
+    if let Some(field) = refused {
+        return Err(Error::Source(format!(
+            "{field} changes what is rendered, and this plugin can't do that yet; Belay itself does"
+        )));
+    }
+    let beside = unknown(spec, SPEC)?;
+    let warn = |field: &String| format!("spec.{field} is not taken into account here");
+    Ok(beside.iter().map(warn).collect())
+}
+
+fn plain(spec: &release::ReleaseSpec) -> Option<&release::Plain> {
+    spec.render.as_ref()?.plain.as_ref()
+}
+
+fn kustomize(spec: &release::ReleaseSpec) -> Option<&release::Kustomize> {
+    spec.render.as_ref()?.kustomize.as_ref()
+}
+
+fn helm(spec: &release::ReleaseSpec) -> Option<&release::Helm> {
+    spec.render.as_ref()?.helm.as_ref()
+}
+
+fn unknown(part: &impl Serialize, known: &[&str]) -> Result<Vec<String>, Error> {
+    let Value::Object(fields) = serde_json::to_value(part)? else {
+        return Ok(Vec::new());
+    };
+    let names = fields.into_iter().filter(|(_, value)| !value.is_null());
+    Ok(names
+        .map(|(name, _)| name)
+        .filter(|name| !known.contains(&name.as_str()))
+        .collect())
+}
+
+/// What the Release follows.
+pub(super) fn reference(reference: &release::GitRef) -> Result<GitRef, SourceError> {
+    let prefix = reference.tag_prefix.as_deref().unwrap_or_default();
+    if let Some(branch) = &reference.branch {
+        GitRef::branch(branch)
+    } else if let Some(tag) = &reference.tag {
+        GitRef::tag(tag)
+    } else if let Some(range) = &reference.semver {
+        GitRef::versions(range, prefix)
+    } else if let Some(name) = &reference.name {
+        GitRef::named(name)
+    } else {
+        GitRef::commit(reference.commit.as_deref().unwrap_or_default())
+    }
+}
+
+/// What somebody wrote for a revision: a full commit id, a full reference, else a branch or a tag, in this order.
+pub(super) fn revisions(text: &str) -> Result<Vec<GitRef>, SourceError> {
+    let is_id = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        return Ok(vec![GitRef::commit(text)?]);
+    }
+    if text.starts_with("refs/") {
+        return Ok(vec![GitRef::named(text)?]);
+    }
+    Ok(vec![GitRef::branch(text)?, GitRef::tag(text)?])
+}
+
+/// What to render, with the version of Kubernetes that a chart sees where the spec names none.
+pub(super) fn rendering(
+    release: &Release,
+    namespace: &str,
+    kube_version: Option<String>,
+) -> Result<RenderRequest, Error> {
+    let refused = |error: SourceError| Error::Source(error.to_string());
+    let spec = &release.spec;
+    let kind = match &spec.render {
+        Some(render) if render.kustomize.is_some() => RenderKind::Kustomize,
+        Some(render) if render.plain.is_some() => RenderKind::Plain,
+        Some(release::Render {
+            helm: Some(helm), ..
+        }) => {
+            let name = release.metadata.name.as_deref().unwrap_or_default();
+            let name = helm.release_name.as_deref().unwrap_or(name);
+            let version = helm.kube_version.clone().or(kube_version);
+            let version = version.ok_or_else(|| {
+                Error::Source("the chart may ask for Kubernetes' version: give --kube-version, for example 1.36.0".to_owned())
+            })?;
+            let options = HelmOptions::new(name, namespace)
+                .values_files(&helm.values_files)
+                .map_err(refused)?
+                .kube_version(version)
+                .api_versions(helm.api_versions.iter().cloned());
+            let options = if helm.values.is_empty() {
+                options
+            } else {
+                options.values(&helm.values)
+            };
+            RenderKind::Helm(Box::new(options))
+        }
+        _ => RenderKind::Detect,
+    };
+    let path = RepoPath::parse(spec.source.git.path.as_deref().unwrap_or_default());
+    Ok(RenderRequest {
+        path: path.map_err(refused)?,
+        kind,
+    })
+}
+
+/// What can't be followed or rendered whatever is in the repository: the field and a sentence.
+pub(super) fn refusals(release: &Release) -> Vec<(&'static str, String)> {
+    let git = &release.spec.source.git;
+    let of_reference = reference(&git.reference).err();
+    let of_url = RepositoryUrl::parse(&git.url).err();
+    let of_path = RepoPath::parse(git.path.as_deref().unwrap_or_default()).err();
+    let mut found: Vec<(&'static str, String)> = [
+        ("/spec/source/git/ref", of_reference),
+        ("/spec/source/git/url", of_url),
+        ("/spec/source/git/path", of_path),
+    ]
+    .into_iter()
+    .filter_map(|(pointer, error)| Some((pointer, error?.to_string())))
+    .collect();
+    if let Some(helm) = helm(&release.spec)
+        && let Err(error) = HelmOptions::new("x", "x").values_files(&helm.values_files)
+    {
+        found.push(("/spec/render/helm/valuesFiles", error.to_string()));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_that_are_known_are_neither_refused_nor_warned_of() {
+        // given a Release with every field of the source that there is
+        let release: Release = serde_json::from_value(json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"},
+            "spec": {
+                "source": {"git": {"url": "https://g/s.git", "ref": {"branch": "main"}, "path": "a", "secretRef": {"name": "s"}}},
+                "render": {"helm": {"releaseName": "a", "valuesFiles": ["v"], "values": {"a": 1}, "kubeVersion": "1.36.0", "apiVersions": ["a/v1"]}},
+                "serviceAccountName": "d", "suspend": true,
+            },
+        }))
+        .unwrap();
+        assert_eq!(understood(&release).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_named() {
+        let found = unknown(&json!({"git": {}, "oci": {}, "none": null}), SOURCE).unwrap();
+        assert_eq!(found, ["oci"]);
+    }
+
+    #[test]
+    fn a_revision_is_an_id_a_reference_a_branch_or_a_tag() {
+        assert_eq!(revisions(&"a".repeat(40)).unwrap().len(), 1);
+        assert_eq!(revisions("refs/pull/7/head").unwrap().len(), 1);
+        assert_eq!(revisions("main").unwrap().len(), 2);
+        assert!(revisions("--upload-pack=x").is_err());
+    }
+}
