@@ -81,6 +81,9 @@ pub struct Args {
     /// The helm program: a path, or a name to look up in PATH.
     #[arg(long, env = "BELAY_HELM", default_value = "helm")]
     pub helm_program: PathBuf,
+    /// The sops program: a path, or a name to look up in PATH. Needed by Releases with encrypted files alone.
+    #[arg(long, env = "BELAY_SOPS", default_value = "sops")]
+    pub sops_program: PathBuf,
     /// Let Releases name repositories on this machine (file:///…). Only for machines with one user: what this process can read,
     /// they then can.
     #[arg(long, env = "BELAY_ALLOW_LOCAL_REPOSITORIES")]
@@ -119,6 +122,7 @@ impl Args {
                 git_program: self.git_program,
                 kustomize_program: self.kustomize_program,
                 helm_program: self.helm_program,
+                sops_program: self.sops_program,
                 allow_local: self.allow_local_repositories,
             },
             reach: if self.allow_loopback {

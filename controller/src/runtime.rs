@@ -61,6 +61,8 @@ pub struct GitSettings {
     pub kustomize_program: PathBuf,
     /// The helm program: a path, or a name to look up in `PATH`.
     pub helm_program: PathBuf,
+    /// The sops program: a path, or a name to look up in `PATH`.
+    pub sops_program: PathBuf,
     /// Whether Releases may name repositories on this machine: for machines with one user, and tests.
     pub allow_local: bool,
 }
@@ -72,6 +74,7 @@ impl Default for GitSettings {
             git_program: PathBuf::from("git"),
             kustomize_program: PathBuf::from("kustomize"),
             helm_program: PathBuf::from("helm"),
+            sops_program: PathBuf::from("sops"),
             allow_local: false,
         }
     }

@@ -68,6 +68,7 @@ impl Stage {
                     cache_directory: lab.dir().join("git-cache"),
                     kustomize_program: lab.program(Program::Kustomize).await?,
                     helm_program: lab.program(Program::Helm).await?,
+                    sops_program: lab.program(Program::Sops).await?,
                     ..GitSettings::default()
                 };
                 act(settings)?;

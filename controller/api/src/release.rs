@@ -1,6 +1,7 @@
 //! `Release`: which version of a set of objects should run, and where it comes from.
 
 pub mod composition;
+pub mod decryption;
 pub mod group;
 pub mod inputs;
 pub mod plan;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use composition::Dependency;
+pub use decryption::{Decryption, Sops};
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
 pub use render::{Helm, Kustomize, Plain, Render};
 pub use verify::{Verify, VerifyMode};
@@ -67,6 +69,9 @@ pub struct ReleaseSpec {
     /// How the files become objects. Absent: with Kustomize if the directory has a kustomization file, else as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub render: Option<Render>,
+    /// How encrypted files of the source are opened. Absent: a file that is encrypted with SOPS refuses the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
     /// The service account, in the namespace of the Release, in whose name everything is applied, watched and pruned. The
     /// Release can do what this account can, and nothing more.
     #[schemars(

@@ -12,6 +12,7 @@ mod kustomize;
 mod object;
 mod plain;
 mod sandbox;
+mod sops;
 mod substitute;
 mod words;
 
@@ -35,6 +36,8 @@ pub use helm::{HelmOptions, HelmValues};
 use kustomize::Kustomize;
 pub use object::{ObjectKey, ObjectSource, RenderedObject, Secrecy};
 use sandbox::Sandbox;
+pub use sops::Decryption;
+use sops::{Opener, Sops};
 pub use substitute::Substitution;
 
 /// Names under which kustomize looks for its file.
@@ -62,6 +65,8 @@ pub struct RenderRequest {
     pub kind: RenderKind,
     /// What stands in for variables in the objects; without it they are left as they are.
     pub substitution: Option<Substitution>,
+    /// What encrypted files are opened with; without it they are refused.
+    pub decryption: Option<Decryption>,
 }
 
 impl RenderRequest {
@@ -76,6 +81,7 @@ impl RenderRequest {
             path,
             kind,
             substitution: None,
+            decryption: None,
         }
     }
 }
@@ -102,6 +108,8 @@ pub struct RendererSettings {
     pub kustomize_program: PathBuf,
     /// The helm program: a path, or a name to look up in `PATH`.
     pub helm_program: PathBuf,
+    /// The sops program: a path, or a name to look up in `PATH`.
+    pub sops_program: PathBuf,
     /// Where builds get their temporary directory.
     pub work_directory: PathBuf,
     /// Time limit of one build.
@@ -121,6 +129,7 @@ impl Default for RendererSettings {
         Self {
             kustomize_program: PathBuf::from("kustomize"),
             helm_program: PathBuf::from("helm"),
+            sops_program: PathBuf::from("sops"),
             work_directory: std::env::temp_dir(),
             timeout: Duration::from_mins(1),
             memory_bytes: 1 << 30,
@@ -148,6 +157,7 @@ pub struct Renderer(Arc<Inner>);
 struct Inner {
     kustomize: Kustomize,
     helm: Helm,
+    sops: Sops,
     cache: Cache,
     performed: AtomicU64,
     cached: AtomicU64,
@@ -157,6 +167,21 @@ struct Inner {
 struct Attempt {
     inputs: Vec<Input>,
     outcome: Outcome,
+}
+
+impl Attempt {
+    fn failed(inputs: Vec<Input>, error: RenderError) -> Self {
+        Self {
+            inputs,
+            outcome: Err(error),
+        }
+    }
+}
+
+/// What comes to the files of a commit.
+struct Extras<'a> {
+    substitution: Option<Substitution>,
+    opener: Opener<'a>,
 }
 
 impl Renderer {
@@ -172,6 +197,7 @@ impl Renderer {
         Self(Arc::new(Inner {
             kustomize: Kustomize::new(sandbox(&kustomize::TOOL, &settings.kustomize_program)),
             helm: Helm::new(sandbox(&helm::TOOL, &settings.helm_program)),
+            sops: Sops::new(sandbox(&sops::TOOL, &settings.sops_program)),
             cache,
             performed: AtomicU64::new(0),
             cached: AtomicU64::new(0),
@@ -214,19 +240,24 @@ impl Renderer {
         checkout: &Checkout,
         request: &RenderRequest,
     ) -> Result<Attempt, RenderError> {
-        let (path, substitution) = (&request.path, request.substitution.clone());
+        let path = &request.path;
+        let extras = Extras {
+            substitution: request.substitution.clone(),
+            opener: Opener {
+                sops: &self.0.sops,
+                keys: request.decryption.as_ref(),
+            },
+        };
         match self.kind_of(checkout, request).await? {
             RenderKind::Kustomize => {
                 let kustomize = &self.0.kustomize;
-                kustomize.render(checkout, path, substitution).await
+                kustomize.render(checkout, path, &extras).await
             }
             RenderKind::Helm(options) => {
                 let helm = &self.0.helm;
-                helm.render(checkout, path, &options, substitution).await
+                helm.render(checkout, path, &options, &extras).await
             }
-            RenderKind::Plain | RenderKind::Detect => {
-                plain::render(checkout, path, substitution).await
-            }
+            RenderKind::Plain | RenderKind::Detect => plain::render(checkout, path, &extras).await,
         }
     }
 

@@ -83,6 +83,7 @@ impl Sources {
         let renderer = Renderer::new(RendererSettings {
             kustomize_program: settings.kustomize_program.clone(),
             helm_program: settings.helm_program.clone(),
+            sops_program: settings.sops_program.clone(),
             ..RendererSettings::default()
         });
         let tools = Tools {

@@ -36,13 +36,15 @@ pub enum Program {
     Kustomize,
     /// Renders and installs charts.
     Helm,
+    /// Encrypts and opens files.
+    Sops,
     /// The gateway.
     Traefik,
 }
 
 impl Program {
     /// All programs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Etcd,
         Self::KubeApiServer,
         Self::KubeControllerManager,
@@ -52,6 +54,7 @@ impl Program {
         Self::Prometheus,
         Self::Kustomize,
         Self::Helm,
+        Self::Sops,
         Self::Traefik,
     ];
 

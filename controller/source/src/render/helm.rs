@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use super::object::assemble;
 use super::sandbox::{BuildTool, Built, Job, Sandbox, Word};
+use super::sops::secrecy_of_all;
 use super::words::{first_place, without_quotations};
-use super::{Attempt, RenderError, Rendered, Secrecy, Substitution};
+use super::{Attempt, Extras, RenderError, Rendered, Secrecy, Substitution};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 
@@ -42,14 +43,9 @@ struct Task<'a> {
     path: &'a RepoPath,
     options: &'a HelmOptions,
     substitution: Option<Substitution>,
+    /// Whether the value of a Secret, or what was encrypted, is among the values and files.
+    secrecy: Secrecy,
     tool: String,
-}
-
-impl Task<'_> {
-    fn secrecy(&self) -> Secrecy {
-        let given = self.options.values.as_ref();
-        given.map_or(Secrecy::Open, |given| given.secrecy)
-    }
 }
 
 /// The helm program and its limits.
@@ -69,16 +65,23 @@ impl Helm {
         checkout: &Checkout,
         path: &RepoPath,
         options: &HelmOptions,
-        substitution: Option<Substitution>,
+        extras: &Extras<'_>,
     ) -> Result<Attempt, RenderError> {
         // First, so that a missing program is told before anything is fetched.
         let tool = self.sandbox.version().await?;
-        let chart = Chart::gather(checkout, path, options).await?;
+        let mut chart = Chart::gather(checkout, path, options).await?;
+        let given = options.values.as_ref();
+        let given = given.map_or(Secrecy::Open, |given| given.secrecy);
+        let secrecy = match extras.opener.open(&mut chart.files).await {
+            Ok(opened) => given.max(secrecy_of_all(&opened)),
+            Err(error) => return Ok(Attempt::failed(chart.inputs, error)),
+        };
         let task = Task {
             chart: &chart,
             path,
             options,
-            substitution,
+            substitution: extras.substitution.clone(),
+            secrecy,
             tool,
         };
         let outcome = self.twice(&task).await;
@@ -118,14 +121,16 @@ impl Helm {
         let (root, chart_name) = (task.path.clone(), task.chart.name.clone());
         let (tool, substitution) = (task.tool.clone(), task.substitution.clone());
         let mut warnings: Vec<String> = task.chart.notes.clone();
-        let secrecy = task.secrecy();
+        let secrecy = task.secrecy;
         if secrecy == Secrecy::Open {
             warnings.extend(built.warnings);
         }
         let parsed = tokio::task::spawn_blocking(move || {
             let (mut drafts, hooks) = output::documents(&built.output, &root, &chart_name)?;
             // Where in the objects a template has put a value can't be told from outside.
-            drafts.iter_mut().for_each(|draft| draft.secrecy = secrecy);
+            for draft in &mut drafts {
+                draft.secrecy = secrecy;
+            }
             warnings.extend(hooks);
             let path = root.to_string();
             assemble(&path, drafts, substitution.as_ref(), warnings, Some(tool))
@@ -149,7 +154,7 @@ impl Helm {
                 files: &chart.files,
                 input: &input,
                 words: &command(path, options, chart.has_packed),
-                explain: match task.secrecy() {
+                explain: match task.secrecy {
                     Secrecy::Open => &explain,
                     Secrecy::Secret => &withhold,
                 },

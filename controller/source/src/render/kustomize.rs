@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use super::object::{Draft, assemble};
 use super::sandbox::{BuildTool, Built, Job, Sandbox, Word};
+use super::sops::secrecy_of_all;
 use super::words::{speaks_of_secrets, without_groups};
-use super::{Attempt, RenderError, Substitution};
+use super::{Attempt, Extras, RenderError, Secrecy};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::yaml::{self, Limits};
@@ -45,22 +46,33 @@ impl Kustomize {
         &self,
         checkout: &Checkout,
         path: &RepoPath,
-        substitution: Option<Substitution>,
+        extras: &Extras<'_>,
     ) -> Result<Attempt, RenderError> {
         // First, so that a missing program is told before anything is fetched.
         let tool = self.sandbox.version().await?;
-        let layout = Layout::gather(checkout, path).await?;
+        let mut layout = Layout::gather(checkout, path).await?;
         let inputs = layout.inputs.clone();
-        let outcome = match self.build(path, &layout).await {
+        let secrecy = match extras.opener.open(&mut layout.files).await {
+            Ok(opened) => secrecy_of_all(&opened),
+            Err(error) => return Ok(Attempt::failed(inputs, error)),
+        };
+        let substitution = extras.substitution.clone();
+        let outcome = match self.build(path, &layout, secrecy).await {
             Ok(built) => {
-                let warnings = layout.notes.iter().cloned().chain(built.warnings).collect();
+                let said = built.warnings.into_iter();
+                let said = said.filter(|_| secrecy == Secrecy::Open);
+                let warnings = layout.notes.iter().cloned().chain(said).collect();
                 let (name, file) = (path.to_string(), layout.entry_file.clone());
                 let parsed = tokio::task::spawn_blocking(move || {
                     let documents = yaml::parse_yaml(&built.output, &Limits::default())
                         .map_err(|problem| RenderError::syntax(&file, problem))?;
                     let drafts = documents
                         .into_iter()
-                        .map(|document| Draft::open(file.clone(), document))
+                        .map(|document| Draft {
+                            file: file.clone(),
+                            document,
+                            secrecy,
+                        })
                         .collect();
                     assemble(&name, drafts, substitution.as_ref(), warnings, Some(tool))
                 });
@@ -74,7 +86,12 @@ impl Kustomize {
         Ok(Attempt { inputs, outcome })
     }
 
-    async fn build(&self, path: &RepoPath, layout: &Layout) -> Result<Built, RenderError> {
+    async fn build(
+        &self,
+        path: &RepoPath,
+        layout: &Layout,
+        secrecy: Secrecy,
+    ) -> Result<Built, RenderError> {
         let words = [
             Word::Text("build".to_owned()),
             Word::Text("--".to_owned()),
@@ -86,20 +103,17 @@ impl Kustomize {
                 files: &layout.files,
                 input: &BTreeMap::new(),
                 words: &words,
-                explain: &|stderr| explain(stderr, layout),
+                explain: &|stderr| explain(stderr, layout, secrecy),
             })
             .await
     }
 }
 
 /// The last line, or why it is withheld.
-fn explain(stderr: &str, layout: &Layout) -> String {
+fn explain(stderr: &str, layout: &Layout, secrecy: Secrecy) -> String {
     // Kustomize quotes what it chokes on, and here that may be the value of a Secret.
-    if layout
-        .files
-        .values()
-        .any(|content| speaks_of_secrets(content))
-    {
+    let speaks = |content: &Vec<u8>| speaks_of_secrets(content);
+    if secrecy == Secrecy::Secret || layout.files.values().any(speaks) {
         return "its message is withheld because the files hold Secrets; run `kustomize build` on them to see it".to_owned();
     }
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());

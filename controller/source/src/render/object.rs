@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{ContentDigest, RenderError, Rendered, Substitution, canonical};
+use super::{ContentDigest, RenderError, Rendered, Substitution, canonical, sops};
 use crate::yaml::Document;
 
 /// Lists inside lists.
@@ -112,6 +112,13 @@ pub(super) fn assemble(
     }
     let mut objects = Vec::new();
     for draft in drafts {
+        if sops::is_encrypted(&draft.document.value) {
+            return Err(RenderError::refused(
+                &draft.file,
+                "a value that is still encrypted with SOPS",
+                "commit the file as sops writes it, whole, with what it has put under sops",
+            ));
+        }
         let origin = ObjectSource {
             file: draft.file,
             document: draft.document.number,

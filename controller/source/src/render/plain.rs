@@ -1,9 +1,11 @@
 //! Plain manifests: every YAML and JSON file below a directory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::object::{Draft, assemble};
-use super::{Attempt, KUSTOMIZATION_NAMES, RenderError, Rendered, Substitution};
+use super::sops::secrecy_of;
+use super::{Attempt, Extras, KUSTOMIZATION_NAMES, RenderError, Rendered, Substitution};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::files::{FileSet, Wanted};
@@ -16,14 +18,21 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs";
 pub(super) async fn render(
     checkout: &Checkout,
     path: &RepoPath,
-    substitution: Option<Substitution>,
+    extras: &Extras<'_>,
 ) -> Result<Attempt, RenderError> {
-    let files = checkout.files(path, Wanted::Manifests).await?;
+    let mut files = checkout.files(path, Wanted::Manifests).await?;
     let inputs = files.inputs.clone();
+    let opened = match extras.opener.open(&mut files.files).await {
+        Ok(opened) => opened,
+        Err(error) => return Ok(Attempt::failed(inputs, error)),
+    };
+    let substitution = extras.substitution.clone();
     let name = path.to_string();
     // Parsing may take a while; the reactor has other things to do.
-    let parsed =
-        tokio::task::spawn_blocking(move || parse_all(&name, files, substitution.as_ref())).await;
+    let parsed = tokio::task::spawn_blocking(move || {
+        parse_all(&name, files, &opened, substitution.as_ref())
+    })
+    .await;
     let outcome = parsed.map_err(RenderError::work_directory)?.map(Arc::new);
     Ok(Attempt { inputs, outcome })
 }
@@ -31,6 +40,7 @@ pub(super) async fn render(
 fn parse_all(
     path: &str,
     files: FileSet,
+    opened: &BTreeSet<String>,
     substitution: Option<&Substitution>,
 ) -> Result<Rendered, RenderError> {
     let mut drafts = Vec::new();
@@ -50,11 +60,11 @@ fn parse_all(
                 "say render.helm in the Release of its directory, or move it out of this one",
             ));
         }
-        drafts.extend(
-            parse_file(file, bytes)?
-                .into_iter()
-                .map(|document| Draft::open(file.clone(), document)),
-        );
+        drafts.extend(parse_file(file, bytes)?.into_iter().map(|document| Draft {
+            file: file.clone(),
+            document,
+            secrecy: secrecy_of(file, opened),
+        }));
     }
     assemble(path, drafts, substitution, files.notes, None)
 }

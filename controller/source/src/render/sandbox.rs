@@ -62,6 +62,38 @@ pub(super) struct Job<'a> {
     pub(super) explain: &'a (dyn Fn(&str) -> String + Sync),
 }
 
+/// What a program makes of its standard input, without any file.
+pub(super) struct Filter<'a> {
+    pub(super) args: Vec<String>,
+    /// What it is told beside the arguments, which others on the machine could read.
+    pub(super) env: Vec<(&'static str, &'a str)>,
+    pub(super) stdin: Vec<u8>,
+}
+
+/// What a program gave.
+pub(super) struct Filtered {
+    /// How it ended; nothing if by a signal.
+    pub(super) code: Option<i32>,
+    pub(super) stdout: Vec<u8>,
+}
+
+/// What differs from one run to the next.
+#[derive(Default)]
+struct Run {
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    stdin: Vec<u8>,
+}
+
+impl Run {
+    fn of(args: impl Iterator<Item = OsString>) -> Self {
+        Self {
+            args: args.collect(),
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Sandbox {
     tool: &'static BuildTool,
@@ -136,7 +168,7 @@ impl Sandbox {
             Word::File(option, path) => joined(option, &repository.join(path)),
             Word::Input(option, name) => joined(option, &input.join(name)),
         });
-        match self.run(starter, &folder, args.collect()).await {
+        match self.run(starter, &folder, Run::of(args)).await {
             Ok(finished) if finished.status.success() => {
                 let output = String::from_utf8(finished.stdout)
                     .map_err(|_| self.failed(job.path, "its output is not UTF-8"))?;
@@ -149,16 +181,52 @@ impl Sandbox {
                 let detail = complaint(&finished, folder.path(), job.explain);
                 Err(self.failed(job.path, &detail))
             }
-            Err(RunError::TimedOut) => Err(RenderError::TimedOut {
-                path: job.path.to_string(),
+            Err(error) => Err(self.broken(&job.path.to_string(), starter, error)),
+        }
+    }
+
+    /// Gives the program something to read, for the file at `path`. What it says beside its output is not kept.
+    pub(super) async fn filter(
+        &self,
+        path: &str,
+        filter: Filter<'_>,
+    ) -> Result<Filtered, RenderError> {
+        let starter = self.starter().await?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(RenderError::work_directory)?;
+        let folder = self.folder()?;
+        let env = filter.env.into_iter();
+        let run = Run {
+            args: filter.args.into_iter().map(OsString::from).collect(),
+            env: env
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            stdin: filter.stdin,
+        };
+        match self.run(starter, &folder, run).await {
+            Ok(finished) => Ok(Filtered {
+                code: finished.status.code(),
+                stdout: finished.stdout,
+            }),
+            Err(error) => Err(self.broken(path, starter, error)),
+        }
+    }
+
+    fn broken(&self, path: &str, starter: &Starter, error: RunError) -> RenderError {
+        match error {
+            RunError::TimedOut => RenderError::TimedOut {
+                path: path.to_owned(),
                 limit: self.settings.timeout,
-            }),
-            Err(RunError::TooMuchOutput) => Err(RenderError::TooLarge {
-                what: format!("the build of {}", job.path),
+            },
+            RunError::TooMuchOutput => RenderError::TooLarge {
+                what: format!("the build of {path}"),
                 limit: format!("{} MiB", self.settings.output_bytes >> 20),
-            }),
-            Err(RunError::Start(error)) => Err(self.missing(&starter.program, &error)),
-            Err(RunError::Talk(error)) => Err(RenderError::work_directory(error)),
+            },
+            RunError::Start(error) => self.missing(&starter.program, &error),
+            RunError::Talk(error) => RenderError::work_directory(error),
         }
     }
 
@@ -192,7 +260,7 @@ impl Sandbox {
                 .run(
                     &starter,
                     &folder,
-                    self.tool.version.iter().map(OsString::from).collect(),
+                    Run::of(self.tool.version.iter().map(OsString::from)),
                 )
                 .await
             {
@@ -212,14 +280,14 @@ impl Sandbox {
         &self,
         starter: &Starter,
         folder: &TempDir,
-        args: Vec<OsString>,
+        run: Run,
     ) -> Result<Finished, RunError> {
         let mut words = starter
             .prefix
             .iter()
             .cloned()
             .chain([starter.program.clone().into_os_string()])
-            .chain(args);
+            .chain(run.args);
         let program = PathBuf::from(words.next().unwrap_or_default());
         let empty = folder.path().join("empty").into_os_string();
         let soft_memory = self.settings.memory_bytes / 4 * 3;
@@ -232,6 +300,7 @@ impl Sandbox {
             ("GOMAXPROCS".into(), "2".into()),
             ("GOMEMLIMIT".into(), soft_memory.to_string().into()),
         ]);
+        env.extend(run.env);
         let bounds = Bounds {
             timeout: self.settings.timeout,
             stdout_bytes: self.settings.output_bytes,
@@ -246,7 +315,7 @@ impl Sandbox {
                 args,
                 env,
                 directory,
-                stdin: Vec::new(),
+                stdin: run.stdin,
             },
             &bounds,
         )

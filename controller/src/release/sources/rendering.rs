@@ -2,7 +2,7 @@
 
 use belay_api::release::{self, InputKind, ValuesFrom};
 use belay_source::{
-    HelmOptions, HelmValues, RenderKind, RenderRequest, RepoPath, Secrecy, Substitution,
+    Decryption, HelmOptions, HelmValues, RenderKind, RenderRequest, RepoPath, Secrecy, Substitution,
 };
 
 use super::{
@@ -13,17 +13,22 @@ use super::{
 };
 use crate::apply::Identity;
 
+/// What the names of keys with age's keys end in.
+const AGE_KEY: &str = ".agekey";
+
 impl Request {
     /// The objects of the cluster that the render reads.
     pub(super) fn inputs(&self) -> Vec<Wanted> {
-        let Some(render) = &self.render else {
-            return Vec::new();
-        };
-        let variables = render.substitute.iter().flat_map(|s| &s.from);
-        let values = render.helm.iter().flat_map(|helm| &helm.values_from);
+        let render = self.render.as_ref();
+        let substitute = render.and_then(|render| render.substitute.as_ref());
+        let variables = substitute.into_iter().flat_map(|s| &s.from);
+        let helm = render.and_then(|render| render.helm.as_ref());
+        let values = helm.into_iter().flat_map(|helm| &helm.values_from);
+        let keys = self.decryption.iter().map(|d| &d.sops.secret_ref.name);
         let named = variables
             .map(|from| (from.kind, &from.name, from.optional))
-            .chain(values.map(|from| (from.kind, &from.name, from.optional)));
+            .chain(values.map(|from| (from.kind, &from.name, from.optional)))
+            .chain(keys.map(|name| (InputKind::Secret, name, false)));
         let mut needed: Vec<Wanted> = Vec::new();
         for (kind, name, optional) in named {
             let known = needed
@@ -71,7 +76,25 @@ impl Request {
             Some(substitute) => Some(substitution(substitute, contents)?),
             None => None,
         };
+        request.decryption = match &self.decryption {
+            Some(decryption) => Some(self.keys(&decryption.sops, contents)?),
+            None => None,
+        };
         Ok(request)
+    }
+
+    fn keys(&self, sops: &release::Sops, contents: &Contents) -> Result<Decryption, Trouble> {
+        let name = &sops.secret_ref.name;
+        let data = contents.get(InputKind::Secret, name);
+        let keys = data.into_iter().flatten();
+        let keys = keys.filter(|(key, _)| key.strip_suffix(AGE_KEY).is_some());
+        let texts: Vec<&str> = keys
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+            .collect();
+        Decryption::age(texts).map_err(|error| {
+            let secret = format!("Secret {}/{name}, keys that end in {AGE_KEY}", self.namespace);
+            Trouble::unavailable(format!("{secret}: {error}"))
+        })
     }
 
     async fn chart(

@@ -14,6 +14,7 @@ pub(super) struct Request {
     pub(super) account: String,
     pub(super) git: release::Git,
     pub(super) render: Option<release::Render>,
+    pub(super) decryption: Option<release::Decryption>,
 }
 
 impl Request {
@@ -24,6 +25,7 @@ impl Request {
             account: release.spec.service_account_name.clone(),
             git: release.spec.source.git.clone(),
             render: release.spec.render.clone(),
+            decryption: release.spec.decryption.clone(),
         }
     }
 

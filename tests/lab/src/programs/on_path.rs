@@ -38,6 +38,10 @@ fn fitting(program: Program) -> Option<Fitting> {
             arguments: &["version", "--short"],
             fits: |version| version >= (3, 14, 0) && version.0 <= 4,
         }),
+        Program::Sops => Some(Fitting {
+            arguments: &["--version", "--disable-version-check"],
+            fits: |version| version >= (3, 9, 0) && version.0 == 3,
+        }),
         Program::Prometheus => Some(Fitting {
             arguments: &["--version"],
             // Older ones don't know how to be asked for native histograms.

@@ -95,6 +95,14 @@ static HELM: Recipe = Recipe {
     tags: "",
     variables: &["helm.sh/helm/v4/internal/version.version=v4.3.1"],
 };
+static SOPS: Recipe = Recipe {
+    name: "sops",
+    module: "sops",
+    package: "github.com/getsops/sops/v3/cmd/sops",
+    version: "v3.13.3",
+    tags: "",
+    variables: &[],
+};
 static TRAEFIK: Recipe = Recipe {
     name: "traefik",
     module: "traefik",
@@ -116,6 +124,7 @@ impl Program {
             Self::Prometheus => &PROMETHEUS,
             Self::Kustomize => &KUSTOMIZE,
             Self::Helm => &HELM,
+            Self::Sops => &SOPS,
             Self::Traefik => &TRAEFIK,
         }
     }
