@@ -178,7 +178,8 @@ async fn resolved(
         };
         match seen.candidates(reference) {
             Ok(candidates) => {
-                return hub.newest(repository, &candidates).await.map_err(failed);
+                let newest = hub.newest(repository, &candidates).await.map_err(failed)?;
+                return Ok((newest.reference, newest.commit));
             }
             Err(error) => {
                 refused.get_or_insert(error);

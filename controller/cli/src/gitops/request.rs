@@ -129,25 +129,44 @@ pub(super) fn rendering(
             let version = version.ok_or_else(|| {
                 Error::Source("the chart may ask for Kubernetes' version: give --kube-version, for example 1.36.0".to_owned())
             })?;
+            let mut values = HelmValues::new();
+            values.merge(&helm.values);
             let options = HelmOptions::new(name, namespace)
                 .values_files(&helm.values_files)
                 .map_err(refused)?
                 .kube_version(version)
-                .api_versions(helm.api_versions.iter().cloned());
-            let options = if helm.values.is_empty() {
-                options
-            } else {
-                options.values(&helm.values)
-            };
+                .api_versions(helm.api_versions.iter().cloned())
+                .values(values);
             RenderKind::Helm(Box::new(options))
         }
         _ => RenderKind::Detect,
     };
     let path = RepoPath::parse(spec.source.git.path.as_deref().unwrap_or_default());
-    Ok(RenderRequest {
-        path: path.map_err(refused)?,
-        kind,
-    })
+    let mut request = RenderRequest::new(path.map_err(refused)?, kind);
+    request.substitution = substitution(spec.render.as_ref())?;
+    Ok(request)
+}
+
+/// The variables that the Release itself gives. What is in the cluster only the controller reads, in the name of the Release's account.
+fn substitution(render: Option<&release::Render>) -> Result<Option<Substitution>, Error> {
+    let Some(render) = render else {
+        return Ok(None);
+    };
+    let values_from = render.helm.as_ref().is_some_and(|helm| !helm.values_from.is_empty());
+    let variables_from = render.substitute.as_ref().is_some_and(|s| !s.from.is_empty());
+    if values_from || variables_from || render.decryption.is_some() {
+        return Err(Error::Source(
+            "this Release is rendered with what ConfigMaps or Secrets of its namespace hold (valuesFrom, substitute.from, decryption), \
+             which only the controller reads; what it made of a commit is in the objects that it applied: kubectl belay tree"
+                .to_owned(),
+        ));
+    }
+    Ok(render.substitute.as_ref().map(|substitute| {
+        let variables = substitute.variables.iter();
+        variables.fold(Substitution::new(), |all, (name, value)| {
+            all.with(name, value, Secrecy::Open)
+        })
+    }))
 }
 
 /// What can't be followed or rendered whatever is in the repository: the field and a sentence.

@@ -173,6 +173,6 @@ pub(super) const fn tone_of(phase: Phase) -> Tone {
         Phase::Verified => Tone::Good,
         Phase::Rehearsing | Phase::Applying | Phase::Verifying => Tone::Busy,
         Phase::RollingBack | Phase::Rejected | Phase::Refused | Phase::Failed => Tone::Bad,
-        Phase::Pending | Phase::Terminating => Tone::Plain,
+        Phase::Pending | Phase::Waiting | Phase::Terminating => Tone::Plain,
     }
 }
