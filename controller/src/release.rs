@@ -16,6 +16,7 @@ mod memory;
 pub mod metrics;
 mod pass;
 mod peers;
+mod publish;
 mod sources;
 mod tidy;
 mod world;

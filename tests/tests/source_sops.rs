@@ -24,7 +24,8 @@ use support::{Origin, World, checkout_main, config};
 const KEY: &str = "# created: for tests\n# public key: age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce\n\
                    AGE-SECRET-KEY-1G2QJVDAN2FELR7NJPY57V7QAJFRGFTCZM7PL9YWSLN7VJ0YLVYPS25FD3A\n";
 const RECIPIENT: &str = "age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce";
-const OTHER_KEY: &str = "AGE-SECRET-KEY-1KN9543UCYDPUFMRCKPYT5WMJ5ZSU0Y7J0YYCQJ9VW2D0D2EPX02SQGG0UQ";
+const OTHER_KEY: &str =
+    "AGE-SECRET-KEY-1KN9543UCYDPUFMRCKPYT5WMJ5ZSU0Y7J0YYCQJ9VW2D0D2EPX02SQGG0UQ";
 
 /// A value that must be told nowhere.
 const CANARY: &str = "canary-4711";
@@ -203,7 +204,9 @@ async fn a_file_that_was_changed_after_its_encryption_is_refused() {
     };
     let swapped = encrypted.replace(&line(&encrypted), &line(&foreign));
     std::fs::remove_file(origin.path().join("deploy/other.yaml")).unwrap();
-    origin.write("deploy/secret.yaml", swapped).commit("swapped");
+    origin
+        .write("deploy/secret.yaml", swapped)
+        .commit("swapped");
     let words = setup.refusal(Some(KEY)).await;
     assert!(words.contains("can't open"), "{words}");
 }
@@ -213,13 +216,24 @@ async fn files_for_key_services_are_refused_without_asking_them() {
     let setup = Setup::new().await;
     for (part, name) in [
         ("kms: [{arn: \"arn:aws:kms:x\", enc: x}]", "AWS KMS"),
-        ("hc_vault: [{vault_address: \"http://127.0.0.1:1\", enc: x}]", "Vault"),
+        (
+            "hc_vault: [{vault_address: \"http://127.0.0.1:1\", enc: x}]",
+            "Vault",
+        ),
         ("pgp: [{fp: x, enc: x}]", "PGP"),
     ] {
-        let text = format!("data: {{a: \"ENC[AES256_GCM,data:x]\"}}\nsops: {{{part}, mac: x, version: 3.9.0}}\n");
-        setup.origin().write("deploy/secret.yaml", text).commit(name);
+        let text = format!(
+            "data: {{a: \"ENC[AES256_GCM,data:x]\"}}\nsops: {{{part}, mac: x, version: 3.9.0}}\n"
+        );
+        setup
+            .origin()
+            .write("deploy/secret.yaml", text)
+            .commit(name);
         let words = setup.refusal(Some(KEY)).await;
-        assert!(words.contains(name) && words.contains("not for age"), "{words}");
+        assert!(
+            words.contains(name) && words.contains("not for age"),
+            "{words}"
+        );
     }
 }
 
@@ -230,7 +244,10 @@ async fn a_kustomization_reads_encrypted_files_of_every_format() {
     setup.encrypt("deploy/app.env", &format!("TOKEN={CANARY}\n"));
     setup.encrypt("deploy/app.txt", CANARY);
     setup.encrypt("deploy/secret.yaml", &secret());
-    setup.encrypt("deploy/patch.json", r#"[{"op": "add", "path": "/data/patched", "value": "yes"}]"#);
+    setup.encrypt(
+        "deploy/patch.json",
+        r#"[{"op": "add", "path": "/data/patched", "value": "yes"}]"#,
+    );
     let kustomization = "namePrefix: prod-\nresources: [secret.yaml, a.yaml]\nsecretGenerator:\n- name: app\n  envs: [app.env]\n  files: [app.txt]\n  \
                          options: {disableNameSuffixHash: true}\n";
     setup
@@ -241,12 +258,18 @@ async fn a_kustomization_reads_encrypted_files_of_every_format() {
     let rendered = setup.render("deploy", KEY).await.unwrap();
     // Then the objects are changed by it, and hold the values.
     let find = |name: &str| {
-        let found = rendered.objects.iter().find(|object| object.key.name == name);
+        let found = rendered
+            .objects
+            .iter()
+            .find(|object| object.key.name == name);
         found.unwrap()
     };
     assert_eq!(find("prod-hush").value["stringData"]["password"], CANARY);
     let app = &find("prod-app").value["data"];
-    assert_eq!((&app["TOKEN"], &app["app.txt"]), (&json!("Y2FuYXJ5LTQ3MTE="), &json!("Y2FuYXJ5LTQ3MTE=")));
+    assert_eq!(
+        (&app["TOKEN"], &app["app.txt"]),
+        (&json!("Y2FuYXJ5LTQ3MTE="), &json!("Y2FuYXJ5LTQ3MTE="))
+    );
     assert_eq!(find("prod-a").secrecy, Secrecy::Secret);
     // When it fails, then what the program says is withheld.
     let broken = kustomization.replace("app.env", "none.env");

@@ -10,14 +10,14 @@ pub mod verify;
 pub mod webhook;
 
 use belay_engine::release::{
-    plan::{DeletionPolicy, DriftMode, Promotion},
+    plan::{DeletionPolicy, DriftMode, Promotion as Pace},
     status::ReleaseStatus,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use composition::Dependency;
+pub use composition::{After, Dependency, Promotion, Publish};
 pub use decryption::{Decryption, Sops};
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
 pub use render::{Helm, Kustomize, Plain, Render};
@@ -62,6 +62,7 @@ use crate::{Duration, analysis::GateRef};
     )
 )]
 #[kube(validation = Rule::new("self.metadata.name.size() <= 63").message("the name becomes a label on everything that is applied: keep it to 63 characters"))]
+#[x_kube(validation = Rule::new("!has(self.promotion) || !has(self.promotion.publish) || !has(self.source.git.ref.branch) || self.promotion.publish.ref != 'refs/heads/' + self.source.git.ref.branch").message("promotion.publish.ref is the branch that is followed; publish under another name"))]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseSpec {
     /// Where the objects come from.
@@ -84,6 +85,9 @@ pub struct ReleaseSpec {
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
+    /// What goes on from one environment to the next.
+    #[serde(default)]
+    pub promotion: Promotion,
     /// Other namespaces whose Releases may refer to this one and so learn how it is; `*` means all of them.
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -233,7 +237,7 @@ pub struct Verification {
     pub timeout: Duration,
     /// Whether the Rollouts of the Release promote one by one (`Separate`), or wait, verified, for each other (`Together`).
     #[serde(default)]
-    pub promotion: Promotion,
+    pub promotion: Pace,
 }
 
 impl Default for Verification {
@@ -241,7 +245,7 @@ impl Default for Verification {
         Self {
             gates: Vec::new(),
             timeout: defaults::timeout(),
-            promotion: Promotion::Separate,
+            promotion: Pace::Separate,
         }
     }
 }

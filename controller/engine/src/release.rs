@@ -16,6 +16,8 @@ pub mod decide;
 pub mod effect;
 pub mod observed;
 pub mod plan;
+pub mod promotion;
+pub mod publish;
 pub mod requested;
 pub mod status;
 

@@ -4,6 +4,7 @@
 //! of theirs), plus once after a [`SourceHub::poke`]. Subscribers hear of a look only when it changed something.
 
 mod poll;
+mod publish;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::DirBuilder;
@@ -25,6 +26,7 @@ use crate::{
 
 use poll::Poll;
 pub use poll::{Observation, Subscription};
+pub use publish::Publication;
 
 /// No run takes this long.
 const STALE_AFTER: Duration = Duration::from_hours(1);

@@ -57,7 +57,7 @@ mod yaml;
 pub use crate::checkout::{Checkout, CommitInfo};
 pub use crate::credential::Credential;
 pub use crate::error::{CredentialUse, Permanence, SourceError};
-pub use crate::hub::{Observation, RequestCounts, SourceHub, Subscription};
+pub use crate::hub::{Observation, Publication, RequestCounts, SourceHub, Subscription};
 pub use crate::pack::{PackError, SECRET_CHUNK_BYTES, chunks, pack, unpack};
 pub use crate::path::RepoPath;
 pub use crate::reference::{Candidate, GitRef, Oid, RefListing};

@@ -7,6 +7,7 @@
 
 mod lock;
 mod objects;
+mod push;
 mod upkeep;
 mod verify;
 mod walk;
@@ -24,6 +25,7 @@ use crate::settings::SourceSettings;
 use crate::{GitRef, Oid, Repository, SourceError};
 
 pub(crate) use objects::{Entry, EntryKind, Found, Lookup, ObjectKind};
+pub(crate) use push::Push;
 
 /// Present in a copy that was set up to its end.
 const MARKER: &str = "belay-mirror";

@@ -76,6 +76,10 @@ async fn values_are_part_of_what_a_render_is_remembered_by() {
 async fn an_object_with_the_value_of_a_secret_is_marked_and_others_are_not() {
     let setup = Setup::with(&format!("{MANIFEST}---\n{}", support::config("b")));
     let rendered = setup.render(count("3", Secrecy::Secret)).await.unwrap();
-    let marks: Vec<Secrecy> = rendered.objects.iter().map(|object| object.secrecy).collect();
+    let marks: Vec<Secrecy> = rendered
+        .objects
+        .iter()
+        .map(|object| object.secrecy)
+        .collect();
     assert_eq!(marks, [Secrecy::Secret, Secrecy::Open]);
 }

@@ -36,6 +36,10 @@ impl Shell {
     ) -> Result<bool> {
         self.context.term.check()?;
         match effect {
+            Effect::LookAt { commit } => {
+                memory.looks_at = Some(commit);
+                Ok(true)
+            }
             Effect::Rehearse { content } => {
                 let done = self.rehearse(release, memory, &content).await;
                 let worked = remember(memory, Task::Rehearse, Some(&content.digest), done)?;
@@ -83,6 +87,14 @@ impl Shell {
             } => {
                 let (rollout, asked) = ((namespace.as_str(), name), (digest, attempt));
                 self.retry_rollout(release, rollout, asked, &actor).await
+            }
+            Effect::Publish {
+                reference,
+                commit,
+                ours,
+            } => {
+                self.publish(release, memory, (reference, commit), ours);
+                Ok(true)
             }
             Effect::Acknowledge(receipt) => self.acknowledge(release, receipt).await,
             Effect::Forgive => {

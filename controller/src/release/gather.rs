@@ -6,6 +6,7 @@ use belay_api::Release;
 use belay_engine::release::{
     Observed, Phase,
     observed::{Lifecycle, RolloutView},
+    promotion::Looked,
     status::Workload,
 };
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
@@ -67,6 +68,7 @@ impl Shell {
             Some(digest) if is_at_rest(status.phase) => self.drift(release, memory, digest),
             _ => Vec::new(),
         };
+        let (looked, publication) = (self.looked(release, memory), memory.publication());
         let workloads: &[Workload] = memory
             .applied
             .as_ref()
@@ -78,6 +80,8 @@ impl Shell {
             lifecycle: lifecycle(release),
             look: look_request(release, &finding),
             asked: finding.asked,
+            looked,
+            publication,
             rehearsed: memory.rehearsed.clone(),
             applied: memory.applied.clone(),
             inventory: stored(memory).view(),
@@ -180,6 +184,25 @@ impl Shell {
         }
         // A paused Release still shows what its source asks for.
         self.sources.finding(release)
+    }
+
+    /// What the source asks for at the commit that was chosen, if one was.
+    fn looked(&self, release: &Release, memory: &mut Memory) -> Option<Looked> {
+        let uid = release.uid().unwrap_or_default();
+        if release.spec.promotion.after.is_empty() {
+            if memory.looks_at.take().is_some() {
+                self.sources.forget_pinned(&uid);
+            }
+            return None;
+        }
+        if release.spec.suspend || release.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let commit = memory.looks_at.clone()?;
+        Some(Looked {
+            asked: self.sources.asked_at(release, &commit),
+            commit,
+        })
     }
 
     fn rollouts_of(&self, release: &Release, workloads: &[Workload]) -> Vec<RolloutView> {

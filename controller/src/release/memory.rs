@@ -9,11 +9,15 @@ use std::{
 use belay_engine::{
     digest::Digest,
     health::Health,
-    release::observed::{Applied, Contest, Fault, ObjectKey, Task, Trouble},
+    release::{
+        observed::{Applied, Contest, Fault, ObjectKey, Task, Trouble},
+        publish::Publication,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::publish::Push;
 use crate::apply::{Failure, Prepared, inventory::Stored, watches::Place};
 
 /// Corrections of one object within [`CONTEST_WINDOW`] that are not yet a fight.
@@ -38,6 +42,12 @@ pub(super) struct Memory {
     pub(super) places: Option<HashSet<Place>>,
     /// Content whose renders are kept.
     pub(super) renders: Option<Vec<Digest>>,
+    /// The commit that was chosen to go on, when it is not the newest.
+    pub(super) looks_at: Option<String>,
+    /// A push that was begun.
+    pub(super) push: Option<Push>,
+    /// What was published last.
+    pub(super) publication: Option<Publication>,
     /// Content that passed its rehearsal.
     pub(super) rehearsed: Option<Digest>,
     /// What was applied last.

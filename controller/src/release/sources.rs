@@ -14,6 +14,8 @@ mod finding;
 mod follow;
 mod inputs;
 mod keys;
+mod pinned;
+mod publish;
 mod rendering;
 mod request;
 mod trouble;
@@ -107,13 +109,16 @@ impl Sources {
     /// What the source of `release` asks for, as far as it is known. Begins to follow it if need be, and looks at it at once if the
     /// Release asks for that.
     pub(super) fn finding(&self, release: &Release) -> Finding {
-        let Some(uid) = release.uid() else {
-            return Finding::default();
-        };
-        let request = Request::of(release);
+        match release.uid() {
+            Some(uid) => self.followed(uid, Request::of(release), release),
+            None => Finding::default(),
+        }
+    }
+
+    fn followed(&self, key: String, request: Request, release: &Release) -> Finding {
         let wanted = finding::wanted(release);
         let mut followed = self.lock();
-        if let Some(known) = followed.get(&uid)
+        if let Some(known) = followed.get(&key)
             && known.request == request
         {
             known.want(wanted);
@@ -135,7 +140,7 @@ impl Sources {
             task: task.abort_handle(),
         };
         next.want(wanted);
-        if let Some(old) = followed.insert(uid, next) {
+        if let Some(old) = followed.insert(key, next) {
             old.task.abort();
         }
         Finding::default()
@@ -143,7 +148,12 @@ impl Sources {
 
     /// The Release is gone or suspended: its source is not looked at any more.
     pub(super) fn forget(&self, uid: &str) {
-        if let Some(old) = self.lock().remove(uid) {
+        self.forget_pinned(uid);
+        self.forget_one(uid);
+    }
+
+    fn forget_one(&self, key: &str) {
+        if let Some(old) = self.lock().remove(key) {
             old.task.abort();
         }
     }

@@ -8,6 +8,8 @@
 )]
 
 mod dependencies;
+mod environments;
+mod publish;
 mod scene;
 
 use std::time::Duration;

@@ -4,11 +4,16 @@
 
 use std::collections::BTreeSet;
 
-use belay_engine::release::composition::{Composition, Kinship, PeerKey, Shown, Stay, View};
+use belay_engine::release::{
+    composition::{Composition, Kinship, PeerKey, Shown, Stay, View},
+    promotion::Upstream,
+    publish,
+};
 use kube::{KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::{Git, Release};
+use crate::Duration;
 
 /// In `readableFrom`: every namespace.
 const EVERYWHERE: &str = "*";
@@ -26,6 +31,54 @@ pub struct Dependency {
     pub namespace: Option<String>,
 }
 
+/// What goes on from one environment to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// Releases of the same repository that must have verified a commit before it is brought in here: all of them. The newest
+    /// commit that they have is asked for, not the newest that there is.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<After>,
+    /// Where the verified commit is published, for Releases of other clusters to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publish>,
+}
+
+/// A reference of the repository that follows the verified commit. It is pushed with the credential of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Publish {
+    /// The reference, in full, for example `refs/heads/env/prod-verified`. What somebody else put there is moved only if the verified
+    /// commit comes after it.
+    #[schemars(length(min = 6, max = 244))]
+    #[x_kube(validation = Rule::new("self.matches('^refs/[A-Za-z0-9_][A-Za-z0-9._/-]*$') && !self.startsWith('refs/tags/') && !self.matches('[.][.]|//|/$|[.]$')").message("write a full name that is no tag, for example refs/heads/env/prod-verified"))]
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// How long the commit must have been verified here before.
+    #[x_kube(validation = Rule::new("duration(self) <= duration('2160h')").message("write a time of at most 2160h (90 days), for example 30m"))]
+    #[serde(default)]
+    pub verified_for: Duration,
+}
+
+/// A Release that must have verified a commit before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct After {
+    /// Name of the Release.
+    #[schemars(length(min = 1, max = 63))]
+    pub release: String,
+    /// Its namespace; one's own when absent. A Release of another namespace must name this one in its `readableFrom`.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// How long what that Release makes of the commit must have been its verified version without a break. Taken back before
+    /// that, it does not go on.
+    #[x_kube(validation = Rule::new("duration(self) <= duration('2160h')").message("write a time of at most 2160h (90 days), for example 30m"))]
+    #[serde(default)]
+    pub verified_for: Duration,
+}
+
 impl Release {
     /// What this Release says about others.
     pub fn composition(&self) -> Composition {
@@ -34,14 +87,32 @@ impl Release {
             .depends_on
             .iter()
             .map(|one| self.peer(&one.name, one.namespace.as_deref()));
+        let after = self.spec.promotion.after.iter().map(|one| Upstream {
+            release: self.peer(&one.release, one.namespace.as_deref()),
+            verified_for: one.verified_for.get(),
+        });
         Composition {
             depends_on: depends_on.collect(),
+            after: after.collect(),
+            publish: self
+                .spec
+                .promotion
+                .publish
+                .as_ref()
+                .map(|asked| publish::Publish {
+                    reference: asked.reference.clone(),
+                    verified_for: asked.verified_for.get(),
+                }),
         }
     }
 
     /// Every Release that this one refers to.
     pub fn references(&self) -> BTreeSet<PeerKey> {
-        self.composition().depends_on.into_iter().collect()
+        let Composition {
+            depends_on, after, ..
+        } = self.composition();
+        let after = after.into_iter().map(|upstream| upstream.release);
+        depends_on.into_iter().chain(after).collect()
     }
 
     /// This Release as others name it.

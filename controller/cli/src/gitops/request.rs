@@ -5,7 +5,8 @@
 
 use belay_api::{Release, release};
 use belay_source::{
-    GitRef, HelmOptions, RenderKind, RenderRequest, RepoPath, RepositoryUrl, SourceError,
+    GitRef, HelmOptions, HelmValues, RenderKind, RenderRequest, RepoPath, RepositoryUrl, Secrecy,
+    SourceError, Substitution,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -143,18 +144,23 @@ pub(super) fn rendering(
     };
     let path = RepoPath::parse(spec.source.git.path.as_deref().unwrap_or_default());
     let mut request = RenderRequest::new(path.map_err(refused)?, kind);
-    request.substitution = substitution(spec.render.as_ref())?;
+    request.substitution = substitution(spec)?;
     Ok(request)
 }
 
 /// The variables that the Release itself gives. What is in the cluster only the controller reads, in the name of the Release's account.
-fn substitution(render: Option<&release::Render>) -> Result<Option<Substitution>, Error> {
-    let Some(render) = render else {
-        return Ok(None);
-    };
-    let values_from = render.helm.as_ref().is_some_and(|helm| !helm.values_from.is_empty());
-    let variables_from = render.substitute.as_ref().is_some_and(|s| !s.from.is_empty());
-    if values_from || variables_from || render.decryption.is_some() {
+fn substitution(spec: &release::ReleaseSpec) -> Result<Option<Substitution>, Error> {
+    let empty = release::Render::default();
+    let render = spec.render.as_ref().unwrap_or(&empty);
+    let values_from = render
+        .helm
+        .as_ref()
+        .is_some_and(|helm| !helm.values_from.is_empty());
+    let variables_from = render
+        .substitute
+        .as_ref()
+        .is_some_and(|s| !s.from.is_empty());
+    if values_from || variables_from || spec.decryption.is_some() {
         return Err(Error::Source(
             "this Release is rendered with what ConfigMaps or Secrets of its namespace hold (valuesFrom, substitute.from, decryption), \
              which only the controller reads; what it made of a commit is in the objects that it applied: kubectl belay tree"

@@ -5,7 +5,10 @@ mod past;
 use belay_api::Release;
 use belay_engine::{
     action::Verb,
-    release::status::{Content, Phase, Purpose, ReleaseStatus, Target},
+    release::{
+        composition::commit_of,
+        status::{Content, Phase, Purpose, ReleaseStatus, Target},
+    },
 };
 use jiff::Timestamp;
 
@@ -116,10 +119,18 @@ impl Subject for Release {
         let status = self.status.as_ref()?;
         let content = match verb {
             Verb::Retry => status.asked.as_ref(),
+            // What is promoted is newer than what is asked for.
+            Verb::Promote => return newest_commit(status),
             _ => status.target.as_ref().map(|target| &target.content),
         };
         content.map(|content| content.digest.short())
     }
+}
+
+/// The newest commit that the source of a Release with `promotion.after` shows.
+fn newest_commit(status: &ReleaseStatus) -> Option<String> {
+    let newest = status.promotion.as_ref()?.newest.as_deref()?;
+    Some(commit_of(newest).to_owned())
 }
 
 fn contents(status: &ReleaseStatus, now: Timestamp, style: Style) -> Vec<String> {

@@ -8,11 +8,14 @@ use std::{
     fmt,
 };
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::{ReleaseStatus, Verified};
+use super::{
+    promotion::Upstream,
+    publish::Publish,
+    status::{ReleaseStatus, Verified},
+};
 
 /// Earlier revisions that are remembered of one verified version.
 const EARLIER_REVISIONS: usize = 8;
@@ -40,6 +43,10 @@ impl fmt::Display for PeerKey {
 pub struct Composition {
     /// Releases that must be verified before new content is brought in here.
     pub depends_on: Vec<PeerKey>,
+    /// Releases that must have verified content before it is asked for here.
+    pub after: Vec<Upstream>,
+    /// Where the verified commit is published.
+    pub publish: Option<Publish>,
 }
 
 /// What is observed of other Releases.
@@ -157,11 +164,6 @@ impl ReleaseStatus {
             .iter()
             .chain(&self.verified)
             .any(|verified| verified.commits().any(|known| known == commit))
-    }
-
-    /// When the version that runs was verified, if there is one.
-    pub fn verified_at(&self) -> Option<Timestamp> {
-        self.verified.as_ref().map(|verified| verified.at)
     }
 }
 

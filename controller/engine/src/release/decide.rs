@@ -14,6 +14,8 @@ mod gates;
 mod governed;
 mod leaving;
 mod pass;
+mod promotion;
+mod publish;
 mod requested;
 mod settled;
 mod source;

@@ -41,6 +41,11 @@ pub enum OnFailure {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
+    /// Find out what the source asks for at this commit. Observed afterwards as `looked`.
+    LookAt {
+        /// The commit.
+        commit: String,
+    },
     /// Try the content out by server-side dry run, changing nothing. Observed afterwards as `rehearsed`, or as a trouble.
     Rehearse {
         /// The content.
@@ -96,6 +101,15 @@ pub enum Effect {
         attempt: Timestamp,
         /// Who retried the Release.
         actor: String,
+    },
+    /// Put the commit under a reference of its repository. Observed afterwards as `publication`, or as a trouble.
+    Publish {
+        /// The reference, in full.
+        reference: String,
+        /// The commit.
+        commit: String,
+        /// What was put there last, and may be moved in any direction.
+        ours: Option<String>,
     },
     /// Copy a receipt into its `Action`'s status.
     Acknowledge(Receipt),

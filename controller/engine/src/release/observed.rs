@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     composition::Peers,
     plan::DeletionPolicy,
+    promotion::Looked,
+    publish::Publication,
     requested::LookRequest,
     status::{Content, Workload},
 };
@@ -52,6 +54,10 @@ pub struct Observed {
     pub readings: Vec<Reading>,
     /// Acts that ask for this Release and have no outcome yet, oldest first.
     pub actions: Vec<Request>,
+    /// What the source asks for at the commit that was chosen to go on, when that is not its newest.
+    pub looked: Option<Looked>,
+    /// What this process does or did last to publish a commit.
+    pub publication: Option<Publication>,
     /// Other Releases that the plan names.
     pub peers: Peers,
     /// Since when this process acts under its present lease. Verdicts and deadlines from before do not count.
@@ -226,6 +232,8 @@ pub enum Task {
     Prune,
     /// Correcting drift.
     Correct,
+    /// Publishing the verified commit.
+    Publish,
     /// Giving up the objects of a deleted Release.
     Abandon,
 }

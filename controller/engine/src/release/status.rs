@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::requested::Reconciled;
+use super::{promotion::PromotionStatus, publish::Published, requested::Reconciled};
 use crate::{
     action::Receipt,
     condition::Condition,
@@ -265,12 +265,18 @@ pub struct ReleaseStatus {
     /// Generation of the spec under which that was learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_generation: Option<i64>,
+    /// What goes on from other Releases; set with `promotion.after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionStatus>,
     /// What runs or is being brought in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
     /// The last verified version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
+    /// The commit that is published for others to follow; set with `promotion.publish`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
     /// Verified versions whose renders are kept, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Verified>,
@@ -310,7 +316,7 @@ pub struct ReleaseStatus {
     /// Receipts of the last acts, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Receipt>,
-    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `SourceVerified`, `Drifted`, `GatesDoubtful`.
+    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `SourceVerified`, `Drifted`, `GatesDoubtful`, `Published`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

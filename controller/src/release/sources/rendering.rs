@@ -92,7 +92,10 @@ impl Request {
             .filter_map(|(_, value)| std::str::from_utf8(value).ok())
             .collect();
         Decryption::age(texts).map_err(|error| {
-            let secret = format!("Secret {}/{name}, keys that end in {AGE_KEY}", self.namespace);
+            let secret = format!(
+                "Secret {}/{name}, keys that end in {AGE_KEY}",
+                self.namespace
+            );
             Trouble::unavailable(format!("{secret}: {error}"))
         })
     }

@@ -3,6 +3,7 @@
 use super::{
     failing,
     pass::{Pass, brief},
+    promotion,
 };
 use crate::{
     action::{Outcome, Receipt, Request, Verb},
@@ -84,7 +85,9 @@ fn tell(pass: &mut Pass<'_>, receipt: &Receipt) {
 
 /// An act for a version (revision or digest, or the beginning of either's commit) must meet that version.
 fn version_fits(pass: &Pass<'_>, request: &Request) -> Result<(), String> {
-    let Some(version) = request.version.as_deref() else {
+    // What may be promoted is more than what runs here or is asked for.
+    let version = request.version.as_deref();
+    let Some(version) = version.filter(|_| request.verb != Verb::Promote) else {
         return Ok(());
     };
     let contents = [
@@ -114,7 +117,8 @@ fn act(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         Verb::Retry => retry(pass, request),
         Verb::Abort => abort(pass, request),
         Verb::Undo => undo(pass, request),
-        Verb::Approve | Verb::Promote | Verb::Skip => Err(format!(
+        Verb::Promote => promotion::promote(pass, request),
+        Verb::Approve | Verb::Skip => Err(format!(
             "a Release has no steps to {}; act on its Rollout instead",
             request.verb.rbac_verb()
         )),

@@ -29,10 +29,13 @@ pub(super) fn choose(pass: &mut Pass<'_>) {
 /// The content that is asked for and not there yet, if it may be brought in.
 fn candidate(pass: &Pass<'_>) -> Option<Content> {
     pass.plan.ok()?;
-    if matches!(
+    // What goes on from other Releases is not what the source shows now.
+    let is_tip = pass.status.promotion.is_none();
+    let is_unusable = matches!(
         pass.observed.asked,
         Asked::Broken { .. } | Asked::Unverified { .. }
-    ) {
+    );
+    if is_tip && is_unusable {
         return None;
     }
     let asked = pass.status.asked.as_ref()?;

@@ -1,6 +1,10 @@
 //! Conditions in the sense of kstatus, so that `kubectl wait`, Flux and Argo CD understand a Release.
 
-use super::pass::{Pass, brief};
+use super::{
+    dependencies::Hold,
+    pass::{Pass, brief},
+    publish,
+};
 use crate::{
     condition::{self, Condition, Truth},
     release::{
@@ -18,7 +22,7 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     put(pass, "Ready", ready, reason, &message);
     match pass.status.phase {
         _ if pass.plan.is_err() => stalled(pass, "SpecRefused", &message),
-        _ if pass.held.as_ref().is_some_and(|held| held.is_final()) => {
+        Phase::Waiting if pass.held.as_ref().is_some_and(Hold::is_final) => {
             stalled(pass, reason, &message);
         }
         Phase::Pending
@@ -40,6 +44,10 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     signature(pass);
     drift(pass);
     doubts(pass);
+    match publish::condition(pass) {
+        Some((status, reason, message)) => put(pass, "Published", status, reason, &message),
+        None => condition::clear(&mut pass.status.conditions, "Published"),
+    }
 }
 
 /// Tells once of queries that look wrong, and shows it as long as they do.
@@ -112,7 +120,10 @@ fn source(pass: &mut Pass<'_>) {
             "Unavailable",
             &message,
         );
-    } else if pass.status.asked.is_some() || pass.status.refused.is_some() {
+    } else if pass.status.asked.is_some()
+        || pass.status.refused.is_some()
+        || pass.status.promotion.is_some()
+    {
         put(
             pass,
             "SourceAvailable",

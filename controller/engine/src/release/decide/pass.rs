@@ -29,6 +29,8 @@ pub(super) struct Pass<'a> {
     pub(super) measures: Vec<Measure>,
     /// What is to be said about newer content that is being tried out, unless the target has something to say.
     pub(super) rehearsal: Option<String>,
+    /// What newer commits wait for in other Releases.
+    pub(super) promotion: Option<String>,
     /// Why newer content is not begun: what it depends on is missing.
     pub(super) held: Option<Hold>,
     effects: Vec<Effect>,
@@ -55,6 +57,7 @@ impl<'a> Pass<'a> {
             status,
             measures: Vec::new(),
             rehearsal: None,
+            promotion: None,
             held: None,
             effects: Vec::new(),
             events: Vec::new(),

@@ -1,6 +1,9 @@
 //! At rest: the target is verified. What is not in it is pruned, old renders are dropped, drift is put right.
 
-use super::pass::{Pass, brief};
+use super::{
+    pass::{Pass, brief},
+    publish,
+};
 use crate::release::{
     Effect,
     observed::{Contest, Task},
@@ -94,12 +97,19 @@ pub(super) fn drive(pass: &mut Pass<'_>) {
     prune(pass, &target.content);
     renders(pass, &target.content);
     drift(pass, &target.content);
+    // Last: what fails ends the pass, and nothing waits for Git.
+    publish::drive(pass);
 }
 
 /// Newer content that waits for other Releases says so.
 fn wait_for_others(pass: &mut Pass<'_>) {
     if let Some(held) = pass.held.clone() {
         pass.wait(held.reason(), held.message);
+    }
+    if pass.rehearsal.is_none()
+        && let Some(message) = pass.promotion.take()
+    {
+        pass.wait("Promotion", message);
     }
 }
 

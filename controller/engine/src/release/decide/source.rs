@@ -1,46 +1,63 @@
 //! Takes in what the source asks for, and remembers what can't be had or rendered.
 
-use super::pass::{Pass, brief};
+use jiff::Timestamp;
+
+use super::{
+    pass::{Pass, brief},
+    promotion,
+};
 use crate::release::{
     observed::Asked,
     status::{Content, Refusal, SourceTrouble, short_revision},
 };
 
 pub(super) fn take_in(pass: &mut Pass<'_>) {
+    match pass.plan {
+        Ok(plan) if !plan.composition.after.is_empty() => {
+            return promotion::take_in(pass, &plan.composition.after);
+        }
+        Ok(_) => pass.status.promotion = None,
+        // Without a plan nobody can say what may go on.
+        Err(_) if pass.status.promotion.is_some() => return,
+        Err(_) => {}
+    }
     match &pass.observed.asked {
         Asked::Unknown => {}
         Asked::Content(content) => {
             available(pass);
             content_is(pass, content);
+            pass.status.asked_generation = Some(pass.observed.generation);
         }
         Asked::Broken { revision, message } | Asked::Unverified { revision, message } => {
             available(pass);
             refuse(pass, None, revision, message, true);
         }
-        Asked::Unavailable { since, message } => {
-            if pass.status.source.is_none() {
-                pass.warning("SourceUnavailable", message.clone());
-            }
-            let since = pass
-                .status
-                .source
-                .as_ref()
-                .map_or(*since, |known| known.since);
-            pass.status.source = Some(SourceTrouble {
-                since,
-                message: message.clone(),
-            });
-        }
+        Asked::Unavailable { since, message } => unavailable(pass, *since, message),
     }
 }
 
-fn available(pass: &mut Pass<'_>) {
+pub(super) fn unavailable(pass: &mut Pass<'_>, since: Timestamp, message: &str) {
+    if pass.status.source.is_none() {
+        pass.warning("SourceUnavailable", message);
+    }
+    let since = pass
+        .status
+        .source
+        .as_ref()
+        .map_or(since, |known| known.since);
+    pass.status.source = Some(SourceTrouble {
+        since,
+        message: message.to_owned(),
+    });
+}
+
+pub(super) fn available(pass: &mut Pass<'_>) {
     if pass.status.source.take().is_some() {
         pass.normal("SourceAvailable", "The source answers again");
     }
 }
 
-fn content_is(pass: &mut Pass<'_>, content: &Content) {
+pub(super) fn content_is(pass: &mut Pass<'_>, content: &Content) {
     let known = pass.status.asked.as_ref();
     if known
         .is_some_and(|known| known.digest == content.digest && known.revision != content.revision)
@@ -54,7 +71,6 @@ fn content_is(pass: &mut Pass<'_>, content: &Content) {
         pass.normal("StillQuarantined", message);
     }
     pass.status.asked = Some(content.clone());
-    pass.status.asked_generation = Some(pass.observed.generation);
     rename(pass, content);
     let stale = pass
         .status

@@ -3,6 +3,9 @@
 mod acts;
 mod dependencies;
 mod histories;
+mod promoted;
+mod promotion;
+mod publish;
 mod requested;
 mod verification;
 mod world;

@@ -24,6 +24,8 @@ use crate::{
             ObjectsHealth, Pending, RolloutView, Task, Trouble,
         },
         plan::{DriftMode, Promotion, Prune, Suspension},
+        promotion::Looked,
+        publish::Publication,
         requested::LookRequest,
         status::{Content, Phase, Workload},
     },
@@ -85,6 +87,12 @@ pub(super) struct World {
     pub(super) rehearsed: Option<Digest>,
     pub(super) unwatched: Option<String>,
     pub(super) peers: Peers,
+    pub(super) looked: Option<Looked>,
+    pub(super) publication: Option<Publication>,
+    /// Why the Git server takes nothing, if so.
+    pub(super) push_failure: Option<String>,
+    /// What somebody else publishes after everything of ours.
+    pub(super) somebody_published: Option<String>,
     pub(super) generation: i64,
     pub(super) applied: Option<Applied>,
     pub(super) troubles: Vec<Trouble>,
@@ -132,6 +140,10 @@ impl Default for World {
             rehearsed: None,
             unwatched: None,
             peers: Peers::default(),
+            looked: None,
+            publication: None,
+            push_failure: None,
+            somebody_published: None,
             generation: 1,
             applied: None,
             troubles: Vec::new(),
@@ -198,6 +210,8 @@ impl World {
     /// The process ends and another one starts: all memory is lost.
     pub(super) fn restart(&mut self) {
         self.rehearsed = None;
+        self.looked = None;
+        self.publication = None;
         self.applied = None;
         self.troubles.clear();
         self.readings.clear();
@@ -225,6 +239,8 @@ impl World {
             troubles: self.troubles.clone(),
             readings: self.readings.clone(),
             actions: self.actions.clone(),
+            looked: self.looked.clone(),
+            publication: self.publication.clone(),
             peers: self.peers.clone(),
             acting_since: self.acting_since,
         }
@@ -315,6 +331,13 @@ impl World {
 
     fn carry_out(&mut self, effect: &Effect) -> bool {
         match effect {
+            Effect::LookAt { commit } => {
+                self.log.push(format!("look at {commit}"));
+                self.looked = Some(Looked {
+                    asked: Asked::Content(content(commit)),
+                    commit: commit.clone(),
+                });
+            }
             Effect::Rehearse { content } => {
                 let name = Self::name(content);
                 self.log.push(format!("rehearse {name}"));
@@ -367,6 +390,11 @@ impl World {
                 self.log
                     .push(format!("retry rollout {name} of {}", digest.short()));
             }
+            Effect::Publish {
+                reference,
+                commit,
+                ours,
+            } => return self.publish(reference, commit, ours.as_deref()),
             Effect::Acknowledge(receipt) => self.actions.retain(|action| action.uid != receipt.uid),
             Effect::Forgive => self.troubles.clear(),
             Effect::Abandon { policy } => {
@@ -403,7 +431,7 @@ impl World {
         self.covered = vec![content.digest.clone()];
     }
 
-    fn trouble(&mut self, task: Task, content: &Content, fault: Fault, message: String) {
+    pub(super) fn trouble(&mut self, task: Task, content: &Content, fault: Fault, message: String) {
         self.troubles.push(Trouble {
             task,
             digest: Some(content.digest.clone()),
