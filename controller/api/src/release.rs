@@ -3,6 +3,7 @@
 pub mod composition;
 pub mod decryption;
 pub mod group;
+pub mod images;
 pub mod inputs;
 pub mod plan;
 pub mod render;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use composition::{After, Dependency, Promotion, Publish};
 pub use decryption::{Decryption, Sops};
+pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
 pub use render::{Helm, Kustomize, Plain, Render};
 pub use verify::{Verify, VerifyMode};
@@ -73,6 +75,10 @@ pub struct ReleaseSpec {
     /// How encrypted files of the source are opened. Absent: a file that is encrypted with SOPS refuses the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption: Option<Decryption>,
+    /// Images of containers to replace after rendering, each by its name. They are part of the version.
+    #[schemars(length(max = 64))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// The service account, in the namespace of the Release, in whose name everything is applied, watched and pruned. The
     /// Release can do what this account can, and nothing more.
     #[schemars(

@@ -62,9 +62,9 @@ pub use crate::pack::{PackError, SECRET_CHUNK_BYTES, chunks, pack, unpack};
 pub use crate::path::RepoPath;
 pub use crate::reference::{Candidate, GitRef, Oid, RefListing};
 pub use crate::render::{
-    ContentDigest, Decryption, HelmOptions, HelmValues, ObjectKey, ObjectSource, RenderCounts,
-    RenderError, RenderKind, RenderRequest, Rendered, RenderedObject, Renderer, RendererSettings,
-    Secrecy, Substitution,
+    ContentDigest, Decryption, HelmOptions, HelmValues, ImageOverride, ObjectKey, ObjectSource,
+    RenderCounts, RenderError, RenderKind, RenderRequest, Rendered, RenderedObject, Renderer,
+    RendererSettings, Secrecy, Substitution,
 };
 pub use crate::repository::Repository;
 pub use crate::settings::{FileLimits, LocalRepositories, SourceSettings};

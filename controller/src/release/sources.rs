@@ -12,6 +12,7 @@ mod app_tests;
 mod cluster;
 mod finding;
 mod follow;
+mod images;
 mod inputs;
 mod keys;
 mod pinned;

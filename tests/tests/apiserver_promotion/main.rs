@@ -9,6 +9,7 @@
 
 mod dependencies;
 mod environments;
+mod images;
 mod publish;
 mod scene;
 

@@ -20,6 +20,9 @@ pub enum PlanError {
     /// Two gates of the same name.
     #[error("gate {0} is given twice under verification.gates; name each template once")]
     DuplicateGate(String),
+    /// Two overrides of the same image.
+    #[error("image {0} is given twice under images; replace each once")]
+    DuplicateImage(String),
 }
 
 impl ReleaseSpec {
@@ -39,6 +42,11 @@ impl ReleaseSpec {
         let mut seen = BTreeSet::new();
         if let Some(twice) = gates.iter().find(|gate| !seen.insert(&gate.name)) {
             return Err(PlanError::DuplicateGate(twice.name.clone()));
+        }
+        let mut seen = BTreeSet::new();
+        let twice = self.images.iter().find(|image| !seen.insert(&image.name));
+        if let Some(twice) = twice {
+            return Err(PlanError::DuplicateImage(twice.name.clone()));
         }
         Ok(Plan {
             promotion: self.verification.promotion,
@@ -101,6 +109,15 @@ mod tests {
         assert_eq!(plan.prune, Prune::Delete);
         assert_eq!((plan.history, plan.timeout.as_secs()), (5, 900));
         assert_eq!(plan.suspension, Suspension::Active);
+    }
+
+    #[test]
+    fn an_image_named_twice_is_refused_by_name() {
+        let twice = spec(
+            json!({"images": [{"name": "web", "newTag": "1"}, {"name": "web", "newTag": "2"}]}),
+        );
+        let error = twice.plan(&One(Vec::new())).unwrap_err();
+        assert_eq!(error, PlanError::DuplicateImage("web".into()));
     }
 
     #[test]

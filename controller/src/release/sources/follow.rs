@@ -61,7 +61,7 @@ impl Tools {
         let rendering = request.rendering(&self.cluster, &contents).await?;
         let rendered = self.renderer.render(&checkout, &rendering).await?;
         Ok(Brought {
-            rendered,
+            rendered: request.with_images(rendered)?,
             signatures,
         })
     }

@@ -15,6 +15,7 @@ pub(super) struct Request {
     pub(super) git: release::Git,
     pub(super) render: Option<release::Render>,
     pub(super) decryption: Option<release::Decryption>,
+    pub(super) images: Vec<release::Image>,
 }
 
 impl Request {
@@ -26,6 +27,7 @@ impl Request {
             git: release.spec.source.git.clone(),
             render: release.spec.render.clone(),
             decryption: release.spec.decryption.clone(),
+            images: release.spec.images.clone(),
         }
     }
 
