@@ -16,6 +16,7 @@ Examples:
   kubectl belay status -A                    of all namespaces
   kubectl belay status checkout              one Rollout, step by step
   kubectl belay status release/shop          one Release
+  kubectl belay environments -A              which commit runs where, and what waits for what
   kubectl belay watch checkout               the same, live, until ctrl-C
   kubectl belay approve checkout --reason 'dashboards look fine'
   kubectl belay abort checkout               roll the candidate back and quarantine it
@@ -79,13 +80,15 @@ pub enum Command {
     Status(StatusArgs),
     /// List Rollouts and Releases.
     List(ListArgs),
+    /// Show what runs where: Releases in the order in which commits go on from one to the next, and what each waits for.
+    Environments(ListArgs),
     /// Show one Rollout or Release live, until ctrl-C. Without a terminal: one line per change.
     Watch(TargetArgs),
     /// Show what was verified, rejected and done before.
     History(HistoryArgs),
     /// Give the approval that the present step waits for.
     Approve(ActArgs),
-    /// Promote the candidate now, without the remaining steps; gates stay on.
+    /// Promote the candidate now, without the remaining steps; of a Release, the newest commit without waiting for others. Gates stay on.
     Promote(ActArgs),
     /// End the present step's hold and go on with the next step.
     Skip(ActArgs),
@@ -129,6 +132,7 @@ impl Command {
             Self::Undo(args) => Some((Verb::Undo, args)),
             Self::Status(_)
             | Self::List(_)
+            | Self::Environments(_)
             | Self::Watch(_)
             | Self::History(_)
             | Self::OfRelease(_)
@@ -153,6 +157,7 @@ impl Command {
             Self::History(args) => target(args.target.kind, &args.target.name).map(Some),
             Self::List(_)
             | Self::OfRelease(_)
+            | Self::Environments(_)
             | Self::Lint(_)
             | Self::Convert(_)
             | Self::Simulate(_)

@@ -8,6 +8,7 @@ mod act;
 mod args;
 mod cluster;
 mod convert;
+mod environments;
 mod error;
 mod fetch;
 mod files;
@@ -53,6 +54,9 @@ pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Er
     }
     let target = command.target()?;
     let cluster = Cluster::connect(&args.cluster).await?;
+    if let Command::Environments(asked) = command {
+        return environments::print(&cluster, asked, style, out).await;
+    }
     match target {
         None => list::print(&cluster, &command.list(), style, out).await,
         Some(target) => match target.kind {
