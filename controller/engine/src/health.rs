@@ -8,6 +8,7 @@
 
 mod batch;
 mod object;
+mod release;
 mod workload;
 
 use serde_json::Value;
@@ -48,6 +49,13 @@ pub fn assess(object: &Value) -> Health {
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         return Health::progress("it is being deleted");
     }
+    let group = text(object, "/apiVersion")
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
+    let kind = text(object, "/kind");
+    if (group, kind) == ("belay.dev", "Release") {
+        return release::assess(object);
+    }
     if let Some(health) = unseen(object) {
         return health;
     }
@@ -57,10 +65,7 @@ pub fn assess(object: &Value) -> Health {
     if let Some(condition) = condition(object, "Stalled").filter(Condition::holds) {
         return Health::failed(condition.text());
     }
-    let group = text(object, "/apiVersion")
-        .rsplit_once('/')
-        .map_or("", |(group, _)| group);
-    match (group, text(object, "/kind")) {
+    match (group, kind) {
         ("apps", "Deployment") => workload::deployment(object),
         ("apps", "StatefulSet") => workload::stateful_set(object),
         ("apps", "DaemonSet") => workload::daemon_set(object),

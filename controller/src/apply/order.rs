@@ -39,6 +39,8 @@ pub fn rank(group: &str, kind: &str) -> Rank {
         ("", "ConfigMap" | "Secret" | "PersistentVolume" | "PersistentVolumeClaim" | "Service") => {
             Rank::Configuration
         }
+        // It may need whatever else is in the set.
+        ("belay.dev", "Release") => Rank::Rest,
         ("belay.dev", _) => Rank::Governance,
         ("apps" | "batch", _) | ("", "Pod" | "ReplicationController") => Rank::Workloads,
         _ => Rank::Rest,
@@ -70,6 +72,7 @@ mod tests {
             rank("belay.dev", "Rollout"),
             rank("apps", "Deployment"),
             rank("autoscaling", "HorizontalPodAutoscaler"),
+            rank("belay.dev", "Release"),
         ];
         assert!(order.is_sorted());
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use belay_api::Release;
+use belay_api::{Release, names::GROUP};
 use belay_engine::{
     digest::Digest,
     health::{self, Health},
@@ -91,6 +91,8 @@ impl Shell {
         }
         let unhealthy: Vec<ObjectHealth> = stored(memory)
             .of(digest)
+            // A Release among its own objects would wait for itself.
+            .filter(|(key, _)| !is_itself(release, key))
             .filter_map(|(key, entry)| unhealthy(key, entry, memory.looked.get(key)))
             .collect();
         let look_again = (is_unwatched && !unhealthy.is_empty()).then_some(UNWATCHED);
@@ -187,6 +189,13 @@ impl Shell {
             place.is_none_or(|place| !self.watches.has_caught_up(place, &key.name, version, *at))
         });
     }
+}
+
+fn is_itself(release: &Release, key: &ObjectKey) -> bool {
+    key.kind == "Release"
+        && key.group == GROUP
+        && key.name == release.name_any()
+        && key.namespace == release.namespace()
 }
 
 fn is_at(place: &Place, key: &ObjectKey) -> bool {

@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
-use belay_api::Release;
+use belay_api::{Release, names::RELEASE_UID_ANNOTATION};
 use belay_engine::release::composition::{Peer, PeerKey, Peers, ring};
-use kube::runtime::reflector::ObjectRef;
+use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::Shell;
 
@@ -34,7 +34,7 @@ impl Shell {
         Peers { peers, ring }
     }
 
-    /// What the Release `key` refers to and may read.
+    /// What the Release `key` waits for: those that it refers to and may read, and those that it applies.
     fn readable_references(&self, key: &PeerKey) -> Vec<PeerKey> {
         let Some(release) = self.release(key) else {
             return Vec::new();
@@ -43,15 +43,28 @@ impl Shell {
             self.release(other)
                 .is_some_and(|other| other.is_readable_from(&key.namespace))
         };
-        release
+        let mut waited_for: Vec<PeerKey> = release
             .references()
             .into_iter()
             .filter(is_readable)
-            .collect()
+            .collect();
+        let store = &self.context.links.releases.store;
+        let applied = store.state();
+        let applied = applied
+            .iter()
+            .filter(|other| is_applied_by(other, &release));
+        waited_for.extend(applied.map(|other| other.key()));
+        waited_for
     }
 
     fn release(&self, key: &PeerKey) -> Option<std::sync::Arc<Release>> {
         let store = &self.context.links.releases.store;
         store.get(&ObjectRef::new(&key.name).within(&key.namespace))
     }
+}
+
+/// Whether `other` is one of the objects of `release`. One among its own objects does not wait for itself.
+fn is_applied_by(other: &Release, release: &Release) -> bool {
+    let owner = other.annotations().get(RELEASE_UID_ANNOTATION);
+    owner.is_some() && owner == release.metadata.uid.as_ref() && other.uid() != release.uid()
 }

@@ -10,6 +10,7 @@
 mod dependencies;
 mod environments;
 mod images;
+mod nested;
 mod publish;
 mod scene;
 
