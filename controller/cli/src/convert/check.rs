@@ -66,7 +66,7 @@ pub(super) fn check(items: &[Value], notes: &mut Notes) {
     for finding in lint::findings(items) {
         notes.turn_to(About {
             file: RESULT.to_owned(),
-            kind: finding.kind.to_owned(),
+            kind: finding.kind.clone(),
             namespace: None,
             name: finding.name.clone(),
         });

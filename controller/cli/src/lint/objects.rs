@@ -1,11 +1,5 @@
 //! Belay's objects in YAML files. Other kinds are passed over.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
-
 use belay_api::{
     AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate, Release, Rollout,
     analysis::{GateRef, TemplateKind},
@@ -13,12 +7,12 @@ use belay_api::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Error;
-
-const API: &str = "belay.dev/v1alpha1";
+use crate::files::{API, Document};
 
 /// A template of a file.
 pub(super) struct Template {
+    /// Which of the documents it is.
+    pub(super) index: usize,
     pub(super) file: String,
     pub(super) kind: &'static str,
     pub(super) name: String,
@@ -34,11 +28,20 @@ impl Template {
 
 /// A Rollout or Release of a file, with the templates that it uses.
 pub(super) struct User {
+    /// Which of the documents it is.
+    pub(super) index: usize,
     pub(super) file: String,
     pub(super) kind: &'static str,
     pub(super) name: String,
     pub(super) namespace: Option<String>,
     pub(super) references: Vec<GateRef>,
+    pub(super) spec: Spec,
+}
+
+/// What uses templates.
+pub(super) enum Spec {
+    Rollout(Box<Rollout>),
+    Release(Box<Release>),
 }
 
 /// What was found in the files.
@@ -49,31 +52,16 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub(super) fn read(files: &[PathBuf]) -> Result<Self, Error> {
+    /// The objects of these documents, and what can't be understood of them.
+    pub(super) fn of(documents: &[Document]) -> (Self, Vec<(usize, String)>) {
         let mut objects = Self::default();
-        for path in files {
-            let file = path.display().to_string();
-            let failed = |message: String| Error::File {
-                file: file.clone(),
-                message,
-            };
-            let text = text(path).map_err(|error| failed(error.to_string()))?;
-            let documents = serde_saphyr::from_multiple::<Value>(&text)
-                .map_err(|error| failed(error.to_string()))?;
-            for document in documents {
-                objects.add(&file, document).map_err(failed)?;
+        let mut failed = Vec::new();
+        for (index, document) in documents.iter().enumerate() {
+            if let Err(why) = objects.add(index, document) {
+                failed.push((index, why));
             }
         }
-        Ok(objects)
-    }
-
-    /// The same from documents that were read already. Those that can't be understood are passed over.
-    pub(super) fn of(documents: &[Value]) -> Self {
-        let mut objects = Self::default();
-        for document in documents {
-            let _ = objects.add("", document.clone());
-        }
-        objects
+        (objects, failed)
     }
 
     /// The template that `reference` of an object in `namespace` means, if it is among the files.
@@ -95,46 +83,33 @@ impl Objects {
         })
     }
 
-    fn add(&mut self, file: &str, document: Value) -> Result<(), String> {
-        let field = |name: &str| {
-            document
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        if field("kind") == "List" {
-            let items = document.get("items").and_then(Value::as_array).cloned();
-            return items
-                .unwrap_or_default()
-                .into_iter()
-                .try_for_each(|item| self.add(file, item));
-        }
-        if field("apiVersion") != API {
+    fn add(&mut self, index: usize, document: &Document) -> Result<(), String> {
+        if document.value.get("apiVersion").and_then(Value::as_str) != Some(API) {
             return Ok(());
         }
-        let metadata = |name: &str| {
-            let value = document.pointer(&format!("/metadata/{name}"));
-            value.and_then(Value::as_str).map(str::to_owned)
-        };
-        let (name, namespace) = (metadata("name").unwrap_or_default(), metadata("namespace"));
-        let file = file.to_owned();
-        match field("kind") {
+        let name = document.name().to_owned();
+        let namespace = document.namespace().map(str::to_owned);
+        let (file, value) = (document.file.clone(), document.value.clone());
+        match document.kind() {
             "AnalysisTemplate" => self.templates.push(Template {
-                spec: parse::<AnalysisTemplate>(document)?.spec,
+                spec: parse::<AnalysisTemplate>(value)?.spec,
                 kind: "AnalysisTemplate",
+                index,
                 file,
                 name,
                 namespace,
             }),
             "ClusterAnalysisTemplate" => self.templates.push(Template {
-                spec: parse::<ClusterAnalysisTemplate>(document)?.spec.template,
+                spec: parse::<ClusterAnalysisTemplate>(value)?.spec.template,
                 kind: "ClusterAnalysisTemplate",
+                index,
                 file,
                 name,
                 namespace: None,
             }),
             "Rollout" => {
-                let spec = parse::<Rollout>(document)?.spec;
+                let rollout = parse::<Rollout>(value)?;
+                let spec = rollout.spec.clone();
                 let throughout = spec
                     .verification
                     .into_iter()
@@ -142,19 +117,26 @@ impl Objects {
                 let of_steps: Vec<_> = spec.strategy.step_gates().cloned().collect();
                 self.users.push(User {
                     references: throughout.chain(of_steps).collect(),
+                    spec: Spec::Rollout(Box::new(rollout)),
+                    index,
                     kind: "Rollout",
                     file,
                     name,
                     namespace,
                 });
             }
-            "Release" => self.users.push(User {
-                references: parse::<Release>(document)?.spec.verification.gates,
-                kind: "Release",
-                file,
-                name,
-                namespace,
-            }),
+            "Release" => {
+                let release = parse::<Release>(value)?;
+                self.users.push(User {
+                    references: release.spec.verification.gates.clone(),
+                    spec: Spec::Release(Box::new(release)),
+                    index,
+                    kind: "Release",
+                    file,
+                    name,
+                    namespace,
+                });
+            }
             _ => {}
         }
         Ok(())
@@ -167,15 +149,6 @@ pub(super) fn title(namespace: Option<&str>, name: &str) -> String {
         || name.to_owned(),
         |namespace| format!("{namespace}/{name}"),
     )
-}
-
-fn text(path: &Path) -> std::io::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    fs::read_to_string(path)
 }
 
 fn parse<T: DeserializeOwned>(document: Value) -> Result<T, String> {

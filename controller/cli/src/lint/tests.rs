@@ -56,16 +56,16 @@ fn mistakes_of_templates_and_of_their_use_are_told_with_their_place() {
     let (outcome, printed) = lint(FILE, &[]);
     let lines: Vec<&str> = printed.lines().collect();
     assert!(
-        lines[0].starts_with("gates.yaml: AnalysisTemplate shop/errors, gate ratio, prometheus.query: error hides-missing-data: "),
+        lines[0].starts_with("gates.yaml:15: AnalysisTemplate shop/errors, gate ratio, prometheus.query: error hides-missing-data: "),
         "{printed}"
     );
     assert!(
-        lines[1].starts_with("gates.yaml: Rollout shop/web, gate errors/ratio, prometheus.query: warning short-range: "),
+        lines[1].starts_with("gates.yaml:24: Rollout shop/web, gate errors/ratio, prometheus.query: warning short-range: "),
         "{printed}"
     );
     assert_eq!(
         lines.last(),
-        Some(&"1 error, 1 warning in 1 template"),
+        Some(&"1 error, 1 warning in 2 objects"),
         "{printed}"
     );
     assert_eq!(outcome.unwrap_err().exit_code(), 5);
@@ -100,14 +100,59 @@ fn programs_get_json() {
 fn what_cannot_be_read_is_a_failure_and_no_finding() {
     let (outcome, _) = lint("a: [", &[]);
     assert_eq!(outcome.unwrap_err().exit_code(), 1);
-    let (outcome, _) = lint(
-        &FILE.replace("gates:\n  - name: ratio", "gates:\n  - nme: ratio"),
-        &[],
-    );
-    let error = outcome.unwrap_err();
-    assert!(
-        error.to_string().contains("AnalysisTemplate errors"),
-        "{error}"
-    );
-    assert_eq!(error.exit_code(), 1);
+}
+
+#[test]
+fn schemas_rules_plans_and_sources_are_told_with_their_line() {
+    let text = "\
+apiVersion: belay.dev/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec:
+  workloadRef: {name: web}
+  strategy:
+    canary:
+      steps:
+      - weight: 20
+      - weight: 10
+---
+apiVersion: belay.dev/v1alpha1
+kind: Release
+metadata: {name: shop}
+spec:
+  source:
+    git:
+      url: https://git.example.com/shop.git
+      ref:
+        semver: not a range
+  serviceAccountName: deployer
+---
+apiVersion: belay.dev/v1alpha1
+kind: Release
+metadata: {name: other}
+spec:
+  source: {git: {url: https://git.example.com/shop.git, ref: {branch: main, tag: v1}}}
+  serviceAccountName: deployer
+---
+apiVersion: belay.dev/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: errors}
+spec:
+  gates:
+  - nme: ratio
+";
+    let (outcome, printed) = lint(text, &[]);
+    let starts = [
+        "gates.yaml:4: Rollout web, spec: error plan: step 2 gives the new version a smaller share",
+        "gates.yaml:19: Release shop, spec.source.git.ref: error source: ",
+        "gates.yaml:27: Release other, spec.source.git.ref: error rule: give exactly one of branch",
+        "gates.yaml:35: AnalysisTemplate errors, spec.gates[0]: error schema: name is missing",
+    ];
+    for start in starts {
+        assert!(
+            printed.lines().any(|line| line.starts_with(start)),
+            "{start} is missing in {printed}"
+        );
+    }
+    assert_eq!(outcome.unwrap_err().exit_code(), 5);
 }
