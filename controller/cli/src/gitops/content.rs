@@ -80,6 +80,7 @@ pub(crate) async fn content(
     let rendered = build
         .render(&found.checkout, &request)
         .await
+        .and_then(|rendered| request::with_images(release, rendered))
         .map_err(|error| Error::Source(format!("{}: {error}", found.name)))?;
     warnings.extend(rendered.warnings.iter().cloned());
     let content = Content {

@@ -3,10 +3,12 @@
 //! Invariant: a field that this plugin does not know is never passed over in silence. Where it would change what is rendered the
 //! answer is a refusal; elsewhere it is a warning.
 
+use std::sync::Arc;
+
 use belay_api::{Release, release};
 use belay_source::{
-    GitRef, HelmOptions, HelmValues, RenderKind, RenderRequest, RepoPath, RepositoryUrl, Secrecy,
-    SourceError, Substitution,
+    GitRef, HelmOptions, HelmValues, ImageOverride, RenderError, RenderKind, RenderRequest,
+    Rendered, RepoPath, RepositoryUrl, Secrecy, SourceError, Substitution,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -17,7 +19,13 @@ use crate::Error;
 const SPEC: &[&str] = &[
     "source",
     "render",
+    // Refused by `substitution`, for only the controller can read the keys.
+    "decryption",
+    "images",
     "serviceAccountName",
+    "dependsOn",
+    "promotion",
+    "readableFrom",
     "apply",
     "verification",
     "rollback",
@@ -25,11 +33,21 @@ const SPEC: &[&str] = &[
     "deletionPolicy",
 ];
 const SOURCE: &[&str] = &["git"];
-const GIT: &[&str] = &["url", "ref", "path", "secretRef", "interval"];
-const RENDER: &[&str] = &["plain", "kustomize", "helm"];
+const GIT: &[&str] = &[
+    "url",
+    "ref",
+    "path",
+    "secretRef",
+    "proxySecretRef",
+    "verify",
+    "interval",
+    "webhook",
+];
+const RENDER: &[&str] = &["plain", "kustomize", "helm", "substitute"];
 const HELM: &[&str] = &[
     "releaseName",
     "valuesFiles",
+    "valuesFrom",
     "values",
     "kubeVersion",
     "apiVersions",
@@ -54,7 +72,14 @@ pub(super) fn understood(release: &Release) -> Result<Vec<String>, Error> {
             "{field} changes what is rendered, and this plugin can't do that yet; Belay itself does"
         )));
     }
-    let beside = unknown(spec, SPEC)?;
+    let mut beside: Vec<String> = unknown(spec, SPEC)?;
+    let git = &spec.source.git;
+    beside.extend(git.verify.is_some().then(|| "source.git.verify".to_owned()));
+    beside.extend(
+        git.proxy_secret_ref
+            .is_some()
+            .then(|| "source.git.proxySecretRef".to_owned()),
+    );
     let warn = |field: &String| format!("spec.{field} is not taken into account here");
     Ok(beside.iter().map(warn).collect())
 }
@@ -173,6 +198,28 @@ fn substitution(spec: &release::ReleaseSpec) -> Result<Option<Substitution>, Err
             all.with(name, value, Secrecy::Open)
         })
     }))
+}
+
+fn image_overrides(images: &[release::Image]) -> Vec<ImageOverride> {
+    let of = |image: &release::Image| ImageOverride {
+        name: image.name.clone(),
+        new_name: image.new_name.clone(),
+        new_tag: image.new_tag.clone(),
+        digest: image.digest.clone(),
+    };
+    images.iter().map(of).collect()
+}
+
+/// What was rendered, with the images that the spec wants.
+pub(super) fn with_images(
+    release: &Release,
+    rendered: Arc<Rendered>,
+) -> Result<Arc<Rendered>, RenderError> {
+    let images = &release.spec.images;
+    if images.is_empty() {
+        return Ok(rendered);
+    }
+    rendered.with_images(&image_overrides(images)).map(Arc::new)
 }
 
 /// What can't be followed or rendered whatever is in the repository: the field and a sentence.
