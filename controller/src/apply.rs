@@ -7,8 +7,10 @@
 pub mod conflict;
 pub mod failure;
 pub mod fields;
+pub mod foreign;
 pub mod hold;
 pub mod identity;
+pub mod ignore;
 pub mod inventory;
 pub mod kept;
 pub mod kinds;
@@ -19,7 +21,9 @@ pub mod prune;
 pub mod renders;
 pub mod scale;
 pub mod server_side;
+pub mod takeover;
 pub mod watches;
+pub mod words;
 
 pub use failure::Failure;
 pub use identity::{Identities, Identity};

@@ -8,6 +8,7 @@ mod act;
 mod bring;
 mod content;
 mod correct;
+mod excuse;
 mod gather;
 mod governed;
 mod leave;
@@ -16,9 +17,14 @@ mod memory;
 pub mod metrics;
 mod pass;
 mod peers;
+mod progress;
 mod publish;
+mod replace;
+mod send;
 mod sources;
 mod tidy;
+mod treat;
+mod warnings;
 mod world;
 
 use std::{
@@ -35,13 +41,14 @@ use kube::{
         watcher::Event,
     },
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Context, Error, Result,
     apply::{Identities, Kinds, Owner, owners::Releases, watches::Watches},
     gates::measure::Measurements,
+    limits,
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use memory::Memory;
@@ -135,10 +142,14 @@ impl Reconciler<Release> for Shell {
         let mut release = self.freshest(object);
         let memory = self.memory(&release);
         let mut memory = memory.lock().await;
+        let started = Instant::now();
         for _ in 0..PASSES_IN_A_ROW {
             match self.pass(release, &mut memory).await? {
                 pass::Next::Wait(delay) => return Ok(delay),
                 pass::Next::Again(newer) => release = newer,
+            }
+            if started.elapsed() >= limits::SENDING {
+                return Ok(Some(Duration::ZERO));
             }
         }
         tracing::warn!(

@@ -3,10 +3,13 @@
 pub mod composition;
 pub mod decryption;
 pub mod group;
+pub mod ignore;
 pub mod images;
 pub mod inputs;
 pub mod plan;
+pub mod prune;
 pub mod render;
+pub mod take;
 pub mod verify;
 pub mod webhook;
 
@@ -20,9 +23,12 @@ use serde::{Deserialize, Serialize};
 
 pub use composition::{After, Dependency, Promotion, Publish};
 pub use decryption::{Decryption, Sops};
+pub use ignore::{IgnoreRule, ObjectSelector};
 pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
+pub use prune::PruneBudget;
 pub use render::{Helm, Kustomize, Plain, Render};
+pub use take::{Adopt, OnImmutable};
 pub use verify::{Verify, VerifyMode};
 pub use webhook::{Webhook, WebhookSender};
 
@@ -214,17 +220,34 @@ pub struct SecretRef {
 #[serde(rename_all = "camelCase", default)]
 pub struct Apply {
     /// Whether objects that left the source are deleted, once the version without them is verified. Namespaces,
-    /// definitions of resources and volumes never are.
+    /// definitions of resources and volumes are only if they say so themselves (annotation `belay.dev/prune: Allowed`).
     pub prune: bool,
+    /// How many objects that left the source are deleted at once without a person's word.
+    pub prune_budget: PruneBudget,
+    /// Whether a source without any object is taken at its word. Else it is refused, and everything stays.
+    pub allow_empty: bool,
     /// What happens when somebody changes an applied object.
     pub drift: DriftMode,
+    /// Whether objects that another tool applies (Flux, Argo CD, Helm) are taken over.
+    pub adopt: Adopt,
+    /// What happens when a field can't be changed.
+    pub on_immutable: OnImmutable,
+    /// Fields that others look after.
+    #[schemars(length(max = 32))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<IgnoreRule>,
 }
 
 impl Default for Apply {
     fn default() -> Self {
         Self {
             prune: true,
+            prune_budget: PruneBudget::default(),
+            allow_empty: false,
             drift: DriftMode::Correct,
+            adopt: Adopt::Unowned,
+            on_immutable: OnImmutable::Refuse,
+            ignore: Vec::new(),
         }
     }
 }

@@ -78,6 +78,7 @@ pub fn assess(object: &Value) -> Health {
         ("apiextensions.k8s.io", "CustomResourceDefinition") => object::definition(object),
         ("apiregistration.k8s.io", "APIService") => object::api_service(object),
         ("autoscaling", "HorizontalPodAutoscaler") => object::autoscaler(object),
+        ("policy", "PodDisruptionBudget") => object::disruption_budget(object),
         _ => object::generic(object),
     }
 }

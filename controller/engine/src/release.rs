@@ -11,6 +11,7 @@
 //! - quarantined content is never begun;
 //! - effects follow from status and observation alone, and the status is written before them.
 
+pub mod budget;
 pub mod composition;
 pub mod decide;
 pub mod effect;
@@ -20,6 +21,7 @@ pub mod promotion;
 pub mod publish;
 pub mod requested;
 pub mod status;
+pub mod words;
 
 pub use decide::decide;
 pub use effect::{Decision, Effect, OnFailure};

@@ -130,6 +130,31 @@ fn words(status: &Status, secrecy: Secrecy) -> String {
     }
 }
 
+/// Whether a change was refused because of immutable fields and for no other reason: by the causes, never by the text as a whole.
+pub fn is_only_immutable(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 422 && all_immutable(causes(status)),
+        _ => false,
+    }
+}
+
+fn all_immutable(causes: &[StatusCause]) -> bool {
+    !causes.is_empty() && causes.iter().all(is_immutable)
+}
+
+/// Validation of Kubernetes and of custom resources calls such a field immutable; a few kinds have words of their own.
+fn is_immutable(cause: &StatusCause) -> bool {
+    let is_about_a_value =
+        ["FieldValueInvalid", "FieldValueForbidden"].contains(&cause.reason.as_str());
+    let words = [
+        "immutable",
+        "updates to statefulset spec for fields other than",
+        "cannot change roleRef",
+        "may not change once set",
+    ];
+    is_about_a_value && words.iter().any(|word| cause.message.contains(word))
+}
+
 /// An immutable field is recognised by its cause. What to do about it is for people: deleting the object is theirs to decide.
 fn explain_invalid(status: &Status, said: String) -> String {
     let immutable = causes(status)
@@ -170,6 +195,30 @@ mod tests {
         let failure = of_status(&status, Secrecy::Open);
         assert_eq!(failure.fault, Fault::Content);
         assert!(failure.message.starts_with("spec.selector is immutable"));
+    }
+
+    #[test]
+    fn only_causes_that_are_all_immutable_fields_let_an_object_be_made_anew() {
+        let cause = |reason: &str, message: &str| -> StatusCause {
+            serde_json::from_value(json!({"reason": reason, "field": "spec.x", "message": message}))
+                .unwrap()
+        };
+        let immutable = cause("FieldValueInvalid", "Invalid value: 1: field is immutable");
+        let stateful = cause(
+            "FieldValueForbidden",
+            "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
+        );
+        let wrong = cause("FieldValueInvalid", "Invalid value: -1: must be positive");
+        let odd = cause("FieldManagerConflict", "immutable");
+        assert!(all_immutable(&[immutable.clone(), stateful]));
+        for causes in [
+            vec![],
+            vec![wrong.clone()],
+            vec![immutable, wrong],
+            vec![odd],
+        ] {
+            assert!(!all_immutable(&causes), "{causes:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     Failure, Prepared,
     failure::Secrecy,
     scale::hold_patch,
-    server_side::{self, Mode},
+    server_side::{self, Mode, Over},
 };
 use crate::limits;
 
@@ -35,7 +35,8 @@ pub async fn before_change(client: &Client, object: &Prepared) -> Result<(), Fai
     if is_held(&live) {
         return Ok(());
     }
-    let rehearsed = server_side::send(client, object, &object.body, Mode::Rehearse).await?;
+    let rehearsed =
+        server_side::send(client, object, &object.body, Mode::Rehearse, Over::People).await?;
     if template(&rehearsed) == template(&live) || is_held(&rehearsed) {
         return Ok(());
     }

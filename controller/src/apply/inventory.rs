@@ -10,11 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_engine::{
     digest::Digest,
-    release::observed::{Inventory as View, ObjectKey, Pending},
+    release::{
+        observed::{Inventory as View, ObjectKey, Pending},
+        words::{Applying, Care, Words},
+    },
 };
 use serde::{Deserialize, Serialize};
 
-pub use store::{Stored, load, save};
+pub use store::{Stored, fits, load, save};
 
 /// One object of an inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +28,35 @@ pub struct Entry {
     pub contents: BTreeSet<Digest>,
     /// What Belay's fields in it looked like after it was applied (see [`super::fields`]).
     pub fields: Option<String>,
+    /// The same without those that are left to others, if there are any (see [`super::ignore`]).
+    pub settled: Option<String>,
     /// Whether it takes itself away when it is done, as a Job with a time to live does.
     pub passing: bool,
     /// Why it is still there although it was to be pruned.
     pub leftover: Option<String>,
+    /// What the source said about it when it was applied or left alone last.
+    pub words: Words,
+    /// Whether it was there and was left as it was instead of being applied.
+    pub left_alone: bool,
+}
+
+impl Entry {
+    /// What holds for the object: what others say on it, `foreign`, if it is known, before what the source says.
+    pub fn says(&self, foreign: Option<Words>) -> Words {
+        foreign.unwrap_or_default().or(self.words)
+    }
+
+    /// Whether it was there before and was never applied, so that it does not carry Belay's marks and can't be watched.
+    pub fn is_unmarked(&self) -> bool {
+        self.left_alone && self.fields.is_none()
+    }
+
+    /// Whether somebody said that the object is not to be looked after. One without marks still says so.
+    pub fn is_opted_out(&self, foreign: Option<Words>) -> bool {
+        let words = self.says(foreign);
+        let unmarked = self.is_unmarked() && foreign.is_none();
+        words.reconcile == Care::Disabled || unmarked && words.apply == Applying::Always
+    }
 }
 
 /// What a Release has put into the cluster.
@@ -52,8 +80,11 @@ impl Inventory {
                 api_version: api_version.to_owned(),
                 contents: BTreeSet::new(),
                 fields: None,
+                settled: None,
                 passing,
                 leftover: None,
+                words: Words::default(),
+                left_alone: false,
             });
             api_version.clone_into(&mut entry.api_version);
             entry.passing = passing;
@@ -96,9 +127,16 @@ impl Inventory {
             .filter(move |(_, entry)| entry.contents.contains(digest))
     }
 
-    /// As decisions see it.
-    pub fn view(&self) -> View {
+    /// As decisions see it; `lets_prune` says whether an object that is not in `target` would be deleted.
+    pub fn view(&self, target: Option<&Digest>, lets_prune: impl Fn(&ObjectKey) -> bool) -> View {
+        let is_surplus = |entry: &Entry| target.is_some_and(|of| !entry.contents.contains(of));
         View {
+            doomed: self
+                .objects
+                .iter()
+                .filter(|(key, entry)| is_surplus(entry) && lets_prune(key))
+                .map(|(key, _)| key.clone())
+                .collect(),
             contents: self.contents.iter().cloned().collect(),
             leftovers: self
                 .objects
@@ -135,10 +173,24 @@ struct WrittenEntry {
     of: Vec<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fields: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settled: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     passing: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     leftover: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    words: Words,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left_alone: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_default(words: &Words) -> bool {
+    *words == Words::default()
 }
 
 impl From<&Inventory> for Written {
@@ -158,8 +210,11 @@ impl From<&Inventory> for Written {
                     })
                     .collect(),
                 fields: entry.fields.clone(),
+                settled: entry.settled.clone(),
                 passing: entry.passing,
                 leftover: entry.leftover.clone(),
+                words: entry.words,
+                left_alone: entry.left_alone,
             })
             .collect();
         Self { contents, objects }
@@ -180,8 +235,11 @@ impl From<Written> for Inventory {
                     api_version: entry.api_version,
                     contents: of.collect(),
                     fields: entry.fields,
+                    settled: entry.settled,
                     passing: entry.passing,
                     leftover: entry.leftover,
+                    words: entry.words,
+                    left_alone: entry.left_alone,
                 };
                 (entry.key, restored)
             })
@@ -235,6 +293,8 @@ mod tests {
             .map(|(key, _)| key.name.clone())
             .collect();
         assert_eq!(surplus, ["own-a"]);
-        assert_eq!(inventory.view().contents, [b]);
+        let view = inventory.view(Some(&b), |_| true);
+        assert_eq!(view.contents, [b]);
+        assert_eq!(view.doomed, [key("own-a")]);
     }
 }

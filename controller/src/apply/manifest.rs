@@ -9,7 +9,7 @@ use belay_api::{
     names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION},
     rollout::WorkloadKind,
 };
-use belay_engine::release::observed::ObjectKey;
+use belay_engine::release::{observed::ObjectKey, words::Words};
 use kube::discovery::{ApiResource, Scope};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,7 @@ use super::{
     Failure, Kind, Kinds,
     failure::Secrecy,
     order::{Rank, rank},
+    words,
 };
 
 /// One rendered object, and where it is written.
@@ -56,6 +57,8 @@ pub struct Prepared {
     pub body: Value,
     /// Whether what the API server says about it may be repeated.
     pub secrecy: Secrecy,
+    /// What its annotations say.
+    pub words: Words,
     /// Whether the API server can take it before the rest of the set is there.
     pub standing: Standing,
 }
@@ -170,6 +173,8 @@ fn prepare_one(manifest: &Manifest, owner: &Owner, kind: Kind) -> Result<Prepare
         |what: &str| Failure::content(format!("{}: the object has no {what}", manifest.source));
     let object = body.as_object_mut().ok_or_else(|| lacking("fields"))?;
     object.remove("status");
+    let words = words::rendered(&manifest.value)
+        .map_err(|why| Failure::content(format!("{}: {why}", manifest.source)))?;
     let metadata = object
         .get_mut("metadata")
         .and_then(Value::as_object_mut)
@@ -213,6 +218,7 @@ fn prepare_one(manifest: &Manifest, owner: &Owner, kind: Kind) -> Result<Prepare
         source: manifest.source.clone(),
         secrecy: manifest.secrecy,
         body,
+        words,
         standing: Standing::Alone,
     })
 }
@@ -314,6 +320,22 @@ mod tests {
                     "annotations": {"belay.dev/release-uid": "u-1"}}})
         );
         assert_eq!(prepared.key.to_string(), "ConfigMap shop/web");
+    }
+
+    #[test]
+    fn a_word_that_means_nothing_is_refused_with_its_file() {
+        let manifest = Manifest {
+            source: "a.yaml".into(),
+            value: json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "web", "annotations": {"belay.dev/reconcile": "off"}}}),
+        };
+        let refused = prepare_one(&manifest, &owner(), config_maps()).unwrap_err();
+        assert!(
+            refused
+                .message
+                .starts_with("a.yaml: annotation belay.dev/reconcile says \"off\""),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -47,17 +47,6 @@ pub fn rank(group: &str, kind: &str) -> Rank {
     }
 }
 
-/// Whether objects of this kind are never pruned: too much hangs on them, and what they hold can't be made again.
-pub fn is_never_pruned(group: &str, kind: &str) -> bool {
-    matches!(
-        (group, kind),
-        (
-            "",
-            "Namespace" | "PersistentVolume" | "PersistentVolumeClaim"
-        ) | ("apiextensions.k8s.io", "CustomResourceDefinition")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,11 +64,5 @@ mod tests {
             rank("belay.dev", "Release"),
         ];
         assert!(order.is_sorted());
-    }
-
-    #[test]
-    fn what_cannot_be_made_again_is_never_pruned() {
-        assert!(is_never_pruned("", "PersistentVolumeClaim"));
-        assert!(!is_never_pruned("", "ConfigMap"));
     }
 }

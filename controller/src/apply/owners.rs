@@ -19,19 +19,18 @@ pub trait Releases: Send + Sync {
     fn named(&self, uid: &str) -> Option<String>;
 }
 
-/// Refuses `object` if it belongs to another Release. Costs one read of its metadata.
+/// Refuses `object` if it belongs to another Release; gives its metadata, if it is there. Costs one read.
 pub async fn check(
     client: &Client,
     object: &Prepared,
     owner: &Owner,
     releases: &dyn Releases,
-) -> Result<(), Failure> {
-    match read(client, object).await? {
-        Some(metadata) => {
-            refuse_foreign(&metadata, owner, releases).map_err(|f| f.at(object.place()))
-        }
-        None => Ok(()),
+) -> Result<Option<ObjectMeta>, Failure> {
+    let found = read(client, object).await?;
+    if let Some(metadata) = &found {
+        refuse_foreign(metadata, owner, releases).map_err(|f| f.at(object.place()))?;
     }
+    Ok(found)
 }
 
 /// Refuses what belongs to another living Release.

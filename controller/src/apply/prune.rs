@@ -1,10 +1,14 @@
 //! Taking objects out of the cluster, or giving them up.
 //!
-//! Invariant: only an object that carries both of Belay's marks of this very Release is deleted, under its UID. Namespaces,
-//! definitions of resources and volumes never are. What is left, and why, is told per object.
+//! Invariant: only an object that carries both of Belay's marks of this very Release is deleted, under its UID, and only if it
+//! lets itself be pruned (`belay_engine::release::words`). What others need goes last, and waits until they are gone with
+//! everything that they made. What is left, and why, is told per object.
 
 use belay_api::names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION};
-use belay_engine::release::observed::ObjectKey;
+use belay_engine::release::{
+    observed::{Fault, ObjectKey},
+    words::is_guarded,
+};
 use either::Either;
 use futures::{StreamExt as _, stream};
 use kube::{
@@ -20,8 +24,9 @@ use serde_json::json;
 use super::{
     Failure, Kind, Kinds, Owner,
     failure::Secrecy,
-    order::{is_never_pruned, rank},
+    order::{Rank, rank},
     owners::is_ours,
+    words,
 };
 use crate::limits;
 
@@ -48,22 +53,12 @@ pub enum Outcome {
     Left(String),
 }
 
-/// How thorough a deletion is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Once the API server has accepted it and no finalizer holds it up, an object counts as gone.
-    Accepted,
-    /// An object counts as gone when it is gone, and what others need waits until they are.
-    Vanished,
-}
-
 /// Deletes objects, last applied first.
 pub async fn delete(
     client: &Client,
     owner: &Owner,
     kinds: &Kinds,
     mut doomed: Vec<Doomed>,
-    patience: Patience,
 ) -> Vec<(ObjectKey, Outcome)> {
     doomed.sort_by_key(|one| std::cmp::Reverse(rank(&one.key.group, &one.key.kind)));
     let mut outcomes = Vec::with_capacity(doomed.len());
@@ -83,18 +78,16 @@ pub async fn delete(
         }
         let deletions: Vec<_> = same_rank
             .iter()
-            .map(|one| delete_one(client, owner, kinds, one, patience))
+            .map(|one| delete_one(client, owner, kinds, one))
             .collect();
         let done: Vec<_> = stream::iter(deletions)
             .buffered(CONCURRENCY)
             .collect()
             .await;
-        if patience == Patience::Vanished {
-            let left = done
-                .iter()
-                .find(|(_, outcome)| matches!(outcome, Outcome::Left(_)));
-            waiting_for = left.map(|(key, _)| key.to_string());
-        }
+        let left = done
+            .iter()
+            .find(|(_, outcome)| matches!(outcome, Outcome::Left(_)));
+        waiting_for = left.map(|(key, _)| key.to_string());
         outcomes.extend(done);
     }
     outcomes
@@ -119,14 +112,17 @@ async fn delete_one(
     owner: &Owner,
     kinds: &Kinds,
     one: &Doomed,
-    patience: Patience,
 ) -> (ObjectKey, Outcome) {
-    if is_never_pruned(&one.key.group, &one.key.kind) {
-        return (one.key.clone(), Outcome::GivenUp);
-    }
-    let outcome = try_delete(client, owner, kinds, one, patience)
-        .await
-        .unwrap_or_else(|failure| Outcome::Left(failure.message));
+    let outcome = match try_delete(client, owner, kinds, one).await {
+        Ok(outcome) => outcome,
+        // It would have to say itself that it may go, and can't be asked.
+        Err(failure)
+            if is_guarded(&one.key.group, &one.key.kind) && failure.fault == Fault::Environment =>
+        {
+            Outcome::GivenUp
+        }
+        Err(failure) => Outcome::Left(failure.message),
+    };
     (one.key.clone(), outcome)
 }
 
@@ -135,7 +131,6 @@ async fn try_delete(
     owner: &Owner,
     kinds: &Kinds,
     one: &Doomed,
-    patience: Patience,
 ) -> Result<Outcome, Failure> {
     // A kind that is no longer there took its objects with it.
     let Some(kind) = kinds.resolve(&one.api_version, &one.key.kind).await? else {
@@ -149,33 +144,51 @@ async fn try_delete(
         return Ok(Outcome::GivenUp);
     }
     if found.metadata.deletion_timestamp.is_some() {
-        return Ok(judge_dying(
+        return Ok(Outcome::Left(dying(
             &found.metadata.finalizers.unwrap_or_default(),
-            patience,
-        ));
+        )));
     }
-    let parameters = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: found.uid(),
-            resource_version: None,
-        }),
-        ..DeleteParams::background()
-    };
+    if !words::live(&found.metadata).lets_prune(&one.key, &owner.namespace) {
+        // It stays, so that another Release may take it over.
+        return Ok(match take_marks_off(client, owner, kinds, one).await {
+            Outcome::Gone => Outcome::GivenUp,
+            other => other,
+        });
+    }
     let objects: Api<DynamicObject> = api(client, one, &kind);
+    let parameters = parameters(&one.key, found.uid());
     match call(objects.delete(&one.key.name, &parameters)).await? {
-        Either::Left(dying) => Ok(judge_dying(dying.finalizers(), patience)),
+        Either::Left(object) => Ok(Outcome::Left(dying(object.finalizers()))),
         Either::Right(_) => Ok(Outcome::Gone),
     }
 }
 
-fn judge_dying(finalizers: &[String], patience: Patience) -> Outcome {
-    match (finalizers, patience) {
-        ([], Patience::Accepted) => Outcome::Gone,
-        ([], Patience::Vanished) => Outcome::Left("it is being deleted".to_owned()),
-        (finalizers, _) => Outcome::Left(format!(
+/// Workloads stay until everything that they made is gone: what is deleted after them may be what their pods still use.
+fn parameters(key: &ObjectKey, uid: Option<String>) -> DeleteParams {
+    let how = if rank(&key.group, &key.kind) == Rank::Workloads {
+        DeleteParams::foreground()
+    } else {
+        DeleteParams::background()
+    };
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid,
+            resource_version: None,
+        }),
+        ..how
+    }
+}
+
+fn dying(finalizers: &[String]) -> String {
+    match finalizers {
+        [] => "it is being deleted".to_owned(),
+        [only] if only == "foregroundDeletion" => {
+            "it is being deleted and waits until what it made is gone".to_owned()
+        }
+        finalizers => format!(
             "it is being deleted and waits for its finalizers: {}",
             finalizers.join(", ")
-        )),
+        ),
     }
 }
 
@@ -249,17 +262,29 @@ mod tests {
 
     #[test]
     fn an_object_held_up_by_a_finalizer_is_named_with_it() {
-        let held = ["example.com/x".to_owned()];
-        for patience in [Patience::Accepted, Patience::Vanished] {
-            let Outcome::Left(why) = judge_dying(&held, patience) else {
-                panic!("it is still there");
-            };
-            assert!(why.contains("example.com/x"));
-        }
-        assert_eq!(judge_dying(&[], Patience::Accepted), Outcome::Gone);
-        assert!(matches!(
-            judge_dying(&[], Patience::Vanished),
-            Outcome::Left(_)
-        ));
+        assert!(dying(&["example.com/x".to_owned()]).contains("example.com/x"));
+        assert!(!dying(&["foregroundDeletion".to_owned()]).contains("finalizer"));
+        assert_eq!(dying(&[]), "it is being deleted");
+    }
+
+    #[test]
+    fn workloads_go_after_their_pods_and_are_deleted_under_their_uid() {
+        let key = |group: &str, kind: &str| ObjectKey {
+            group: group.into(),
+            kind: kind.into(),
+            namespace: Some("shop".into()),
+            name: "web".into(),
+        };
+        let of = |group, kind| parameters(&key(group, kind), Some("u-1".into()));
+        assert_eq!(
+            of("apps", "Deployment").propagation_policy,
+            DeleteParams::foreground().propagation_policy
+        );
+        let map = of("", "ConfigMap");
+        assert_eq!(
+            map.propagation_policy,
+            DeleteParams::background().propagation_policy
+        );
+        assert_eq!(map.preconditions.unwrap().uid.as_deref(), Some("u-1"));
     }
 }

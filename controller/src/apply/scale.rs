@@ -74,7 +74,8 @@ pub async fn leave_replicas(
     Ok(live.map(|live| with_replicas_of(&object.body, &live)))
 }
 
-async fn live(client: &Client, object: &Prepared) -> Result<Option<DynamicObject>, Failure> {
+/// The live object.
+pub async fn live(client: &Client, object: &Prepared) -> Result<Option<DynamicObject>, Failure> {
     let api = server_side::api(client, object);
     match tokio::time::timeout(limits::API_CALL, api.get_opt(&object.key.name)).await {
         Ok(Ok(live)) => Ok(live),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     Failure, Prepared,
     conflict::{self, Verdict},
-    failure::Secrecy,
+    failure::{Secrecy, is_only_immutable},
 };
 use crate::limits;
 
@@ -57,33 +57,80 @@ pub fn secrecy(object: &Prepared) -> Secrecy {
     }
 }
 
+/// Over whose claims to a field an object is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Those of people and programs that update.
+    People,
+    /// Those of other appliers, too: somebody said so.
+    Everybody,
+}
+
+/// Why an object was not taken.
+#[derive(Debug)]
+pub struct Refused {
+    /// What happened.
+    pub failure: Failure,
+    /// Whether the only reason is that fields can't be changed.
+    pub is_immutable: bool,
+}
+
 /// Sends `body` for `object`; gives what the API server made of it.
 pub async fn send(
     client: &Client,
     object: &Prepared,
     body: &Value,
     mode: Mode,
+    over: Over,
 ) -> Result<DynamicObject, Failure> {
+    let sent = try_send(client, object, body, mode, over).await;
+    sent.map_err(|refused| refused.failure)
+}
+
+/// The same, and says whether an immutable field is all that is in the way.
+pub async fn try_send(
+    client: &Client,
+    object: &Prepared,
+    body: &Value,
+    mode: Mode,
+    over: Over,
+) -> Result<DynamicObject, Refused> {
     let parameters = mode.parameters();
     let error = match patch(client, object, body, &parameters).await {
         Ok(answer) => return Ok(answer),
-        Err(Sent::Slow) => return Err(slow(object)),
+        Err(Sent::Slow) => return Err(slow(object).into()),
         Err(Sent::Refused(error)) => error,
     };
     match conflict::judge(&error) {
-        None => return Err(Failure::of(&error, secrecy(object)).at(object.place())),
-        Some(Verdict::Refuse(why)) => {
-            return Err(Failure::environment(why).at(object.place()));
+        None => return Err(refused(object, &error)),
+        Some(Verdict::Refuse(why)) if over == Over::People => {
+            return Err(Failure::environment(why).at(object.place()).into());
         }
-        Some(Verdict::Overrule) => {}
+        Some(_) => {}
     }
     let forced = parameters.force();
     patch(client, object, body, &forced)
         .await
         .map_err(|sent| match sent {
-            Sent::Slow => slow(object),
-            Sent::Refused(error) => Failure::of(&error, secrecy(object)).at(object.place()),
+            Sent::Slow => slow(object).into(),
+            Sent::Refused(error) => refused(object, &error),
         })
+}
+
+fn refused(object: &Prepared, error: &kube::Error) -> Refused {
+    Refused {
+        failure: Failure::of(error, secrecy(object)).at(object.place()),
+        is_immutable: is_only_immutable(error),
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            is_immutable: false,
+        }
+    }
 }
 
 enum Sent {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use belay_api::Release;
-use belay_engine::release::observed::ObjectKey;
+use belay_engine::release::{observed::ObjectKey, words::Words};
 use kube::{discovery::ApiResource, runtime::reflector::ObjectRef};
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
@@ -47,6 +47,10 @@ pub struct Seen {
     pub owner_uid: Option<String>,
     /// Whether it is being deleted.
     pub is_dying: bool,
+    /// What its annotations say.
+    pub words: Words,
+    /// What those of its annotations say that Belay did not apply.
+    pub foreign: Words,
 }
 
 /// How far a watch is.

@@ -7,3 +7,4 @@ pub(crate) mod address;
 pub(crate) mod http;
 pub(crate) mod job;
 pub(crate) mod redact;
+pub(crate) mod secrets;

@@ -42,8 +42,10 @@ impl Shell {
             }
             Effect::Rehearse { content } => {
                 let done = self.rehearse(release, memory, &content).await;
+                let is_whole = matches!(done, Ok(true));
+                let done = done.map(drop);
                 let worked = remember(memory, Task::Rehearse, Some(&content.digest), done)?;
-                if worked {
+                if is_whole {
                     memory.rehearsed = Some(content.digest);
                 }
                 Ok(worked)
@@ -128,6 +130,7 @@ impl Shell {
                 (&object.key, api_version, object.is_passing())
             }),
         );
+        inventory::fits(&next).map_err(Failure::content)?;
         self.save(release, memory, next).await?;
         Ok(())
     }

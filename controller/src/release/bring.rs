@@ -12,7 +12,6 @@ use belay_engine::{
         status::{Content, Workload},
     },
 };
-use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, api::DynamicObject, runtime::wait};
 use serde_json::Value;
@@ -21,70 +20,66 @@ use tokio::time::Instant;
 use super::{
     Shell,
     act::Undone,
-    gather::{identity, stored},
-    governed::Governed,
+    gather::stored,
     look::looked,
     memory::Memory,
-    owner,
+    progress::Progress,
+    send::{Alive, Answer, Found},
 };
-use crate::apply::{
-    Failure, Identity, Owner, Prepared, fields, hold,
-    manifest::{Standing, workload_kind},
-    order::Rank,
-    owners,
-    scale::{self, Scaled},
-    server_side::{self, Mode},
-    watches,
+use crate::{
+    Result,
+    apply::{
+        Failure, Prepared, fields, ignore, manifest::workload_kind, order::Rank, server_side::Mode,
+    },
+    limits,
 };
-
-/// Objects at the same time.
-const CONCURRENCY: usize = 8;
 
 /// How long new definitions of resources may take to be served.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 
-/// What the API server made of an object.
-pub(super) type Answer = (ObjectKey, DynamicObject);
-
-/// What goes with every object of one set.
-pub(super) struct Sending<'a> {
-    client: Client,
-    identity: Identity,
-    owner: Owner,
-    governed: Governed,
-    scaled: Scaled,
-    mode: Mode,
-    shell: &'a Shell,
-}
-
 impl Shell {
-    /// Tries `content` out by server-side dry run. Objects whose kind or namespace comes with it can't be tried out.
+    /// Tries `content` out by server-side dry run; says whether all of it is tried out. Objects whose kind or namespace comes with
+    /// it can't be.
     pub(super) async fn rehearse(
         &self,
         release: &Release,
         memory: &mut Memory,
         content: &Content,
-    ) -> Result<(), Undone> {
-        // What is in memory may be of an earlier try: kinds and permissions may have changed since.
-        memory.prepared = None;
+    ) -> Result<bool, Undone> {
+        let deadline = Instant::now() + limits::SENDING;
+        let mut progress = Progress::go_on(&mut memory.tried, content.digest.clone());
+        if progress.is_new() {
+            // What is in memory may be of an earlier try: kinds and permissions may have changed since.
+            memory.prepared = None;
+            memory.alive.clear();
+        }
         let prepared = self.prepared(release, memory, content).await?;
-        let sending = self.sending(release, &prepared, Mode::Rehearse).await?;
-        let tries: Vec<_> = prepared
-            .iter()
-            .map(|object| sending.rehearse(object))
-            .collect();
-        let failures: Vec<Failure> = stream::iter(tries)
-            .buffered(CONCURRENCY)
-            .filter_map(|outcome| std::future::ready(outcome.err()))
-            .collect()
-            .await;
-        match summary(failures) {
-            None => Ok(()),
+        let sending = self
+            .sending(release, Alive::new(), &prepared, Mode::Rehearse)
+            .await?;
+        let rest = prepared.iter().filter(|object| progress.lacks(&object.key));
+        let outcomes = sending.try_out(rest.collect(), deadline).await;
+        for (object, outcome) in outcomes {
+            progress.did(&object.key);
+            match outcome {
+                Ok(Found::Live(live)) => {
+                    memory.alive.insert(object.key.clone(), live);
+                }
+                Ok(Found::Unknown) => {}
+                Err(failure) => progress.failed([failure]),
+            }
+        }
+        if prepared.iter().any(|object| progress.lacks(&object.key)) {
+            memory.tried = progress;
+            return Ok(false);
+        }
+        match summary(progress.failures()) {
+            None => Ok(true),
             Some(failure) => Err(failure.into()),
         }
     }
 
-    /// Applies `content`.
+    /// Applies `content`, or goes on with it. Observed as applied only when all of it is.
     pub(super) async fn bring_in(
         &self,
         release: &Release,
@@ -93,19 +88,34 @@ impl Shell {
         attempt: Timestamp,
         on_failure: OnFailure,
     ) -> Result<(), Undone> {
+        let deadline = Instant::now() + limits::SENDING;
         let prepared = self.prepared(release, memory, content).await?;
         let mode = match on_failure {
             OnFailure::Stop => Mode::Apply,
             OnFailure::GoOn => Mode::Return,
         };
-        let sending = self.sending(release, &prepared, mode).await?;
-        let mut answers = Vec::with_capacity(prepared.len());
-        let mut failures = Vec::new();
+        let mut progress = Progress::go_on(&mut memory.sent, attempt);
+        // A rehearsal's findings are as old as the rehearsal: they serve one attempt.
+        let alive = std::mem::take(&mut memory.alive);
+        let sending = self.sending(release, alive, &prepared, mode).await?;
+        let mut answers = Vec::new();
         for stage in prepared.chunk_by(|a, b| a.rank == b.rank) {
-            let (done, failed) = sending.stage(stage).await;
-            answers.extend(done);
-            failures.extend(failed);
-            if !failures.is_empty() && on_failure == OnFailure::Stop {
+            let rest: Vec<&Prepared> = stage
+                .iter()
+                .filter(|object| progress.lacks(&object.key))
+                .collect();
+            if rest.is_empty() {
+                continue;
+            }
+            for (object, outcome) in sending.stage(rest, deadline).await {
+                progress.did(&object.key);
+                match outcome {
+                    Ok(answer) => answers.push(answer),
+                    Err(failure) => progress.failed([failure]),
+                }
+            }
+            let is_whole = !stage.iter().any(|object| progress.lacks(&object.key));
+            if !is_whole || progress.has_failed() && on_failure == OnFailure::Stop {
                 break;
             }
             if stage
@@ -115,9 +125,16 @@ impl Shell {
                 self.established(&sending.client, stage).await?;
             }
         }
-        let workloads = workloads(&answers);
         self.note(release, memory, &answers).await?;
-        if let Some(failure) = summary(failures) {
+        progress.keep(workloads(&answers));
+        let ended = progress.has_failed() && on_failure == OnFailure::Stop;
+        if !ended && prepared.iter().any(|object| progress.lacks(&object.key)) {
+            memory.alive = sending.alive;
+            memory.sent = progress;
+            return Ok(());
+        }
+        let workloads = progress.workloads();
+        if let Some(failure) = summary(progress.failures()) {
             return Err(failure.into());
         }
         memory.applied = Some(Applied {
@@ -128,26 +145,6 @@ impl Shell {
         Ok(())
     }
 
-    /// What goes with every object of `prepared`.
-    pub(super) async fn sending(
-        &self,
-        release: &Release,
-        prepared: &[Prepared],
-        mode: Mode,
-    ) -> Result<Sending<'_>, Failure> {
-        let identity = identity(release);
-        let client = self.identities.client(&identity)?;
-        Ok(Sending {
-            identity,
-            scaled: scale::scaled(&client, prepared).await,
-            governed: self.governed(prepared),
-            owner: owner(release),
-            client,
-            mode,
-            shell: self,
-        })
-    }
-
     /// Remembers what the API server made of objects, and how Belay's fields in them look now.
     pub(super) async fn note(
         &self,
@@ -156,15 +153,28 @@ impl Shell {
         answers: &[Answer],
     ) -> Result<(), Undone> {
         let mut next = stored(memory).clone();
-        for (key, answer) in answers {
-            let version = answer.resource_version().unwrap_or_default();
+        for answer in answers {
+            let key = &answer.key;
+            let entry = next.objects.get_mut(key);
+            let Some(made) = &answer.made else {
+                memory.looked.remove(key);
+                if let Some(entry) = entry {
+                    entry.words = answer.words;
+                    entry.left_alone = true;
+                }
+                continue;
+            };
+            let version = made.resource_version().unwrap_or_default();
             memory
                 .written
                 .insert(key.clone(), (version, Instant::now()));
-            memory.looked.insert(key.clone(), looked(answer)?);
-            if let Some(entry) = next.objects.get_mut(key) {
-                let managed = answer.metadata.managed_fields.as_deref();
+            memory.looked.insert(key.clone(), looked(made)?);
+            if let Some(entry) = entry {
+                let managed = made.metadata.managed_fields.as_deref();
                 entry.fields = fields::fingerprint(managed.unwrap_or_default());
+                entry.settled = settled(release, key, made)?;
+                entry.words = answer.words;
+                entry.left_alone = false;
             }
         }
         self.save(release, memory, next).await?;
@@ -200,95 +210,6 @@ impl Shell {
     }
 }
 
-impl Sending<'_> {
-    async fn rehearse(&self, object: &Prepared) -> Result<(), Failure> {
-        if object.standing == Standing::NeedsKind {
-            return Ok(());
-        }
-        self.check_owner(object).await?;
-        match self.send(object).await {
-            Err(failure)
-                if object.standing == Standing::NeedsNamespace && lacks_namespace(&failure) =>
-            {
-                Ok(())
-            }
-            outcome => outcome.map(drop),
-        }
-    }
-
-    /// Whether the object belongs to another Release. A watch that shows it as ours answers without a request.
-    async fn check_owner(&self, object: &Prepared) -> Result<(), Failure> {
-        let place = watches::place(&self.identity, &object.kind.resource, &object.key);
-        let seen = self.shell.watches.seen(&place, &object.key.name);
-        if seen.is_some_and(|seen| seen.owner_uid.as_deref() == Some(&self.owner.uid)) {
-            return Ok(());
-        }
-        owners::check(&self.client, object, &self.owner, &self.shell.releases()).await
-    }
-
-    /// Applies objects of one rank; gives the answers and the failures.
-    async fn stage(&self, stage: &[Prepared]) -> (Vec<Answer>, Vec<Failure>) {
-        let sent: Vec<_> = stage.iter().map(|object| self.apply(object)).collect();
-        let outcomes: Vec<_> = stream::iter(sent).buffered(CONCURRENCY).collect().await;
-        let mut answers = Vec::new();
-        let mut failures = Vec::new();
-        for outcome in outcomes {
-            match outcome {
-                Ok(answer) => answers.push(answer),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        (answers, failures)
-    }
-
-    async fn apply(&self, object: &Prepared) -> Result<Answer, Failure> {
-        let term = &self.shell.context.term;
-        term.check()
-            .map_err(|error| Failure::passing(error.to_string()))?;
-        self.hold(object).await?;
-        let answer = self.send(object).await?;
-        Ok((object.key.clone(), answer))
-    }
-
-    /// Sends one object, without the fields that it leaves to others.
-    pub(super) async fn send(&self, object: &Prepared) -> Result<DynamicObject, Failure> {
-        let body = self.body(object).await?;
-        let body = body.as_ref().unwrap_or(&object.body);
-        server_side::send(&self.client, object, body, self.mode).await
-    }
-
-    async fn body(&self, object: &Prepared) -> Result<Option<Value>, Failure> {
-        let without_replicas = scale::leave_replicas(&self.client, object, &self.scaled).await?;
-        let body = without_replicas.as_ref().unwrap_or(&object.body);
-        let without_paused = if self.governs(object) {
-            scale::leave_hold(body)
-        } else {
-            None
-        };
-        Ok(without_paused.or(without_replicas))
-    }
-
-    /// Where no admission policy holds a governed workload, it is held before its template changes.
-    async fn hold(&self, object: &Prepared) -> Result<(), Failure> {
-        if self.mode == Mode::Rehearse || !self.governs(object) {
-            return Ok(());
-        }
-        hold::before_change(&self.client, object).await
-    }
-
-    fn governs(&self, object: &Prepared) -> bool {
-        let Some(kind) = object.workload_kind() else {
-            return false;
-        };
-        let key = (
-            kind,
-            object.key.namespace.clone().unwrap_or_default(),
-            object.key.name.clone(),
-        );
-        self.governed.contains(&key)
-    }
-}
-
 fn is_established(object: Option<&DynamicObject>) -> bool {
     object
         .and_then(|object| object.data.pointer("/status/conditions")?.as_array())
@@ -300,17 +221,28 @@ fn is_established(object: Option<&DynamicObject>) -> bool {
         })
 }
 
-fn lacks_namespace(failure: &Failure) -> bool {
-    failure.message.contains("namespaces \"") && failure.message.ends_with("not found")
+/// How Belay's fields look without those that are left to others; nothing if none are.
+fn settled(release: &Release, key: &ObjectKey, object: &DynamicObject) -> Result<Option<String>> {
+    let rules = &release.spec.apply.ignore;
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let value = serde_json::to_value(object)?;
+    let paths = ignore::paths(rules, key, &value);
+    let managed = object.metadata.managed_fields.as_deref();
+    Ok((!paths.is_empty())
+        .then(|| ignore::fingerprint(&paths, &value, managed.unwrap_or_default()))
+        .flatten())
 }
 
 /// Workloads of the set with the templates that the API server made of them.
 fn workloads(answers: &[Answer]) -> Vec<Workload> {
     answers
         .iter()
-        .filter_map(|(key, answer)| {
+        .filter_map(|answer| {
+            let key = &answer.key;
             let kind = workload_kind(key)?;
-            let template = answer.data.pointer("/spec/template")?;
+            let template = answer.made.as_ref()?.data.pointer("/spec/template")?;
             Some(Workload {
                 kind,
                 namespace: key.namespace.clone()?,

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use belay_api::Release;
 use belay_engine::release::{observed::ObjectKey, status::Content};
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 
-use super::{Shell, act::Undone, gather::identity, memory::Memory};
+use super::{Shell, act::Undone, gather::identity, memory::Memory, send::Alive};
 use crate::apply::{Prepared, manifest::prepare, server_side::Mode, watches};
 
 impl Shell {
@@ -27,7 +27,9 @@ impl Shell {
             .into_iter()
             .filter(|object| wanted.contains(&object.key))
             .collect();
-        let sending = self.sending(release, &prepared, Mode::Return).await?;
+        let sending = self
+            .sending(release, Alive::new(), &prepared, Mode::Return)
+            .await?;
         let identity = identity(release);
         let mut answers = Vec::new();
         let mut failed = None;
@@ -35,16 +37,17 @@ impl Shell {
             self.context.term.check()?;
             let place = watches::place(&identity, &object.kind.resource, &object.key);
             let before = self.watches.seen(&place, &object.key.name);
-            match sending.send(object).await {
+            match sending.put(object).await {
                 Ok(answer) => {
                     // An answer of the version that the watch has seen changed nothing: only the account of fields had moved.
-                    let version = answer.resource_version().unwrap_or_default();
-                    if before.is_none_or(|before| before.resource_version != version) {
+                    let version = answer.made.as_ref().and_then(ResourceExt::resource_version);
+                    if version.is_some() && before.map(|before| before.resource_version) != version
+                    {
                         memory.corrected(&object.key, Timestamp::now());
                         self.context.metrics.releases.corrected();
                         tracing::info!(object = %object.key, "put right after somebody changed it");
                     }
-                    answers.push((object.key.clone(), answer));
+                    answers.push(answer);
                 }
                 Err(failure) => failed = failed.or(Some(failure)),
             }

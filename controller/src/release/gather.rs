@@ -65,7 +65,10 @@ impl Shell {
             _ => (None, None),
         };
         let drift = match &digest {
-            Some(digest) if is_at_rest(status.phase) => self.drift(release, memory, digest),
+            Some(digest) if is_at_rest(status.phase) => {
+                self.excuse_ignored(release, memory, digest).await?;
+                self.drift(release, memory, digest)
+            }
             _ => Vec::new(),
         };
         let (looked, publication) = (self.looked(release, memory), memory.publication());
@@ -84,7 +87,8 @@ impl Shell {
             publication,
             rehearsed: memory.rehearsed.clone(),
             applied: memory.applied.clone(),
-            inventory: stored(memory).view(),
+            inventory: stored(memory)
+                .view(digest.as_ref(), |key| self.lets_prune(release, memory, key)),
             renders: memory.renders.clone().unwrap_or_default(),
             health,
             rollouts: self.rollouts_of(release, workloads),

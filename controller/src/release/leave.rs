@@ -11,7 +11,7 @@ use super::{
     owner,
     tidy::{doomed, settle},
 };
-use crate::apply::prune::{self, Patience};
+use crate::apply::prune;
 
 impl Shell {
     /// Empties the inventory.
@@ -27,9 +27,7 @@ impl Shell {
         let client = self.identities.client(&identity(release))?;
         let owner = owner(release);
         let outcomes = match policy {
-            DeletionPolicy::Delete => {
-                prune::delete(&client, &owner, &self.kinds, all, Patience::Vanished).await
-            }
+            DeletionPolicy::Delete => prune::delete(&client, &owner, &self.kinds, all).await,
             DeletionPolicy::Orphan => prune::release(&client, &owner, &self.kinds, &all).await,
         };
         let left = settle(&mut next, memory, outcomes);

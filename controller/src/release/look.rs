@@ -56,6 +56,7 @@ impl Shell {
             .client(&identity)
             .map_err(|failure| Error::Release(failure.message))?;
         let mut to_read = Vec::new();
+        let mut opted_out = Vec::new();
         let mut is_unwatched = false;
         for (key, entry) in stored(memory).of(digest) {
             let Some(kind) = self.kind(key, entry).await? else {
@@ -65,6 +66,10 @@ impl Shell {
             let state = self.watches.settled(&place, WATCH_START).await;
             is_unwatched |= state != State::Following;
             let seen = self.watches.seen(&place, &key.name);
+            if entry.is_opted_out(seen.as_ref().map(|seen| seen.foreign)) {
+                opted_out.push(key.clone());
+                continue;
+            }
             let gone = self.watches.gone(&place, &key.name);
             if must_read(
                 memory.looked.get(key),
@@ -74,6 +79,9 @@ impl Shell {
             ) {
                 to_read.push((key.clone(), kind));
             }
+        }
+        for key in opted_out {
+            memory.looked.remove(&key);
         }
         let read: Vec<_> = stream::iter(to_read)
             .map(|(key, kind)| {
@@ -89,12 +97,13 @@ impl Shell {
         for (key, found) in read {
             memory.looked.insert(key, found?);
         }
-        let unhealthy: Vec<ObjectHealth> = stored(memory)
+        let mut unhealthy: Vec<ObjectHealth> = stored(memory)
             .of(digest)
             // A Release among its own objects would wait for itself.
             .filter(|(key, _)| !is_itself(release, key))
             .filter_map(|(key, entry)| unhealthy(key, entry, memory.looked.get(key)))
             .collect();
+        self.warn(release, &client, memory, &mut unhealthy).await;
         let look_again = (is_unwatched && !unhealthy.is_empty()).then_some(UNWATCHED);
         let health = ObjectsHealth {
             digest: digest.clone(),
@@ -119,7 +128,12 @@ impl Shell {
                 }
                 let seen = self.watches.seen(place, &key.name);
                 let written = memory.written.get(key).map(|(version, _)| version.as_str());
-                let (message, foreign) = self.difference(entry, seen.as_ref(), written, &uid)?;
+                let (message, foreign) = self.difference(
+                    (entry, memory.harmless.get(key)),
+                    seen.as_ref(),
+                    written,
+                    &uid,
+                )?;
                 let contest = if foreign {
                     // Another Release has taken it over: correcting that would be a tug of war.
                     Contest::Fought {
@@ -140,12 +154,19 @@ impl Shell {
     /// What is different about an object, and whether it belongs to another Release now.
     fn difference(
         &self,
-        entry: &Entry,
+        (entry, harmless): (&Entry, Option<&String>),
         seen: Option<&Seen>,
         written: Option<&str>,
         uid: &str,
     ) -> Option<(String, bool)> {
+        let foreign = seen.map(|seen| seen.foreign);
+        if entry.is_opted_out(foreign) {
+            return None;
+        }
         let Some(seen) = seen else {
+            if entry.is_unmarked() {
+                return None;
+            }
             // Our own write may not have come round yet; the watch tells when it has, or when the object is deleted.
             return (!entry.passing && written.is_none()).then(|| {
                 (
@@ -165,10 +186,30 @@ impl Shell {
         if seen.owner_uid.as_deref() != Some(uid) {
             return Some(("its mark of ownership was changed".to_owned(), false));
         }
-        if entry.fields.is_some() && seen.fields != entry.fields {
+        if entry.says(foreign).leaves_alone() {
+            return None;
+        }
+        if entry.left_alone {
+            let message = "it is no longer to be left alone, and may be an older version's";
+            return Some((message.to_owned(), false));
+        }
+        if entry.fields.is_some() && seen.fields != entry.fields && seen.fields.as_ref() != harmless
+        {
             return Some(("fields that the source sets were changed".to_owned(), false));
         }
         None
+    }
+
+    /// Whether an object that left the source would be deleted, as far as its watch shows.
+    pub(super) fn lets_prune(&self, release: &Release, memory: &Memory, key: &ObjectKey) -> bool {
+        let place = memory
+            .places
+            .iter()
+            .flatten()
+            .find(|place| is_at(place, key));
+        let seen = place.and_then(|place| self.watches.seen(place, &key.name));
+        let words = seen.map(|seen| seen.words).unwrap_or_default();
+        words.lets_prune(key, &release.namespace().unwrap_or_default())
     }
 
     pub(super) async fn kind(&self, key: &ObjectKey, entry: &Entry) -> Result<Option<Kind>> {
@@ -198,7 +239,7 @@ fn is_itself(release: &Release, key: &ObjectKey) -> bool {
         && key.namespace == release.namespace()
 }
 
-fn is_at(place: &Place, key: &ObjectKey) -> bool {
+pub(super) fn is_at(place: &Place, key: &ObjectKey) -> bool {
     place.resource.group == key.group
         && place.resource.kind == key.kind
         && place.namespace == key.namespace

@@ -17,7 +17,7 @@ use belay_engine::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::publish::Push;
+use super::{progress::Progress, publish::Push, send::Alive};
 use crate::apply::{Failure, Prepared, inventory::Stored, watches::Place};
 
 /// Corrections of one object within [`CONTEST_WINDOW`] that are not yet a fight.
@@ -52,12 +52,20 @@ pub(super) struct Memory {
     pub(super) rehearsed: Option<Digest>,
     /// What was applied last.
     pub(super) applied: Option<Applied>,
+    /// What the rehearsal that is under way has done so far.
+    pub(super) tried: Progress<Digest>,
+    /// What the attempt that is under way has done so far.
+    pub(super) sent: Progress<Timestamp>,
     /// The objects of the content that is being brought in.
     pub(super) prepared: Option<(Digest, Arc<Vec<Prepared>>)>,
+    /// What was found at the last rehearsal of objects that no watch shows: what they say, or that they are not there.
+    pub(super) alive: Alive,
     /// How objects were when they were last looked at.
     pub(super) looked: HashMap<ObjectKey, Looked>,
     /// Versions that our own last writes gave objects, and when, until the watches have shown them.
     pub(super) written: HashMap<ObjectKey, (String, Instant)>,
+    /// Accounts of fields (see `apply::fields`) that differ from what was applied in ignored fields only.
+    pub(super) harmless: HashMap<ObjectKey, String>,
     troubles: Vec<(Trouble, u32)>,
     corrections: HashMap<ObjectKey, Corrections>,
 }
@@ -86,6 +94,10 @@ impl Memory {
             self.generation = generation;
             self.rehearsed = None;
             self.prepared = None;
+            self.alive.clear();
+            self.tried = Progress::default();
+            self.sent = Progress::default();
+            self.harmless.clear();
             self.places = None;
             self.troubles.clear();
         }

@@ -30,7 +30,9 @@ use std::{
 
 use belay_api::Release;
 use belay_engine::{digest::Digest, release::status::Content};
-use belay_source::{LocalRepositories, Renderer, RendererSettings, SourceHub, SourceSettings};
+use belay_source::{
+    LocalRepositories, Rendered, Renderer, RendererSettings, SourceHub, SourceSettings,
+};
 use kube::{Client, ResourceExt as _, runtime::reflector::ObjectRef};
 use tokio::{
     sync::{OnceCell, watch},
@@ -246,8 +248,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Digest of a source without any object.
+pub(super) fn nothing() -> Digest {
+    digest(&Rendered::nothing())
+}
+
 /// The engine's digest of rendered objects.
-fn digest(rendered: &belay_source::Rendered) -> Digest {
+fn digest(rendered: &Rendered) -> Digest {
     let text = rendered.digest.to_string();
     Digest::from_text(text.strip_prefix("sha256:").unwrap_or(&text))
 }

@@ -9,10 +9,11 @@ use super::{
     gather::{identity, stored},
     memory::Memory,
     owner,
+    sources::nothing,
 };
 use crate::apply::{
     Failure, Inventory,
-    prune::{self, Doomed, Outcome, Patience},
+    prune::{self, Doomed, Outcome},
 };
 
 impl Shell {
@@ -27,7 +28,8 @@ impl Shell {
         let mut next = stored(memory).clone();
         next.keep_only(&content.digest);
         // An inventory without any object of the content that runs is a mistake, and no reason to delete everything.
-        if next.of(&content.digest).next().is_none() {
+        let is_meant = release.spec.apply.allow_empty && content.digest == nothing();
+        if next.of(&content.digest).next().is_none() && !is_meant {
             return Err(Failure::environment(
                 "the inventory holds no object of the content that runs; nothing is pruned",
             )
@@ -44,8 +46,7 @@ impl Shell {
         // The shrunk inventory is written only after the deletions: a crash in between repeats them.
         let client = self.identities.client(&identity(release))?;
         let owner = owner(release);
-        let outcomes =
-            prune::delete(&client, &owner, &self.kinds, surplus, Patience::Accepted).await;
+        let outcomes = prune::delete(&client, &owner, &self.kinds, surplus).await;
         let left = settle(&mut next, memory, outcomes);
         self.save(release, memory, next).await?;
         match left {

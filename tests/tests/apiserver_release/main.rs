@@ -7,14 +7,18 @@
     reason = "a test fails by panicking"
 )]
 
+mod fields;
 mod inputs;
 mod judged;
 mod kinds;
 mod owners;
+mod prune;
 mod rollback;
 mod signed;
 mod source;
 mod sync;
+mod take;
+mod words;
 
 use std::time::Duration;
 

@@ -57,6 +57,7 @@ impl ReleaseSpec {
             } else {
                 Prune::Forget
             },
+            prune_budget: self.apply.prune_budget.plan(),
             drift: self.apply.drift,
             history: usize::from(self.rollback.history),
             suspension: if self.suspend {

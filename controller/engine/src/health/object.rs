@@ -56,10 +56,33 @@ pub(super) fn api_service(object: &Value) -> Health {
     }
 }
 
-/// A `HorizontalPodAutoscaler` is awaited until it finds what it should scale; missing metrics are not the Release's fault.
+/// A `PodDisruptionBudget`: current once its controller has counted its pods, however many they are; awaited while it can't.
+pub(super) fn disruption_budget(object: &Value) -> Health {
+    if object.pointer("/status/observedGeneration").is_none() {
+        return Health::progress("its controller has not seen it yet");
+    }
+    match condition(object, "DisruptionAllowed") {
+        Some(condition) if condition.fails() && condition.reason == "SyncFailed" => {
+            Health::progress(condition.text())
+        }
+        _ => Health::Current,
+    }
+}
+
+/// A `HorizontalPodAutoscaler` is awaited until it finds what it should scale, and fails when it can't tell which pods these are or
+/// shares them with another one. Missing metrics are not the Release's fault.
 pub(super) fn autoscaler(object: &Value) -> Health {
+    if let Some(condition) = condition(object, "ScalingActive")
+        .filter(super::Condition::fails)
+        .filter(|c| matches!(c.reason, "InvalidSelector" | "AmbiguousSelector"))
+    {
+        return Health::failed(condition.text());
+    }
     match condition(object, "AbleToScale") {
-        Some(condition) if condition.fails() && condition.reason == "FailedGetScale" => {
+        Some(condition)
+            if condition.fails()
+                && matches!(condition.reason, "FailedGetScale" | "FailedUpdateScale") =>
+        {
             Health::progress(condition.text())
         }
         _ => Health::Current,

@@ -81,6 +81,54 @@ fn pods_and_jobs_are_judged_by_how_they_end() {
 }
 
 #[test]
+fn pods_too_many_are_awaited() {
+    let done = json!({"observedGeneration": 2, "replicas": 4, "updatedReplicas": 4, "availableReplicas": 4});
+    assert!(is_progress(&assess(&deployment(&done))));
+    let mut set = deployment(&done);
+    set["kind"] = json!("ReplicaSet");
+    assert!(is_progress(&assess(&set)));
+}
+
+#[test]
+fn a_disruption_budget_is_awaited_until_its_pods_are_counted() {
+    let budget = |status: Value| json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"generation": 1}, "status": status});
+    let said = |status: &str, reason: &str| {
+        json!({"observedGeneration": 1,
+        "conditions": [{"type": "DisruptionAllowed", "status": status, "reason": reason}]})
+    };
+    assert!(is_progress(&assess(&budget(json!({})))));
+    assert!(is_progress(&assess(&budget(said("False", "SyncFailed")))));
+    assert_eq!(
+        assess(&budget(said("False", "InsufficientPods"))),
+        Health::Current
+    );
+    assert_eq!(
+        assess(&budget(said("True", "SufficientPods"))),
+        Health::Current
+    );
+}
+
+#[test]
+fn an_autoscaler_fails_when_it_cannot_tell_its_pods_and_is_not_blamed_for_metrics() {
+    let scaler = |kind: &str, reason: &str| {
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "status": {"conditions": [{"type": kind, "status": "False", "reason": reason}]}})
+    };
+    assert!(is_failed(&assess(&scaler(
+        "ScalingActive",
+        "AmbiguousSelector"
+    ))));
+    assert!(is_progress(&assess(&scaler(
+        "AbleToScale",
+        "FailedUpdateScale"
+    ))));
+    assert_eq!(
+        assess(&scaler("ScalingActive", "FailedGetResourceMetric")),
+        Health::Current
+    );
+}
+
+#[test]
 fn kstatus_conditions_speak_for_any_kind() {
     let custom = |conditions: Value| {
         json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"generation": 1},

@@ -26,6 +26,9 @@ pub(super) fn deployment(object: &Value) -> Health {
     if total > updated {
         return Health::progress(format!("{} old pods still run", total - updated));
     }
+    if total > wanted {
+        return Health::progress(format!("{} pods too many still run", total - wanted));
+    }
     if available < updated {
         return Health::progress(format!("{available} of {updated} pods are available"));
     }
@@ -96,6 +99,10 @@ pub(super) fn replica_set(object: &Value) -> Health {
     let available = number(object, "/status/availableReplicas", 0);
     if available < wanted {
         return Health::progress(format!("{available} of {wanted} pods are available"));
+    }
+    let total = number(object, "/status/replicas", 0);
+    if total > wanted {
+        return Health::progress(format!("{} pods too many still run", total - wanted));
     }
     Health::Current
 }

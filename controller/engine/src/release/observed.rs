@@ -126,6 +126,8 @@ pub struct Inventory {
     pub contents: Vec<Digest>,
     /// Objects that belong to none of that content and are still there, with the reason.
     pub leftovers: Vec<Pending>,
+    /// Objects that pruning to the target's content would delete, in order of their keys.
+    pub doomed: Vec<ObjectKey>,
     /// Objects in all.
     pub objects: usize,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::composition::Composition;
+use super::{budget::Budget, composition::Composition};
 use crate::gate::GatePolicy;
 
 /// How a Release moves.
@@ -19,6 +19,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// What happens to objects that left the content.
     pub prune: Prune,
+    /// How many objects may be pruned at once without a person's word.
+    pub prune_budget: Budget,
     /// What happens when somebody changes an applied object.
     pub drift: DriftMode,
     /// Verified versions kept for going back; at least one.
@@ -58,6 +60,8 @@ pub enum DriftMode {
     Correct,
     /// It is reported in the condition `Drifted` and left alone.
     Report,
+    /// It is left alone, and nothing is said.
+    Off,
 }
 
 /// What happens to the applied objects when the Release is deleted.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{promotion::PromotionStatus, publish::Published, requested::Reconciled};
+use super::{
+    budget::LargePrune, promotion::PromotionStatus, publish::Published, requested::Reconciled,
+};
 use crate::{
     action::Receipt,
     condition::Condition,
@@ -295,6 +297,9 @@ pub struct ReleaseStatus {
     /// Digest of the content whose Rollouts may promote, when they promote together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotable: Option<Digest>,
+    /// More objects left the source than are pruned without a person's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub large_prune: Option<LargePrune>,
     /// What the gates say together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,

@@ -99,6 +99,21 @@ pub struct RenderedObject {
     pub secrecy: Secrecy,
 }
 
+impl Rendered {
+    /// A render without any object, for who takes an empty directory at its word.
+    pub fn nothing() -> Self {
+        let mut text = String::new();
+        canonical::write_list(&mut text, std::iter::empty());
+        Self {
+            digest: ContentDigest::of_text(&text),
+            json_bytes: text.len(),
+            objects: Vec::new(),
+            warnings: Vec::new(),
+            tool: None,
+        }
+    }
+}
+
 /// Checks all documents of a directory and makes a render of them.
 pub(super) fn assemble(
     path: &str,

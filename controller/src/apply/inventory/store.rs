@@ -22,6 +22,25 @@ const PLAIN_BYTES: usize = 64 << 10;
 /// Largest inventory as JSON: some hundred thousand objects.
 const LIMIT_BYTES: u64 = 64 << 20;
 
+/// Largest compressed inventory: what a ConfigMap holds, and some room for its metadata.
+const STORED_BYTES: usize = 1_000_000;
+
+/// Says why an inventory can't be stored, if it is too large for a ConfigMap.
+pub fn fits(inventory: &Inventory) -> Result<(), String> {
+    let mut map = ConfigMap::default();
+    write(&mut map, inventory).map_err(|error| error.to_string())?;
+    let stored = map.binary_data.into_iter().flatten();
+    let bytes: usize = stored.map(|(_, bytes)| bytes.0.len()).sum();
+    if bytes <= STORED_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "the list of its {} objects takes {bytes} bytes, more than the {STORED_BYTES} that a ConfigMap holds; split the source into \
+         several Releases",
+        inventory.objects.len()
+    ))
+}
+
 /// An inventory as it is stored.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
@@ -139,6 +158,41 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Objects with names as generators make them, of two versions.
+    fn many(objects: usize, name_bytes: usize) -> Inventory {
+        let keys: Vec<ObjectKey> = (0..objects)
+            .map(|number| {
+                let hash = Digest::of(&json!(number)).as_str().repeat(4);
+                ObjectKey {
+                    group: "apps".into(),
+                    kind: "Deployment".into(),
+                    namespace: Some(format!("tenant-{}", number % 50)),
+                    name: hash.get(..name_bytes).unwrap_or_default().to_owned(),
+                }
+            })
+            .collect();
+        let mut inventory = Inventory::default();
+        for (version, range) in [("a", 0..objects / 2), ("b", objects / 2..objects)] {
+            let keys = keys.get(range).unwrap_or_default();
+            inventory.record(
+                &Digest::of(&json!(version)),
+                keys.iter().map(|key| (key, "apps/v1", false)),
+            );
+        }
+        for (number, entry) in inventory.objects.values_mut().enumerate() {
+            entry.fields = Some(Digest::of(&json!(["fields", number])).short());
+        }
+        inventory
+    }
+
+    #[test]
+    fn the_largest_source_fits_and_what_does_not_is_refused_with_a_sentence() {
+        // Ten thousand objects, the most that are rendered, replaced by as many others.
+        assert_eq!(fits(&many(20_000, 16)), Ok(()));
+        let refused = fits(&many(20_000, 200)).unwrap_err();
+        assert!(refused.contains("split the source"), "{refused}");
+    }
 
     #[test]
     fn small_inventories_are_text_and_large_ones_compressed() {

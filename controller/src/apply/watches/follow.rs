@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{Interest, Place, Seen, State, Watch, Watches, lock};
 use crate::{
-    apply::{fields, owners::owner_of},
+    apply::{fields, owners::owner_of, words},
     watch::ServerVersion,
 };
 
@@ -109,6 +109,8 @@ fn see(object: &Meta) -> Seen {
         fields: fields::fingerprint(metadata.managed_fields.as_deref().unwrap_or_default()),
         owner_uid: owner_of(metadata).map(str::to_owned),
         is_dying: metadata.deletion_timestamp.is_some(),
+        words: words::live(metadata),
+        foreign: words::foreign(metadata),
     }
 }
 
@@ -168,4 +170,6 @@ fn only_version_differs(before: &Seen, after: &Seen) -> bool {
         && before.fields == after.fields
         && before.owner_uid == after.owner_uid
         && before.is_dying == after.is_dying
+        && before.words == after.words
+        && before.foreign == after.foreign
 }

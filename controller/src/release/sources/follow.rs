@@ -11,8 +11,8 @@ use belay_engine::release::{
     status::{self, Content},
 };
 use belay_source::{
-    Candidate, GitRef, Observation, Oid, Rendered, Signature, SignedObject, SourceError,
-    Subscription,
+    Candidate, GitRef, Observation, Oid, RenderError, Rendered, Signature, SignedObject,
+    SourceError, Subscription,
 };
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
@@ -59,7 +59,12 @@ impl Tools {
             .await?;
         let contents = self.inputs.follow(&request.inputs())?.read().await?;
         let rendering = request.rendering(&self.cluster, &contents).await?;
-        let rendered = self.renderer.render(&checkout, &rendering).await?;
+        let rendered = match self.renderer.render(&checkout, &rendering).await {
+            Err(RenderError::EmptyRender { .. }) if request.allow_empty => {
+                Arc::new(Rendered::nothing())
+            }
+            rendered => rendered?,
+        };
         Ok(Brought {
             rendered: request.with_images(rendered)?,
             signatures,

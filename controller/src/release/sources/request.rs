@@ -16,6 +16,8 @@ pub(super) struct Request {
     pub(super) render: Option<release::Render>,
     pub(super) decryption: Option<release::Decryption>,
     pub(super) images: Vec<release::Image>,
+    /// Whether a source without any object is taken at its word.
+    pub(super) allow_empty: bool,
 }
 
 impl Request {
@@ -28,6 +30,7 @@ impl Request {
             render: release.spec.render.clone(),
             decryption: release.spec.decryption.clone(),
             images: release.spec.images.clone(),
+            allow_empty: release.spec.apply.allow_empty,
         }
     }
 

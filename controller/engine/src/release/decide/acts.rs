@@ -118,11 +118,29 @@ fn act(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         Verb::Abort => abort(pass, request),
         Verb::Undo => undo(pass, request),
         Verb::Promote => promotion::promote(pass, request),
-        Verb::Approve | Verb::Skip => Err(format!(
+        Verb::Approve => approve(pass, request),
+        Verb::Skip => Err(format!(
             "a Release has no steps to {}; act on its Rollout instead",
             request.verb.rbac_verb()
         )),
     }
+}
+
+/// The only thing of a Release that waits for an approval is the pruning of many objects.
+fn approve(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
+    let (now, actor) = (pass.now, request.actor.clone());
+    let Some(large) = pass.status.large_prune.as_mut() else {
+        return Err(
+            "nothing of this Release waits for an approval; to approve a step, act on its Rollout"
+                .to_owned(),
+        );
+    };
+    if let Some(by) = &large.approved_by {
+        return Err(format!("already approved by {by}"));
+    }
+    large.approved_by = Some(actor);
+    large.approved_at = Some(now);
+    Ok(format!("{} objects are pruned", large.objects))
 }
 
 fn pause(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {

@@ -173,6 +173,9 @@ fn signers(signatures: &[Signature]) -> String {
 
 /// `Drifted` is there only while there is something that Belay does not put right at once, or can't see.
 fn drift(pass: &mut Pass<'_>) {
+    if pass.plan.is_ok_and(|plan| plan.drift == DriftMode::Off) {
+        return condition::clear(&mut pass.status.conditions, "Drifted");
+    }
     let report = pass.plan.is_ok_and(|plan| plan.drift == DriftMode::Report);
     let mut shown = pass
         .observed

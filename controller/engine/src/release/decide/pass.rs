@@ -179,6 +179,7 @@ impl<'a> Pass<'a> {
         self.status.gates.clear();
         self.status.verdict = None;
         self.status.promotable = None;
+        self.status.large_prune = None;
         self.enter(phase);
         self.status.phase_since = Some(self.now);
     }

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::release::{
     Effect,
+    budget::{Budget, LargePrune},
     observed::{Contest, Task},
-    plan::DriftMode,
+    plan::{DriftMode, Prune},
     status::{Content, Phase, short_revision},
 };
 
@@ -143,6 +144,10 @@ fn prune(pass: &mut Pass<'_>, content: &Content) {
         && inventory.leftovers.is_empty();
     let Ok(plan) = pass.plan else { return };
     if tidy {
+        pass.status.large_prune = None;
+        return;
+    }
+    if plan.prune == Prune::Delete && needs_word(pass, plan.prune_budget, content) {
         return;
     }
     if let Some(leftover) = inventory.leftovers.first() {
@@ -157,6 +162,29 @@ fn prune(pass: &mut Pass<'_>, content: &Content) {
         prune: plan.prune,
     };
     pass.attempt(Task::Prune, Some(&content.digest), effect);
+}
+
+/// Whether more objects would go than may without a person's word, and nobody has given it for these.
+fn needs_word(pass: &mut Pass<'_>, budget: Budget, content: &Content) -> bool {
+    let inventory = &pass.observed.inventory;
+    let (count, all) = (inventory.doomed.len(), inventory.objects);
+    let known = pass.status.large_prune.as_ref();
+    if count <= budget.of(all) || known.is_some_and(|large| large.approves(&content.digest, count))
+    {
+        return false;
+    }
+    let large = LargePrune::of(&content.digest, &inventory.doomed);
+    let message = format!(
+        "{count} of {all} objects left the source, more than apply.pruneBudget lets go without a person's word: {}; they stay \
+         until somebody approves this or the source has them again",
+        large.named()
+    );
+    if known.is_none_or(|known| known.objects != count || known.digest != content.digest) {
+        pass.warning("PruneHeld", message.clone());
+        pass.status.large_prune = Some(large);
+    }
+    pass.wait("PruneApproval", message);
+    true
 }
 
 fn renders(pass: &mut Pass<'_>, content: &Content) {
@@ -185,7 +213,7 @@ fn renders(pass: &mut Pass<'_>, content: &Content) {
 
 /// Objects that somebody changed are applied again, unless the spec only wants to know, or somebody fights back.
 fn drift(pass: &mut Pass<'_>, content: &Content) {
-    if pass.plan.is_ok_and(|plan| plan.drift == DriftMode::Report) {
+    if pass.plan.is_ok_and(|plan| plan.drift != DriftMode::Correct) {
         return;
     }
     let mut objects = Vec::new();

@@ -14,8 +14,10 @@ use world::{World, content};
 
 use super::*;
 use crate::{
+    action::{Outcome, Verb},
     condition::Truth,
     release::{
+        budget::Budget,
         observed::{Asked, Contest, Fault},
         plan::{DeletionPolicy, DriftMode},
         status::{Signature, SignedObject},
@@ -206,6 +208,11 @@ fn drift_is_corrected_reported_or_left_when_somebody_fights_back() {
     assert_eq!(truth(&world, "Drifted"), Some(Truth::True));
     assert!(world.log.is_empty());
 
+    world.plan.drift = DriftMode::Off;
+    world.step();
+    assert_eq!(truth(&world, "Drifted"), None);
+    assert!(world.log.is_empty());
+
     world.plan.drift = DriftMode::Correct;
     let until = world.after(60);
     world.drift("own-a", Contest::Fought { until });
@@ -282,4 +289,58 @@ fn deletion_gives_the_objects_up_first_and_is_bounded() {
     world.pass_time(3600);
     world.settle();
     assert_eq!(world.log.last().unwrap(), "finish");
+}
+
+#[test]
+fn more_than_the_budget_is_pruned_only_on_a_persons_word() {
+    let mut world = World::verified("a");
+    world.plan.prune_budget = Budget {
+        objects: 0,
+        percent: 0,
+    };
+    world.ask("b");
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Verified);
+    assert!(world.has("own-a"));
+    let waiting = world.status.waiting_for.clone().unwrap();
+    assert_eq!(waiting.reason, "PruneApproval");
+    assert!(
+        waiting.message.contains("1 of 3 objects") && waiting.message.contains("shop/own-a"),
+        "{}",
+        waiting.message
+    );
+    // A restart does not forget what was asked, and nothing goes by itself.
+    world.restart();
+    world.pass_time(3600);
+    world.settle();
+    assert!(world.has("own-a"));
+
+    world.act(Verb::Approve);
+    world.settle();
+    assert!(!world.has("own-a"));
+    assert!(world.status.large_prune.is_none() && world.status.waiting_for.is_none());
+}
+
+#[test]
+fn an_approval_is_for_one_version() {
+    let mut world = World::verified("a");
+    world.plan.prune_budget = Budget {
+        objects: 0,
+        percent: 0,
+    };
+    world.act(Verb::Approve);
+    world.settle();
+    assert_eq!(
+        world.status.actions.last().unwrap().outcome,
+        Outcome::Refused
+    );
+    world.ask("b");
+    world.settle();
+    // Back to the version with the object: the question is no longer asked.
+    world.ask("a");
+    world.settle();
+    assert!(world.has("own-a") && world.has("own-b"));
+    let large = world.status.large_prune.clone().unwrap();
+    assert_eq!(large.first, ["ConfigMap shop/own-b"]);
+    assert_eq!(large.approved_by, None);
 }

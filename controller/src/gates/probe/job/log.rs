@@ -3,20 +3,20 @@
 //! Invariant: the log is shown only when every Secret that the pod refers to could be read, and without any of their values. What a
 //! program gets in another way (a token that it fetches itself, say) is not known here.
 
-use std::collections::BTreeSet;
-
+use super::Account;
+use crate::{
+    Error,
+    client::bounded,
+    gates::probe::{redact::Redactor, secrets},
+};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ContainerStatus, Pod, Secret},
+    core::v1::{ContainerStatus, Pod},
 };
 use kube::{
-    Api, Client, ResourceExt as _,
+    Client, ResourceExt as _,
     api::{ListParams, LogParams},
 };
-use serde_json::Value;
-
-use super::Account;
-use crate::{Error, client::bounded, gates::probe::redact::Redactor};
 
 /// Longest part of a log that is read.
 const READ_BYTES: i64 = 64 * 1024;
@@ -55,7 +55,8 @@ pub(super) async fn tail(account: &Account, own: &Client, job: &Job, lines: u32)
     if lines == 0 {
         return Tail::without(exit_code, "its log is not asked for");
     }
-    let redactor = match redactor(own, &account.identity.namespace, &pod).await {
+    let spec = serde_json::to_value(&pod.spec).unwrap_or_default();
+    let redactor = match secrets::redactor(own, &account.identity.namespace, &spec).await {
         Ok(redactor) => redactor,
         Err(why) => return Tail::without(exit_code, format!("its log is not shown, for {why}")),
     };
@@ -113,56 +114,6 @@ fn exit_code(container: &ContainerStatus) -> Option<i32> {
     state.terminated.as_ref().map(|ended| ended.exit_code)
 }
 
-/// Knows the values of all Secrets that `pod` refers to.
-async fn redactor(own: &Client, namespace: &str, pod: &Pod) -> Result<Redactor, String> {
-    let spec = serde_json::to_value(&pod.spec).unwrap_or_default();
-    let mut names = BTreeSet::new();
-    secrets_of(&spec, &mut names);
-    let api: Api<Secret> = Api::namespaced(own.clone(), namespace);
-    let mut values = Vec::new();
-    for name in names {
-        let secret = bounded("reading a Secret", api.get_opt(&name))
-            .await
-            .map_err(|_| {
-                format!(
-                    "Secret {namespace}/{name}, whose values must be kept out of it, can't be read"
-                )
-            })?;
-        // An optional Secret that does not exist has no values.
-        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
-        let texts = data.into_values();
-        values.extend(texts.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()));
-    }
-    Ok(Redactor::new(values.iter().map(String::as_str)))
-}
-
-/// Names of Secrets anywhere in a pod's spec: environment, volumes, and what drivers of volumes are given.
-fn secrets_of(value: &Value, names: &mut BTreeSet<String>) {
-    let mut take = |name: Option<&Value>| {
-        names.extend(name.and_then(Value::as_str).map(str::to_owned));
-    };
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| secrets_of(item, names)),
-        Value::Object(fields) => {
-            for (key, inner) in fields {
-                match key.as_str() {
-                    "secretKeyRef" | "secretRef" => take(inner.get("name")),
-                    "secret" => {
-                        take(inner.get("name"));
-                        take(inner.get("secretName"));
-                    }
-                    "secretName" => take(Some(inner)),
-                    _ => {}
-                }
-            }
-            for inner in fields.values() {
-                secrets_of(inner, names);
-            }
-        }
-        _ => {}
-    }
-}
-
 /// The end of `log` in one line.
 fn shown(log: &str, redactor: &Redactor) -> String {
     // Cut off by the limit, the last line may end in the middle of a value.
@@ -193,21 +144,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn secrets_are_found_wherever_a_pod_refers_to_them() {
-        let spec = json!({
-            "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "a", "key": "k"}}}], "envFrom": [{"secretRef": {"name": "b"}}]}],
-            "initContainers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "c", "key": "k"}}}]}],
-            "volumes": [
-                {"secret": {"secretName": "d"}},
-                {"projected": {"sources": [{"secret": {"name": "e"}}, {"configMap": {"name": "not"}}]}},
-            ],
-        });
-        let mut names = BTreeSet::new();
-        secrets_of(&spec, &mut names);
-        assert_eq!(names.into_iter().collect::<String>(), "abcde");
-    }
 
     #[test]
     fn the_end_of_a_log_is_one_line_without_secrets() {

@@ -17,6 +17,7 @@ use crate::{
     health::Health,
     release::{
         Effect, Observed, Plan, ReleaseStatus,
+        budget::Budget,
         composition::{Composition, Peers},
         decide::decide,
         observed::{
@@ -107,6 +108,10 @@ impl Default for World {
                 gates: Vec::new(),
                 timeout: Duration::from_mins(15),
                 prune: Prune::Delete,
+                prune_budget: Budget {
+                    objects: 10,
+                    percent: 20,
+                },
                 drift: DriftMode::Correct,
                 history: 3,
                 suspension: Suspension::Active,
@@ -229,6 +234,7 @@ impl World {
             inventory: Inventory {
                 contents: self.covered.clone(),
                 leftovers: self.leftovers(),
+                doomed: self.doomed(),
                 objects: self.inventory.len(),
             },
             renders: self.renders.clone(),
@@ -257,6 +263,15 @@ impl World {
                 message: "waits for finalizer example.com/x".into(),
             })
             .collect()
+    }
+
+    fn doomed(&self) -> Vec<ObjectKey> {
+        let Some(target) = &self.status.target else {
+            return Vec::new();
+        };
+        let kept = objects(&Self::name(&target.content));
+        let surplus = self.inventory.iter().filter(|name| !kept.contains(name));
+        surplus.map(|name| object(name)).collect()
     }
 
     fn health(&self) -> Option<ObjectsHealth> {

@@ -1,0 +1,276 @@
+//! Sends the objects of one set, each as it is to be sent: with the fields that it leaves to others left out, held before its
+//! template changes, or not at all when it is to be left alone.
+
+use std::collections::HashMap;
+
+use belay_api::{
+    Release,
+    release::{Adopt, IgnoreRule, OnImmutable},
+};
+use belay_engine::release::{observed::ObjectKey, words::Words};
+use futures::{StreamExt as _, stream};
+use kube::{Client, api::DynamicObject};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    Shell,
+    gather::identity,
+    governed::Governed,
+    owner,
+    treat::{Live, Treatment},
+};
+use crate::apply::{
+    Failure, Identity, Owner, Prepared, hold, ignore,
+    manifest::Standing,
+    scale::{self, Scaled},
+    server_side::{self, Mode, Over},
+    takeover,
+};
+
+/// Objects at the same time.
+const CONCURRENCY: usize = 8;
+
+/// What was found at a rehearsal of objects that no watch shows; nothing where an object is not there.
+pub(super) type Alive = HashMap<ObjectKey, Option<Live>>;
+
+/// What became of an object.
+pub(super) struct Answer {
+    pub(super) key: ObjectKey,
+    /// What the source says about it.
+    pub(super) words: Words,
+    /// What the API server made of it; nothing if it was left as it was.
+    pub(super) made: Option<DynamicObject>,
+}
+
+/// What goes with every object of one set.
+pub(super) struct Sending<'a> {
+    pub(super) client: Client,
+    ignore: Vec<IgnoreRule>,
+    pub(super) identity: Identity,
+    pub(super) owner: Owner,
+    governed: Governed,
+    scaled: Scaled,
+    pub(super) mode: Mode,
+    /// See [`Memory::alive`].
+    pub(super) alive: Alive,
+    pub(super) adopt: Adopt,
+    pub(super) on_immutable: OnImmutable,
+    pub(super) shell: &'a Shell,
+}
+
+impl Shell {
+    /// What goes with every object of `prepared`.
+    pub(super) async fn sending(
+        &self,
+        release: &Release,
+        alive: Alive,
+        prepared: &[Prepared],
+        mode: Mode,
+    ) -> Result<Sending<'_>, Failure> {
+        let identity = identity(release);
+        let client = self.identities.client(&identity)?;
+        Ok(Sending {
+            identity,
+            scaled: scale::scaled(&client, prepared).await,
+            governed: self.governed(prepared),
+            owner: owner(release),
+            client,
+            mode,
+            ignore: release.spec.apply.ignore.clone(),
+            adopt: release.spec.apply.adopt,
+            on_immutable: release.spec.apply.on_immutable,
+            alive,
+            shell: self,
+        })
+    }
+}
+
+impl Sending<'_> {
+    /// Tries `object` out; gives what is known of the live one.
+    async fn rehearse(&self, object: &Prepared) -> Result<Found, Failure> {
+        if object.standing == Standing::NeedsKind {
+            return Ok(Found::Unknown);
+        }
+        let live = self.live(object).await?;
+        let treatment = self.treatment(object, live.as_ref())?;
+        if treatment == Treatment::LeaveAlone {
+            return Ok(Found::Live(live));
+        }
+        match self.send(object, live.as_ref(), treatment).await {
+            Err(failure)
+                if object.standing == Standing::NeedsNamespace && lacks_namespace(&failure) =>
+            {
+                Ok(Found::Unknown)
+            }
+            outcome => outcome.map(|_| Found::Live(live)),
+        }
+    }
+
+    /// Tries objects out; begins with none after `deadline`.
+    pub(super) async fn try_out<'o>(
+        &self,
+        objects: Vec<&'o Prepared>,
+        deadline: Instant,
+    ) -> Vec<(&'o Prepared, Result<Found, Failure>)> {
+        let tries: Vec<_> = objects
+            .iter()
+            .map(|object| in_time(deadline, self.rehearse(object)))
+            .collect();
+        let outcomes: Vec<_> = stream::iter(tries).buffered(CONCURRENCY).collect().await;
+        begun(objects, outcomes)
+    }
+
+    /// Applies objects of one turn; begins with none after `deadline`.
+    pub(super) async fn stage<'o>(
+        &self,
+        objects: Vec<&'o Prepared>,
+        deadline: Instant,
+    ) -> Vec<(&'o Prepared, Result<Answer, Failure>)> {
+        let sent: Vec<_> = objects
+            .iter()
+            .map(|object| in_time(deadline, self.apply(object)))
+            .collect();
+        let outcomes: Vec<_> = stream::iter(sent).buffered(CONCURRENCY).collect().await;
+        begun(objects, outcomes)
+    }
+
+    async fn apply(&self, object: &Prepared) -> Result<Answer, Failure> {
+        let term = &self.shell.context.term;
+        term.check()
+            .map_err(|error| Failure::passing(error.to_string()))?;
+        self.put(object).await
+    }
+
+    /// Applies one object, unless it is there and says that it is to be left alone.
+    pub(super) async fn put(&self, object: &Prepared) -> Result<Answer, Failure> {
+        let live = self.live(object).await?;
+        let treatment = self.treatment(object, live.as_ref())?;
+        let made = match treatment {
+            Treatment::LeaveAlone => None,
+            _ => Some(self.make(object, live.as_ref(), treatment).await?),
+        };
+        Ok(Answer {
+            key: object.key.clone(),
+            words: object.words,
+            made,
+        })
+    }
+
+    async fn make(
+        &self,
+        object: &Prepared,
+        live: Option<&Live>,
+        treatment: Treatment,
+    ) -> Result<DynamicObject, Failure> {
+        self.hold(object).await?;
+        if matches!(treatment, Treatment::TakeOver | Treatment::Adopt) {
+            takeover::take_over(&self.client, object).await?;
+        }
+        self.send(object, live, treatment).await
+    }
+
+    /// Sends one object, without the fields that it leaves to others.
+    async fn send(
+        &self,
+        object: &Prepared,
+        live: Option<&Live>,
+        treatment: Treatment,
+    ) -> Result<DynamicObject, Failure> {
+        let body = self.body(object).await?;
+        let body = body.as_ref().unwrap_or(&object.body);
+        let over = if treatment == Treatment::Adopt {
+            Over::Everybody
+        } else {
+            Over::People
+        };
+        match server_side::try_send(&self.client, object, body, self.mode, over).await {
+            Ok(made) => Ok(made),
+            Err(refused) if refused.is_immutable => {
+                self.replace(object, live, body, refused.failure).await
+            }
+            Err(refused) => Err(refused.failure),
+        }
+    }
+
+    async fn body(&self, object: &Prepared) -> Result<Option<Value>, Failure> {
+        let without_replicas = scale::leave_replicas(&self.client, object, &self.scaled).await?;
+        let body = without_replicas.as_ref().unwrap_or(&object.body);
+        let without_paused = if self.governs(object) {
+            scale::leave_hold(body)
+        } else {
+            None
+        };
+        let body = without_paused.or(without_replicas);
+        self.leave_ignored(object, body).await
+    }
+
+    /// The body without the fields that the spec leaves to others. Costs one read of an object that has such fields.
+    async fn leave_ignored(
+        &self,
+        object: &Prepared,
+        body: Option<Value>,
+    ) -> Result<Option<Value>, Failure> {
+        let paths = ignore::paths(&self.ignore, &object.key, &object.body);
+        if paths.is_empty() {
+            return Ok(body);
+        }
+        let Some(live) = scale::live(&self.client, object).await? else {
+            return Ok(body);
+        };
+        let managed = live.metadata.managed_fields.as_deref().unwrap_or_default();
+        let body = body.as_ref().unwrap_or(&object.body);
+        // Metadata can hold such fields, too.
+        let value = serde_json::to_value(&live)
+            .map_err(|error| Failure::content(error.to_string()).at(object.place()))?;
+        Ok(Some(ignore::leave(body, &paths, &value, managed)))
+    }
+
+    /// Where no admission policy holds a governed workload, it is held before its template changes.
+    async fn hold(&self, object: &Prepared) -> Result<(), Failure> {
+        if self.mode == Mode::Rehearse || !self.governs(object) {
+            return Ok(());
+        }
+        hold::before_change(&self.client, object).await
+    }
+
+    pub(super) fn governs(&self, object: &Prepared) -> bool {
+        let Some(kind) = object.workload_kind() else {
+            return false;
+        };
+        let key = (
+            kind,
+            object.key.namespace.clone().unwrap_or_default(),
+            object.key.name.clone(),
+        );
+        self.governed.contains(&key)
+    }
+}
+
+/// What a rehearsal found out about a live object.
+pub(super) enum Found {
+    /// What is known of it; nothing if it is not there.
+    Live(Option<Live>),
+    /// It could not be looked at yet.
+    Unknown,
+}
+
+/// The outcome of `work`, unless it is too late to begin with it.
+async fn in_time<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    if Instant::now() >= deadline {
+        return None;
+    }
+    Some(work.await)
+}
+
+/// The objects that were begun with, and what became of them.
+fn begun<T>(objects: Vec<&Prepared>, outcomes: Vec<Option<T>>) -> Vec<(&Prepared, T)> {
+    let pairs = objects.into_iter().zip(outcomes);
+    pairs
+        .filter_map(|(object, outcome)| Some((object, outcome?)))
+        .collect()
+}
+
+fn lacks_namespace(failure: &Failure) -> bool {
+    failure.message.contains("namespaces \"") && failure.message.ends_with("not found")
+}
