@@ -22,6 +22,7 @@ pub mod renders;
 pub mod scale;
 pub mod server_side;
 pub mod takeover;
+pub mod turn;
 pub mod watches;
 pub mod words;
 

@@ -5,6 +5,7 @@
 //! inventories and renders. A quiet Release costs no request.
 
 mod act;
+mod barrier;
 mod bring;
 mod content;
 mod correct;
@@ -20,6 +21,7 @@ mod peers;
 mod progress;
 mod publish;
 mod replace;
+mod run;
 mod send;
 mod sources;
 mod tidy;

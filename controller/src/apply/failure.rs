@@ -44,6 +44,14 @@ impl Failure {
         }
     }
 
+    /// What was applied before is not ready for the next.
+    pub fn waiting(message: impl Into<String>) -> Self {
+        Self {
+            fault: Fault::Waiting,
+            message: message.into(),
+        }
+    }
+
     /// The same with `place` in front.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {

@@ -9,14 +9,18 @@ use belay_api::{
     names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION},
     rollout::WorkloadKind,
 };
-use belay_engine::release::{observed::ObjectKey, words::Words};
+use belay_engine::{
+    digest::Digest,
+    release::{observed::ObjectKey, words::Words},
+};
 use kube::discovery::{ApiResource, Scope};
 use serde_json::{Map, Value, json};
 
 use super::{
     Failure, Kind, Kinds,
     failure::Secrecy,
-    order::{Rank, rank},
+    order::rank,
+    turn::{self, Part, Turn},
     words,
 };
 
@@ -50,7 +54,7 @@ pub struct Prepared {
     /// Its kind.
     pub kind: Kind,
     /// When its turn comes.
-    pub rank: Rank,
+    pub turn: Turn,
     /// Where it is written.
     pub source: String,
     /// What is sent.
@@ -80,11 +84,13 @@ impl Prepared {
         format!("{}: {}", self.source, self.key)
     }
 
-    /// Whether it takes itself away when it is done, as a Job with a time to live does.
+    /// Whether it is of no more use when it is done: a Job with a time to live takes itself away, and one with a turn of its own
+    /// is not made again.
     pub fn is_passing(&self) -> bool {
-        self.key.group == "batch"
-            && self.key.kind == "Job"
-            && self.body.pointer("/spec/ttlSecondsAfterFinished").is_some()
+        self.turn.part != Part::Main
+            || self.key.group == "batch"
+                && self.key.kind == "Job"
+                && self.body.pointer("/spec/ttlSecondsAfterFinished").is_some()
     }
 
     /// What it is, if a Rollout can govern it.
@@ -106,6 +112,7 @@ pub fn workload_kind(key: &ObjectKey) -> Option<WorkloadKind> {
 /// Prepares all objects of a set, in the order in which they are applied.
 pub async fn prepare(
     manifests: &[Manifest],
+    content: &Digest,
     owner: &Owner,
     kinds: &Kinds,
 ) -> Result<Vec<Prepared>, Failure> {
@@ -119,7 +126,7 @@ pub async fn prepare(
     let mut prepared = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let (kind, is_new) = resolve(manifest, kinds, &introduced).await?;
-        let mut object = prepare_one(manifest, owner, kind)?;
+        let mut object = prepare_one(manifest, content, owner, kind)?;
         let in_namespace_of_set = object
             .key
             .namespace
@@ -138,7 +145,7 @@ pub async fn prepare(
         }
         prepared.push(object);
     }
-    prepared.sort_by(|a, b| (a.rank, &a.key).cmp(&(b.rank, &b.key)));
+    prepared.sort_by(|a, b| (a.turn, &a.key).cmp(&(b.turn, &b.key)));
     Ok(prepared)
 }
 
@@ -167,7 +174,12 @@ async fn resolve(
     })
 }
 
-fn prepare_one(manifest: &Manifest, owner: &Owner, kind: Kind) -> Result<Prepared, Failure> {
+fn prepare_one(
+    manifest: &Manifest,
+    content: &Digest,
+    owner: &Owner,
+    kind: Kind,
+) -> Result<Prepared, Failure> {
     let mut body = manifest.value.clone();
     let lacking =
         |what: &str| Failure::content(format!("{}: the object has no {what}", manifest.source));
@@ -206,8 +218,14 @@ fn prepare_one(manifest: &Manifest, owner: &Owner, kind: Kind) -> Result<Prepare
     put(metadata, "labels", RELEASE_LABEL, &owner.name);
     put(metadata, "annotations", RELEASE_UID_ANNOTATION, &owner.uid);
     let group = kind.resource.group.clone();
+    let turn = turn::turn(&body, rank(&group, &kind.resource.kind))
+        .map_err(|why| Failure::content(format!("{}: {why}", manifest.source)))?;
+    let name = match turn.part {
+        Part::Main => name,
+        Part::Pre | Part::Post => turn::bind(&mut body, &name, content),
+    };
     Ok(Prepared {
-        rank: rank(&group, &kind.resource.kind),
+        turn,
         key: ObjectKey {
             group,
             kind: kind.resource.kind.clone(),
@@ -312,7 +330,8 @@ mod tests {
             value: json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}, "status": {"x": 1},
                 "metadata": {"name": "web", "labels": {"app": "web"}, "uid": "x", "resourceVersion": "3", "managedFields": []}}),
         };
-        let prepared = prepare_one(&manifest, &owner(), config_maps()).unwrap();
+        let prepared =
+            prepare_one(&manifest, &Digest::of(&json!("a")), &owner(), config_maps()).unwrap();
         assert_eq!(
             prepared.body,
             json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"},
@@ -329,7 +348,8 @@ mod tests {
             value: json!({"apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {"name": "web", "annotations": {"belay.dev/reconcile": "off"}}}),
         };
-        let refused = prepare_one(&manifest, &owner(), config_maps()).unwrap_err();
+        let refused =
+            prepare_one(&manifest, &Digest::of(&json!("a")), &owner(), config_maps()).unwrap_err();
         assert!(
             refused
                 .message

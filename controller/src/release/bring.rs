@@ -24,6 +24,7 @@ use super::{
     look::looked,
     memory::Memory,
     progress::Progress,
+    run::Run,
     send::{Alive, Answer, Found},
 };
 use crate::{
@@ -88,61 +89,86 @@ impl Shell {
         attempt: Timestamp,
         on_failure: OnFailure,
     ) -> Result<(), Undone> {
-        let deadline = Instant::now() + limits::SENDING;
         let prepared = self.prepared(release, memory, content).await?;
         let mode = match on_failure {
             OnFailure::Stop => Mode::Apply,
             OnFailure::GoOn => Mode::Return,
         };
-        let mut progress = Progress::go_on(&mut memory.sent, attempt);
+        let progress = Progress::go_on(&mut memory.sent, attempt);
         // A rehearsal's findings are as old as the rehearsal: they serve one attempt.
         let alive = std::mem::take(&mut memory.alive);
-        let sending = self.sending(release, alive, &prepared, mode).await?;
-        let mut answers = Vec::new();
-        for stage in prepared.chunk_by(|a, b| a.rank == b.rank) {
-            let rest: Vec<&Prepared> = stage
-                .iter()
-                .filter(|object| progress.lacks(&object.key))
-                .collect();
-            if rest.is_empty() {
+        let mut sending = self.sending(release, alive, &prepared, mode).await?;
+        sending.attempt = Some(attempt);
+        let mut run = Run {
+            sending,
+            progress,
+            answers: Vec::new(),
+            deadline: Instant::now() + limits::SENDING,
+        };
+        let held_up = self.send_all(release, memory, &mut run, &prepared).await?;
+        self.note(release, memory, &run.answers).await?;
+        run.progress.keep(workloads(&run.answers));
+        let is_whole = prepared
+            .iter()
+            .all(|object| !run.progress.lacks(&object.key));
+        match held_up {
+            Some(failure) if failure.fault == Fault::Content => Err(failure.into()),
+            Some(failure) => {
+                run.leave_to(memory);
+                Err(failure.into())
+            }
+            None if !is_whole && !run.is_over() => {
+                run.leave_to(memory);
+                Ok(())
+            }
+            None => {
+                let workloads = run.progress.workloads();
+                if let Some(failure) = summary(run.progress.failures()) {
+                    return Err(failure.into());
+                }
+                memory.applied = Some(Applied {
+                    attempt,
+                    digest: content.digest.clone(),
+                    workloads,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is left, turn by turn, until it is too late or something stops it; gives what is waited for, if that is it.
+    async fn send_all(
+        &self,
+        release: &Release,
+        memory: &mut Memory,
+        run: &mut Run<'_>,
+        prepared: &[Prepared],
+    ) -> Result<Option<Failure>, Undone> {
+        let mut earlier: Option<&[Prepared]> = None;
+        for stage in prepared.chunk_by(|a, b| a.turn == b.turn) {
+            let before = earlier.replace(stage);
+            if !run.has_work(stage) {
                 continue;
             }
-            for (object, outcome) in sending.stage(rest, deadline).await {
-                progress.did(&object.key);
-                match outcome {
-                    Ok(answer) => answers.push(answer),
-                    Err(failure) => progress.failed([failure]),
-                }
+            if let Some(before) = before
+                && let Err(failure) = self
+                    .go_on_after(release, memory, run, (prepared, before, stage))
+                    .await?
+            {
+                return Ok(Some(failure));
             }
-            let is_whole = !stage.iter().any(|object| progress.lacks(&object.key));
-            if !is_whole || progress.has_failed() && on_failure == OnFailure::Stop {
+            run.send(stage).await;
+            if run.has_work(stage) || run.is_over() {
                 break;
             }
             if stage
                 .first()
-                .is_some_and(|first| first.rank == Rank::Foundation)
+                .is_some_and(|first| first.turn.rank == Rank::Foundation)
             {
-                self.established(&sending.client, stage).await?;
+                self.established(&run.sending.client, stage).await?;
             }
         }
-        self.note(release, memory, &answers).await?;
-        progress.keep(workloads(&answers));
-        let ended = progress.has_failed() && on_failure == OnFailure::Stop;
-        if !ended && prepared.iter().any(|object| progress.lacks(&object.key)) {
-            memory.alive = sending.alive;
-            memory.sent = progress;
-            return Ok(());
-        }
-        let workloads = progress.workloads();
-        if let Some(failure) = summary(progress.failures()) {
-            return Err(failure.into());
-        }
-        memory.applied = Some(Applied {
-            attempt,
-            digest: content.digest.clone(),
-            workloads,
-        });
-        Ok(())
+        Ok(None)
     }
 
     /// Remembers what the API server made of objects, and how Belay's fields in them look now.
@@ -236,7 +262,7 @@ fn settled(release: &Release, key: &ObjectKey, object: &DynamicObject) -> Result
 }
 
 /// Workloads of the set with the templates that the API server made of them.
-fn workloads(answers: &[Answer]) -> Vec<Workload> {
+pub(super) fn workloads(answers: &[Answer]) -> Vec<Workload> {
     answers
         .iter()
         .filter_map(|answer| {
@@ -260,6 +286,7 @@ fn summary(failures: Vec<Failure>) -> Option<Failure> {
         Fault::Content => 0,
         Fault::Environment => 1,
         Fault::Passing => 2,
+        Fault::Waiting => 3,
     };
     let count = failures.len();
     let first = failures.into_iter().min_by_key(rank)?;

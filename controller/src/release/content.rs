@@ -43,7 +43,8 @@ impl Shell {
             return Ok(Arc::clone(prepared));
         }
         let manifests = self.manifests(release, memory, content).await?;
-        let prepared = Arc::new(prepare(&manifests, &owner(release), &self.kinds).await?);
+        let prepared =
+            Arc::new(prepare(&manifests, &content.digest, &owner(release), &self.kinds).await?);
         memory.prepared = Some((content.digest.clone(), Arc::clone(&prepared)));
         Ok(prepared)
     }

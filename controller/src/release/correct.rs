@@ -22,7 +22,7 @@ impl Shell {
         let wanted: HashSet<&ObjectKey> = objects.iter().collect();
         let manifests = self.manifests(release, memory, content).await?;
         let owner = super::owner(release);
-        let prepared: Vec<Prepared> = prepare(&manifests, &owner, &self.kinds)
+        let prepared: Vec<Prepared> = prepare(&manifests, &content.digest, &owner, &self.kinds)
             .await?
             .into_iter()
             .filter(|object| wanted.contains(&object.key))

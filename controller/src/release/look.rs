@@ -272,7 +272,7 @@ fn unhealthy(key: &ObjectKey, entry: &Entry, looked: Option<&Looked>) -> Option<
     })
 }
 
-async fn read(client: &Client, kind: &Kind, key: &ObjectKey) -> Result<Looked> {
+pub(super) async fn read(client: &Client, kind: &Kind, key: &ObjectKey) -> Result<Looked> {
     let api: Api<DynamicObject> = match &key.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource),
         None => Api::all_with(client.clone(), &kind.resource),

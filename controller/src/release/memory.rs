@@ -29,6 +29,7 @@ const CONTEST_WINDOW: Duration = Duration::from_mins(10);
 /// First wait after a failure; doubles up to the limit of its kind.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const PASSING_RETRY_LIMIT: Duration = Duration::from_secs(30);
+const WAITING_RETRY_LIMIT: Duration = Duration::from_secs(3);
 const ENVIRONMENT_RETRY_LIMIT: Duration = Duration::from_mins(2);
 
 /// Everything remembered of one Release.
@@ -116,6 +117,7 @@ impl Memory {
         let tries = self.forget_failure(task, digest).saturating_add(1);
         let limit = match failure.fault {
             Fault::Passing => PASSING_RETRY_LIMIT,
+            Fault::Waiting => WAITING_RETRY_LIMIT,
             Fault::Content | Fault::Environment => ENVIRONMENT_RETRY_LIMIT,
         };
         let wait = FIRST_RETRY

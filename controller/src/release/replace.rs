@@ -102,7 +102,7 @@ impl Sending<'_> {
     }
 
     /// Deletes the live object, under its identity, and waits until it is gone with its finalizers.
-    async fn take_away(&self, object: &Prepared) -> Result<(), Failure> {
+    pub(super) async fn take_away(&self, object: &Prepared) -> Result<(), Failure> {
         let api = server_side::api(&self.client, object);
         let failed = |error: &kube::Error| {
             Failure::of(error, server_side::secrecy(object)).at(object.place())

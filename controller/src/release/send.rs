@@ -9,6 +9,7 @@ use belay_api::{
 };
 use belay_engine::release::{observed::ObjectKey, words::Words};
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::{Client, api::DynamicObject};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -26,6 +27,7 @@ use crate::apply::{
     scale::{self, Scaled},
     server_side::{self, Mode, Over},
     takeover,
+    turn::Part,
 };
 
 /// Objects at the same time.
@@ -52,6 +54,8 @@ pub(super) struct Sending<'a> {
     governed: Governed,
     scaled: Scaled,
     pub(super) mode: Mode,
+    /// When the attempt began that the objects are applied for.
+    pub(super) attempt: Option<Timestamp>,
     /// See [`Memory::alive`].
     pub(super) alive: Alive,
     pub(super) adopt: Adopt,
@@ -77,6 +81,7 @@ impl Shell {
             owner: owner(release),
             client,
             mode,
+            attempt: None,
             ignore: release.spec.apply.ignore.clone(),
             adopt: release.spec.apply.adopt,
             on_immutable: release.spec.apply.on_immutable,
@@ -167,7 +172,24 @@ impl Sending<'_> {
         if matches!(treatment, Treatment::TakeOver | Treatment::Adopt) {
             takeover::take_over(&self.client, object).await?;
         }
+        let made = self.send(object, live, treatment).await?;
+        if !self.failed_before(object, &made) {
+            return Ok(made);
+        }
+        // Somebody retries the content: what failed of it is run again, and what succeeded is not.
+        self.take_away(object).await?;
         self.send(object, live, treatment).await
+    }
+
+    /// Whether a Job with a turn of its own failed in an earlier attempt.
+    fn failed_before(&self, object: &Prepared, made: &DynamicObject) -> bool {
+        let (Some(attempt), Some(made_at)) = (self.attempt, &made.metadata.creation_timestamp)
+        else {
+            return false;
+        };
+        object.turn.part != Part::Main
+            && made_at.0.as_second() < attempt.as_second()
+            && has_failed(made)
     }
 
     /// Sends one object, without the fields that it leaves to others.
@@ -253,6 +275,18 @@ pub(super) enum Found {
     Live(Option<Live>),
     /// It could not be looked at yet.
     Unknown,
+}
+
+fn has_failed(job: &DynamicObject) -> bool {
+    let text = |condition: &Value, field: &str, is: &str| {
+        condition.get(field).and_then(Value::as_str) == Some(is)
+    };
+    job.data
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .any(|condition| text(condition, "type", "Failed") && text(condition, "status", "True"))
 }
 
 /// The outcome of `work`, unless it is too late to begin with it.

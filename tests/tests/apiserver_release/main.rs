@@ -18,6 +18,8 @@ mod signed;
 mod source;
 mod sync;
 mod take;
+mod turns;
+mod warnings;
 mod words;
 
 use std::time::Duration;

@@ -35,6 +35,22 @@ async fn at_rest(tenant: &Tenant, commit: &str) {
         .unwrap();
 }
 
+/// Waits until a ConfigMap is there and belongs to nobody.
+async fn given_up(tenant: &Tenant, map: &str) {
+    let maps = tenant.api::<ConfigMap>();
+    wait_for("the object to be given up", SOON, || async {
+        let live = maps.get(map).await.map_err(|error| error.to_string())?;
+        let labels = live.metadata.labels.unwrap_or_default();
+        if labels.contains_key("belay.dev/release") {
+            Err(format!("{labels:?}"))
+        } else {
+            Ok(())
+        }
+    })
+    .await
+    .expect("it is given up");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_object_whose_annotation_says_so_is_left_alone() {
     let files = [
@@ -69,9 +85,7 @@ async fn a_live_object_whose_annotation_says_so_is_left_alone() {
     change_map(&tenant, "config", hands_off).await;
     let commit = tenant.repo.remove(&["config.yaml"], "Drop").await.unwrap();
     at_rest(&tenant, &commit).await;
-    let map = tenant.api::<ConfigMap>().get("config").await.unwrap();
-    let labels = map.metadata.labels.unwrap_or_default();
-    assert!(!labels.contains_key("belay.dev/release"), "{labels:?}");
+    given_up(&tenant, "config").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +109,10 @@ async fn what_nobody_looks_after_is_not_waited_for() {
     // Then the version is verified all the same.
     let (tenant, _) = open("unawaited", &files, &json!({})).await;
     let live = tenant.api::<Deployment>().get("web").await.unwrap();
-    assert_eq!(live.status.unwrap().available_replicas, None);
+    assert_eq!(
+        live.status.and_then(|status| status.available_replicas),
+        None
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,18 +171,7 @@ async fn an_object_that_says_so_stays_when_it_leaves_the_source() {
     let commit = tenant.repo.remove(&gone, "Drop").await.unwrap();
     at_rest(&tenant, &commit).await;
     tenant.value_is("usual", None, SOON).await.unwrap();
-    let maps = tenant.api::<ConfigMap>();
-    wait_for("the kept one to be given up", SOON, || async {
-        let kept = maps.get("kept").await.map_err(|error| error.to_string())?;
-        let labels = kept.metadata.labels.unwrap_or_default();
-        if labels.contains_key("belay.dev/release") {
-            Err(format!("{labels:?}"))
-        } else {
-            Ok(())
-        }
-    })
-    .await
-    .unwrap();
+    given_up(&tenant, "kept").await;
     // A word that means nothing is refused, and says what to write.
     let odd = [(
         "odd.yaml",

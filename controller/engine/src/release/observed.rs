@@ -249,6 +249,8 @@ pub enum Fault {
     Environment,
     /// In the moment (network, API server).
     Passing,
+    /// Nowhere so far: what was applied before is awaited.
+    Waiting,
 }
 
 /// An effect that failed.

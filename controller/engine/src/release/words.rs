@@ -18,6 +18,11 @@ pub const REPLACE_ANNOTATION: &str = "belay.dev/replace";
 /// Annotation: whether the object may be taken over from another tool that applies it.
 pub const ADOPT_ANNOTATION: &str = "belay.dev/adopt";
 
+/// Annotation: the turn of an object among those of its stage, a number.
+pub const WAVE_ANNOTATION: &str = "belay.dev/wave";
+/// Annotation on a Job: whether it is run before or after everything else, once for each content.
+pub const JOB_ANNOTATION: &str = "belay.dev/job";
+
 /// Whether an object may be deleted when it left the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Pruning {

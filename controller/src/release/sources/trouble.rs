@@ -73,7 +73,7 @@ impl From<Failure> for Trouble {
         let place = match failure.fault {
             Fault::Content => Place::Content,
             Fault::Environment => Place::Environment,
-            Fault::Passing => Place::Passing,
+            Fault::Passing | Fault::Waiting => Place::Passing,
         };
         Self {
             place,

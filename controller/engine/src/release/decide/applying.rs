@@ -28,8 +28,27 @@ pub(super) fn drive(pass: &mut Pass<'_>) {
                 plan.timeout,
             ) <= pass.now
         });
-        if trouble.fault == Fault::Content || (trouble.fault == Fault::Environment && late) {
-            return failing::fail(pass, FailureReason::ApplyFailed, trouble.message.clone());
+        match trouble.fault {
+            Fault::Content => {
+                return failing::fail(pass, FailureReason::ApplyFailed, trouble.message.clone());
+            }
+            Fault::Environment if late => {
+                return failing::fail(pass, FailureReason::ApplyFailed, trouble.message.clone());
+            }
+            Fault::Waiting if late => {
+                let message = format!(
+                    "Not healthy in time (verification.timeout): {}",
+                    trouble.message
+                );
+                return failing::fail(pass, FailureReason::DeadlineExceeded, message);
+            }
+            Fault::Waiting => {
+                pass.wait(
+                    "Wave",
+                    format!("Applies {}; {}", brief(&target.content), trouble.message),
+                );
+            }
+            Fault::Environment | Fault::Passing => {}
         }
         pass.wait(
             "ApplyFailing",

@@ -20,7 +20,7 @@ use crate::{
         budget::Budget,
         observed::{Asked, Contest, Fault},
         plan::{DeletionPolicy, DriftMode},
-        status::{Signature, SignedObject},
+        status::{FailureReason, Signature, SignedObject},
     },
 };
 
@@ -343,4 +343,32 @@ fn an_approval_is_for_one_version() {
     let large = world.status.large_prune.clone().unwrap();
     assert_eq!(large.first, ["ConfigMap shop/own-b"]);
     assert_eq!(large.approved_by, None);
+}
+
+#[test]
+fn a_wave_that_is_not_healthy_in_time_fails_the_version() {
+    let mut world = World::verified("a");
+    world
+        .waves
+        .insert("b".into(), "waits for Deployment shop/web: no pods".into());
+    world.ask("b");
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Applying);
+    let waiting = world.status.waiting_for.clone().unwrap();
+    assert_eq!(waiting.reason, "Wave");
+    assert!(waiting.message.contains("shop/web"), "{}", waiting.message);
+    world.pass_time(16 * 60);
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Rejected);
+    let rollback = world.status.rollback.clone().unwrap();
+    assert_eq!(rollback.reason, FailureReason::DeadlineExceeded);
+
+    let mut world = World::verified("a");
+    world.waves.insert("b".into(), "waits".into());
+    world.ask("b");
+    world.settle();
+    world.waves.clear();
+    world.pass_time(20);
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Verified);
 }

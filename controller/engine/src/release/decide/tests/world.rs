@@ -73,6 +73,8 @@ pub(super) struct World {
     /// Content whose objects fail once everything is `healthy`.
     pub(super) bad: BTreeSet<String>,
     pub(super) healthy: bool,
+    /// Content that is applied in waves, and what its next wave waits for.
+    pub(super) waves: BTreeMap<String, String>,
     pub(super) stuck: bool,
     pub(super) workloads: Vec<Workload>,
     pub(super) rollouts: Vec<RolloutView>,
@@ -131,6 +133,7 @@ impl Default for World {
             renders: Vec::new(),
             bad: BTreeSet::new(),
             healthy: true,
+            waves: BTreeMap::new(),
             stuck: false,
             workloads: Vec::new(),
             rollouts: Vec::new(),
@@ -381,6 +384,11 @@ impl World {
                         "{object} is not in the inventory"
                     );
                     self.cluster.insert(object);
+                }
+                self.troubles.retain(|t| t.task != Task::Apply);
+                if let Some(why) = self.waves.get(&name).cloned() {
+                    self.trouble(Task::Apply, content, Fault::Waiting, why);
+                    return false;
                 }
                 self.applied = Some(Applied {
                     attempt: *attempt,
