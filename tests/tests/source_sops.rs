@@ -239,7 +239,7 @@ async fn files_for_key_services_are_refused_without_asking_them() {
 
 #[tokio::test]
 async fn a_kustomization_reads_encrypted_files_of_every_format() {
-    // Given a generator with a dotenv file and a file of bytes, a resource and a patch, all encrypted.
+    // Given a generator with a dotenv file and a file of bytes, and a resource, all encrypted.
     let setup = Setup::new().await;
     setup.encrypt("deploy/app.env", &format!("TOKEN={CANARY}\n"));
     setup.encrypt("deploy/app.txt", CANARY);
@@ -271,6 +271,14 @@ async fn a_kustomization_reads_encrypted_files_of_every_format() {
         (&json!("Y2FuYXJ5LTQ3MTE="), &json!("Y2FuYXJ5LTQ3MTE="))
     );
     assert_eq!(find("prod-a").secrecy, Secrecy::Secret);
+    // And one that lies beside them, for somebody else, is nobody's trouble.
+    let foreign = format!("{}sops: {{kms: [{{arn: x}}], mac: x}}\n", config("x"));
+    setup
+        .origin()
+        .write("deploy/elsewhere/foreign.yaml", foreign)
+        .commit("foreign");
+    let again = setup.render("deploy", KEY).await.unwrap();
+    assert_eq!(again.digest, rendered.digest);
     // When it fails, then what the program says is withheld.
     let broken = kustomization.replace("app.env", "none.env");
     setup

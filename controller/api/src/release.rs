@@ -1,5 +1,6 @@
 //! `Release`: which version of a set of objects should run, and where it comes from.
 
+pub mod chart;
 pub mod composition;
 pub mod decryption;
 pub mod group;
@@ -21,6 +22,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use chart::ChartSource;
 pub use composition::{After, Dependency, Promotion, Publish};
 pub use decryption::{Decryption, Sops};
 pub use ignore::{IgnoreRule, ObjectSelector};

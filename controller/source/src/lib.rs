@@ -52,6 +52,7 @@ mod ssh;
 mod text;
 mod tls;
 mod url;
+mod versions;
 mod yaml;
 
 pub use crate::checkout::{Checkout, CommitInfo};
@@ -62,9 +63,9 @@ pub use crate::pack::{PackError, SECRET_CHUNK_BYTES, chunks, pack, unpack};
 pub use crate::path::RepoPath;
 pub use crate::reference::{Candidate, GitRef, Oid, RefListing};
 pub use crate::render::{
-    ContentDigest, Decryption, HelmOptions, HelmValues, ImageOverride, ObjectKey, ObjectSource,
-    RenderCounts, RenderError, RenderKind, RenderRequest, Rendered, RenderedObject, Renderer,
-    RendererSettings, Secrecy, Substitution,
+    ChartArchive, ContentDigest, Decryption, HelmOptions, HelmValues, ImageOverride, ObjectKey,
+    ObjectSource, RenderCounts, RenderError, RenderKind, RenderRequest, Rendered, RenderedObject,
+    Renderer, RendererSettings, Secrecy, Substitution,
 };
 pub use crate::repository::Repository;
 pub use crate::settings::{FileLimits, LocalRepositories, SourceSettings};
@@ -73,3 +74,4 @@ pub use crate::signature::{
 };
 pub use crate::tls::{Proxy, Tls};
 pub use crate::url::{RepositoryUrl, Transport};
+pub use crate::versions::{highest_version, is_exact_version};

@@ -33,7 +33,7 @@ use cache::{Cache, CacheKey, Outcome};
 pub use canonical::ContentDigest;
 pub use error::RenderError;
 use helm::Helm;
-pub use helm::{HelmOptions, HelmValues};
+pub use helm::{ChartArchive, HelmOptions, HelmValues};
 pub use images::ImageOverride;
 use kustomize::Kustomize;
 pub use object::{ObjectKey, ObjectSource, RenderedObject, Secrecy};
@@ -276,10 +276,9 @@ impl Renderer {
         checkout: &Checkout,
         key: &CacheKey,
     ) -> Result<Option<Outcome>, SourceError> {
-        let paths = self.0.cache.paths(key);
-        if paths.is_empty() {
+        let Some(paths) = self.0.cache.paths(key) else {
             return Ok(None);
-        }
+        };
         let ids = checkout
             .follow(&paths)
             .await?

@@ -45,17 +45,17 @@ impl Setup {
 
 const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: ${count}\n  paused: ${paused:=false}\n";
 
-fn count(value: &str, secrecy: Secrecy) -> Option<Substitution> {
-    Some(Substitution::new().with("count", value, secrecy))
+fn count(value: &str, secrecy: Secrecy) -> Substitution {
+    Substitution::new().with("count", value, secrecy)
 }
 
 #[tokio::test]
 async fn values_are_part_of_what_a_render_is_remembered_by() {
     // Given a manifest with a variable, when it is rendered with one value twice and with another one.
     let setup = Setup::with(MANIFEST);
-    let first = setup.render(count("3", Secrecy::Open)).await.unwrap();
-    let again = setup.render(count("3", Secrecy::Open)).await.unwrap();
-    let other = setup.render(count("4", Secrecy::Open)).await.unwrap();
+    let first = setup.render(Some(count("3", Secrecy::Open))).await.unwrap();
+    let again = setup.render(Some(count("3", Secrecy::Open))).await.unwrap();
+    let other = setup.render(Some(count("4", Secrecy::Open))).await.unwrap();
     // Then equal values are recalled, and another value is other content.
     assert!(Arc::ptr_eq(&first, &again));
     assert_ne!(first.digest, other.digest);
@@ -75,7 +75,10 @@ async fn values_are_part_of_what_a_render_is_remembered_by() {
 #[tokio::test]
 async fn an_object_with_the_value_of_a_secret_is_marked_and_others_are_not() {
     let setup = Setup::with(&format!("{MANIFEST}---\n{}", support::config("b")));
-    let rendered = setup.render(count("3", Secrecy::Secret)).await.unwrap();
+    let rendered = setup
+        .render(Some(count("3", Secrecy::Secret)))
+        .await
+        .unwrap();
     let marks: Vec<Secrecy> = rendered
         .objects
         .iter()

@@ -9,6 +9,7 @@ mod access;
 mod app;
 #[cfg(test)]
 mod app_tests;
+mod charts;
 mod cluster;
 mod finding;
 mod follow;
@@ -47,6 +48,7 @@ use crate::{
     watch::{ServerVersion, Triggers},
 };
 use app::Apps;
+use charts::Charts;
 use cluster::Cluster;
 pub(super) use finding::{Finding, look_request};
 pub(super) use inputs::Inputs;
@@ -66,6 +68,7 @@ struct Tools {
     client: Client,
     server: ServerVersion,
     metrics: Arc<Metrics>,
+    charts: Charts,
     cluster: Cluster,
     apps: Apps,
     inputs: Inputs,
@@ -92,6 +95,7 @@ impl Sources {
             ..RendererSettings::default()
         });
         let tools = Tools {
+            charts: Charts::new(context.settings.reach),
             cluster: Cluster::new(client.clone()),
             apps: Apps::new(context.settings.reach),
             client,

@@ -2,7 +2,7 @@
 
 use belay_api::Release;
 use belay_engine::release::{Phase, ReleaseStatus};
-use belay_tests::tenant::{ACCOUNT, Tenant};
+use belay_tests::tenant::{ACCOUNT, Tenant, config_map};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
     rbac::v1::{Role, RoleBinding},
@@ -176,4 +176,48 @@ async fn a_chart_takes_values_from_config_maps_and_secrets() {
     set_data(&tenant, "env", &json!({"values.yaml": null})).await;
     told(&tenant, "has no key \"values.yaml\"").await;
     told_by("new chart release secret").await.unwrap();
+}
+
+/// A key for this test alone, as `age-keygen` writes it.
+const KEY: &str = "# public key: age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce\n\
+                   AGE-SECRET-KEY-1G2QJVDAN2FELR7NJPY57V7QAJFRGFTCZM7PL9YWSLN7VJ0YLVYPS25FD3A\n";
+const RECIPIENT: &str = "age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_files_are_opened_with_the_key_of_a_secret() {
+    // Given an encrypted ConfigMap, and a Release that names no key.
+    let tenant = Tenant::create(lab().await, "encrypted").await.unwrap();
+    let sops = belay_lab::program(belay_lab::Program::Sops).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let clear = config_map("config", "canary-4711");
+    std::fs::write(folder.path().join("config.yaml"), clear).unwrap();
+    let mut encrypt = std::process::Command::new(sops);
+    encrypt.args(["encrypt", "--age", RECIPIENT, "config.yaml"]);
+    let output = encrypt.current_dir(folder.path()).output().unwrap();
+    let encrypted = String::from_utf8(output.stdout).unwrap();
+    let files = [("config.yaml", encrypted.as_str())];
+    let commit = tenant.repo.commit(&files, "Open").await.unwrap();
+    tenant
+        .release(&seldom(&json!({"plain": {}})))
+        .await
+        .unwrap();
+    // Then the version is refused, and says what to do.
+    told(&tenant, "name the Secret with the age key").await;
+    // When the key is named, and the account may read it, then the file is what it was.
+    let key =
+        json!({"metadata": {"name": "age"}, "stringData": {"shop.agekey": KEY, "README": "ours"}});
+    tenant.make::<Secret>(key).await.unwrap();
+    allow_secret(&tenant, "age").await;
+    let patch = json!({"spec": {"decryption": {"sops": {"secretRef": {"name": "age"}}}}});
+    let releases = tenant.api::<Release>();
+    releases
+        .patch("shop", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
+    let found = tenant.value_is("config", Some("canary-4711"), SOON).await;
+    found.unwrap();
+    let release = releases.get("shop").await.unwrap();
+    let shown = serde_json::to_string(&release).unwrap();
+    assert!(!shown.contains("canary-4711") && !shown.contains("AGE-SECRET"));
 }

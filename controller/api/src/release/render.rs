@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Substitute, ValuesFrom};
+use super::{ChartSource, Substitute, ValuesFrom};
 
 /// How files become objects. At most one of `plain`, `kustomize` and `helm` is given; without them it is Kustomize if the directory has
 /// a kustomization file, else the files as they are.
@@ -19,7 +19,7 @@ pub struct Render {
     /// What `kustomize build` makes of the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kustomize: Option<Kustomize>,
-    /// What `helm template` makes of the chart in the directory.
+    /// What `helm template` makes of a chart: the one in the directory, or one from elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<Helm>,
     /// Values for variables in the rendered objects. Absent: objects are left as they are.
@@ -40,6 +40,9 @@ pub struct Kustomize {}
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Helm {
+    /// A chart from elsewhere. Absent: the chart in the directory of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ChartSource>,
     /// What the chart sees as `.Release.Name`. Absent: the name of the Release.
     #[schemars(
         length(min = 1, max = 53),

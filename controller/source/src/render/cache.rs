@@ -55,20 +55,13 @@ impl Cache {
         }
     }
 
-    /// All paths that outcomes under this key depend on; empty when there is none.
-    pub(super) fn paths(&self, key: &CacheKey) -> Vec<String> {
+    /// All paths that outcomes under this key depend on; nothing when there is no outcome.
+    pub(super) fn paths(&self, key: &CacheKey) -> Option<Vec<String>> {
         let content = self.content();
-        let inputs = content
-            .entries
-            .get(key)
-            .into_iter()
-            .flatten()
-            .flat_map(|entry| &entry.inputs);
-        inputs
-            .map(|input| input.path.clone())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
+        let entries = content.entries.get(key)?;
+        let inputs = entries.iter().flat_map(|entry| &entry.inputs);
+        let paths: BTreeSet<_> = inputs.map(|input| input.path.clone()).collect();
+        Some(paths.into_iter().collect())
     }
 
     /// The outcome whose inputs are all as they are `now`.
@@ -184,7 +177,8 @@ mod tests {
             vec![input("a", '1'), input("base", '2')],
             outcome("x"),
         );
-        assert_eq!(cache.paths(&key("a")), ["a", "base"]);
+        assert_eq!(cache.paths(&key("a")).unwrap(), ["a", "base"]);
+        assert_eq!(cache.paths(&key("b")), None);
         assert_eq!(
             cache.find(&key("a"), &[input("a", '1'), input("base", '2')]),
             Some(outcome("x"))

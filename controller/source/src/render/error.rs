@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::object::ObjectSource;
+use super::object::{ObjectSource, Secrecy};
 use crate::yaml::Problem;
 use crate::{Permanence, SourceError};
 
@@ -184,6 +184,24 @@ impl RenderError {
             document,
             line,
             problem: text,
+        }
+    }
+
+    /// The same without what may be a key that is, or is made of, the value of a Secret.
+    pub(super) fn discreet(self, secrecy: Secrecy) -> Self {
+        match self {
+            Self::Syntax {
+                file,
+                document,
+                line,
+                ..
+            } if secrecy == Secrecy::Secret => Self::Syntax {
+                file,
+                document,
+                line,
+                problem: "not valid YAML; what is wrong is withheld because it may quote the value of a Secret".to_owned(),
+            },
+            other => other,
         }
     }
 

@@ -1,9 +1,10 @@
-//! `helm template` of a chart in the repository, with everything it may read laid out for it and nothing else.
+//! `helm template` of a chart, with everything it may read laid out for it and nothing else.
 //!
 //! Invariant: the chart's objects depend on the commit, the [`HelmOptions`] and Helm's version alone. There is no cluster to look
 //! up things in and no network, in the [`sandbox`](super::sandbox); a chart that gives other objects each time is refused. Left
-//! out: charts from elsewhere (Helm repositories, OCI), and hooks: they are not objects to keep, and are not run.
+//! out: fetching charts from elsewhere, which come here packed, and hooks: they are not objects to keep, and are not run.
 
+mod archive;
 mod chart;
 mod options;
 mod output;
@@ -21,6 +22,7 @@ use super::{Attempt, Extras, RenderError, Rendered, Secrecy, Substitution};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 
+pub use archive::ChartArchive;
 use chart::Chart;
 pub use options::HelmOptions;
 pub use values::HelmValues;
@@ -36,6 +38,9 @@ pub(super) static TOOL: BuildTool = BuildTool {
 
 /// The file that the inline values are handed over in.
 const VALUES: &str = "values.json";
+
+/// Where a packed chart's files are laid out.
+const PACKED: &str = "chart";
 
 /// One chart to render.
 struct Task<'a> {
@@ -69,16 +74,19 @@ impl Helm {
     ) -> Result<Attempt, RenderError> {
         // First, so that a missing program is told before anything is fetched.
         let tool = self.sandbox.version().await?;
-        let mut chart = Chart::gather(checkout, path, options).await?;
+        let mut chart = Chart::default();
+        if let Err(error) = chart.gather(checkout, path, options).await {
+            return Ok(Attempt::failed(chart.inputs, error));
+        }
         let given = options.values.as_ref();
         let given = given.map_or(Secrecy::Open, |given| given.secrecy);
-        let secrecy = match extras.opener.open(&mut chart.files).await {
+        let secrecy = match extras.opener.open(&mut chart.files, |_| true).await {
             Ok(opened) => given.max(secrecy_of_all(&opened)),
             Err(error) => return Ok(Attempt::failed(chart.inputs, error)),
         };
         let task = Task {
             chart: &chart,
-            path,
+            path: &chart.root,
             options,
             substitution: extras.substitution.clone(),
             secrecy,
@@ -86,7 +94,7 @@ impl Helm {
         };
         let outcome = self.twice(&task).await;
         Ok(Attempt {
-            inputs: chart.inputs,
+            inputs: chart.inputs.clone(),
             outcome: outcome.map(Arc::new),
         })
     }
@@ -126,7 +134,8 @@ impl Helm {
             warnings.extend(built.warnings);
         }
         let parsed = tokio::task::spawn_blocking(move || {
-            let (mut drafts, hooks) = output::documents(&built.output, &root, &chart_name)?;
+            let (mut drafts, hooks) = output::documents(&built.output, &root, &chart_name)
+                .map_err(|error| error.discreet(secrecy))?;
             // Where in the objects a template has put a value can't be told from outside.
             for draft in &mut drafts {
                 draft.secrecy = secrecy;
@@ -147,13 +156,16 @@ impl Helm {
         } = task;
         let values = options.values.as_ref();
         let values = values.map_or_else(Vec::new, |given| given.json.clone().into_bytes());
-        let input = BTreeMap::from([(VALUES, values)]);
+        let mut input = BTreeMap::from([(VALUES.to_owned(), values)]);
+        for (path, content) in chart.packed.iter().flatten() {
+            input.insert(format!("{PACKED}/{path}"), content.clone());
+        }
         self.sandbox
             .build(&Job {
                 path,
                 files: &chart.files,
                 input: &input,
-                words: &command(path, options, chart.has_packed),
+                words: &command(chart, options),
                 explain: match task.secrecy {
                     Secrecy::Open => &explain,
                     Secrecy::Secret => &withhold,
@@ -163,7 +175,7 @@ impl Helm {
     }
 }
 
-fn command(path: &RepoPath, options: &HelmOptions, has_packed: bool) -> Vec<Word> {
+fn command(chart: &Chart, options: &HelmOptions) -> Vec<Word> {
     let mut words = vec![
         Word::Text("template".to_owned()),
         Word::Text("--include-crds".to_owned()),
@@ -175,17 +187,20 @@ fn command(path: &RepoPath, options: &HelmOptions, has_packed: bool) -> Vec<Word
     }
     let versions = options.api_versions.iter();
     words.extend(versions.map(|version| Word::Text(format!("--api-versions={version}"))));
-    if has_packed {
+    if chart.has_packed {
         words.push(Word::Text("--skip-schema-validation".to_owned()));
     }
     let files = options.values_files.iter();
     words.extend(files.map(|file| Word::File("--values=", file.as_str().to_owned())));
     if options.values.is_some() {
-        words.push(Word::Input("--values=", VALUES));
+        words.push(Word::Input("--values=", VALUES.to_owned()));
     }
     words.push(Word::Text("--".to_owned()));
     words.push(Word::Text(options.release_name.clone()));
-    words.push(Word::File("", path.as_str().to_owned()));
+    words.push(match chart.packed {
+        Some(_) => Word::Input("", PACKED.to_owned()),
+        None => Word::File("", chart.root.as_str().to_owned()),
+    });
     words
 }
 

@@ -50,9 +50,14 @@ impl Kustomize {
     ) -> Result<Attempt, RenderError> {
         // First, so that a missing program is told before anything is fetched.
         let tool = self.sandbox.version().await?;
-        let mut layout = Layout::gather(checkout, path).await?;
+        let mut layout = Layout::default();
+        if let Err(error) = layout.gather(checkout, path).await {
+            return Ok(Attempt::failed(layout.inputs, error));
+        }
         let inputs = layout.inputs.clone();
-        let secrecy = match extras.opener.open(&mut layout.files).await {
+        let read = std::mem::take(&mut layout.read);
+        let is_read = |file: &str| read.contains(file);
+        let secrecy = match extras.opener.open(&mut layout.files, is_read).await {
             Ok(opened) => secrecy_of_all(&opened),
             Err(error) => return Ok(Attempt::failed(inputs, error)),
         };
@@ -65,7 +70,7 @@ impl Kustomize {
                 let (name, file) = (path.to_string(), layout.entry_file.clone());
                 let parsed = tokio::task::spawn_blocking(move || {
                     let documents = yaml::parse_yaml(&built.output, &Limits::default())
-                        .map_err(|problem| RenderError::syntax(&file, problem))?;
+                        .map_err(|problem| RenderError::syntax(&file, problem).discreet(secrecy))?;
                     let drafts = documents
                         .into_iter()
                         .map(|document| Draft {

@@ -22,7 +22,7 @@ pub(super) async fn render(
 ) -> Result<Attempt, RenderError> {
     let mut files = checkout.files(path, Wanted::Manifests).await?;
     let inputs = files.inputs.clone();
-    let opened = match extras.opener.open(&mut files.files).await {
+    let opened = match extras.opener.open(&mut files.files, |_| true).await {
         Ok(opened) => opened,
         Err(error) => return Ok(Attempt::failed(inputs, error)),
     };

@@ -47,7 +47,7 @@ pub(super) enum Word {
     /// An option with the path of a file that stands among the repository's files.
     File(&'static str, String),
     /// An option with the path of a file of `Job::input`.
-    Input(&'static str, &'static str),
+    Input(&'static str, String),
 }
 
 /// What to build.
@@ -56,7 +56,7 @@ pub(super) struct Job<'a> {
     /// Files by their path in the repository.
     pub(super) files: &'a BTreeMap<String, Vec<u8>>,
     /// Files that don't come from the repository, by name.
-    pub(super) input: &'a BTreeMap<&'static str, Vec<u8>>,
+    pub(super) input: &'a BTreeMap<String, Vec<u8>>,
     pub(super) words: &'a [Word],
     /// Makes what the program says on a failure fit for a status.
     pub(super) explain: &'a (dyn Fn(&str) -> String + Sync),
@@ -161,7 +161,9 @@ impl Sandbox {
         write_files(&repository, files)?;
         write_files(
             &input,
-            job.input.iter().map(|(name, content)| (*name, content)),
+            job.input
+                .iter()
+                .map(|(name, content)| (name.as_str(), content)),
         )?;
         let args = job.words.iter().map(|word| match word {
             Word::Text(text) => text.into(),

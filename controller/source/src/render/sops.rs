@@ -56,13 +56,14 @@ impl Sops {
 }
 
 impl Opener<'_> {
-    /// Puts the content of encrypted files in their place, and names those files.
+    /// Puts the content of encrypted files in their place, and names those files. Others than those that are read stay as they are.
     pub(super) async fn open(
         &self,
         files: &mut BTreeMap<String, Vec<u8>>,
+        is_read: impl Fn(&str) -> bool,
     ) -> Result<BTreeSet<String>, RenderError> {
         let mut opened = BTreeSet::new();
-        for (file, content) in files.iter_mut() {
+        for (file, content) in files.iter_mut().filter(|(file, _)| is_read(file)) {
             let Some(encrypted) = detect::encrypted(file, content) else {
                 continue;
             };

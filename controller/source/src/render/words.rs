@@ -63,10 +63,7 @@ pub(super) fn first_place(text: &str) -> Option<&str> {
             let is_template = parts
                 .next()
                 .is_some_and(|file| file.contains("templates/") && is_place(file));
-            let mut numbers = parts.peekable();
-            is_template
-                && numbers.peek().is_some()
-                && numbers.all(|number| number.parse::<u32>().is_ok())
+            is_template && parts.all(|number| number.parse::<u32>().is_ok())
         })
 }
 

@@ -58,7 +58,9 @@ impl Tools {
             .checkout(&repository, &candidate.reference, &candidate.commit)
             .await?;
         let contents = self.inputs.follow(&request.inputs())?.read().await?;
-        let rendering = request.rendering(&self.cluster, &contents).await?;
+        let rendering = request
+            .rendering(&self.cluster, &self.charts, &contents)
+            .await?;
         let rendered = match self.renderer.render(&checkout, &rendering).await {
             Err(RenderError::EmptyRender { .. }) if request.allow_empty => {
                 Arc::new(Rendered::nothing())
@@ -168,6 +170,20 @@ async fn ended(until: Option<Timestamp>) {
     tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
 }
 
+/// Ends when the render may have another result though the commit is the same.
+async fn changed_beside_git(inputs: &mut Followed, charts_every: Option<Duration>) {
+    let charts = async {
+        match charts_every {
+            Some(interval) => tokio::time::sleep(interval).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = inputs.changed() => {}
+        () = charts => {}
+    }
+}
+
 /// Whether it is known what a source asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settled {
@@ -253,13 +269,18 @@ impl Follower {
         known: &mut Option<Vec<Candidate>>,
         looks: &mut Subscription,
     ) -> Observation {
+        let charts_every = self.charts_every();
         tokio::select! {
             newer = looks.changed() => return newer,
-            () = self.inputs.changed() => {
+            () = changed_beside_git(&mut self.inputs, charts_every) => {
                 *known = None;
                 return looks.latest();
             }
-            () = self.wanted.next() => {}
+            () = self.wanted.next() => {
+                if charts_every.is_some() {
+                    *known = None;
+                }
+            }
         }
         looks.look().await
     }
@@ -269,12 +290,24 @@ impl Follower {
         while self.settle(candidates).await == Settled::No {
             self.wanted.take();
         }
+        let charts_every = self.charts_every();
         loop {
             tokio::select! {
-                () = self.inputs.changed() => return,
-                () = self.wanted.next() => self.answer(),
+                () = changed_beside_git(&mut self.inputs, charts_every) => return,
+                () = self.wanted.next() => {
+                    if charts_every.is_some() {
+                        return;
+                    }
+                    self.answer();
+                }
             }
         }
+    }
+
+    /// Time between two looks at the charts that the render follows, if it follows any.
+    fn charts_every(&self) -> Option<Duration> {
+        let request = &self.request;
+        request.follows_charts().then(|| request.interval())
     }
 
     /// What to work on, if the look shows something that is not known yet.

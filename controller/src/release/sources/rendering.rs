@@ -2,10 +2,12 @@
 
 use belay_api::release::{self, InputKind, ValuesFrom};
 use belay_source::{
-    Decryption, HelmOptions, HelmValues, RenderKind, RenderRequest, RepoPath, Secrecy, Substitution,
+    ChartArchive, Decryption, HelmOptions, HelmValues, RenderKind, RenderRequest, RepoPath,
+    Secrecy, Substitution, is_exact_version,
 };
 
 use super::{
+    charts::{self, Charts, Login},
     cluster::Cluster,
     inputs::{Contents, Wanted},
     request::Request,
@@ -24,11 +26,14 @@ impl Request {
         let variables = substitute.into_iter().flat_map(|s| &s.from);
         let helm = render.and_then(|render| render.helm.as_ref());
         let values = helm.into_iter().flat_map(|helm| &helm.values_from);
-        let keys = self.decryption.iter().map(|d| &d.sops.secret_ref.name);
+        let chart = helm.and_then(|helm| helm.chart.as_ref());
+        let login = chart.and_then(|chart| chart.secret_ref.as_ref());
+        let keys = self.decryption.iter().map(|d| &d.sops.secret_ref);
+        let secrets = keys.chain(login).map(|reference| &reference.name);
         let named = variables
             .map(|from| (from.kind, &from.name, from.optional))
             .chain(values.map(|from| (from.kind, &from.name, from.optional)))
-            .chain(keys.map(|name| (InputKind::Secret, name, false)));
+            .chain(secrets.map(|name| (InputKind::Secret, name, false)));
         let mut needed: Vec<Wanted> = Vec::new();
         for (kind, name, optional) in named {
             let known = needed
@@ -55,10 +60,18 @@ impl Request {
         }
     }
 
+    /// Whether a newer chart may come without a newer commit.
+    pub(super) fn follows_charts(&self) -> bool {
+        let helm = self.render.as_ref().and_then(|render| render.helm.as_ref());
+        let chart = helm.and_then(|helm| helm.chart.as_ref());
+        chart.is_some_and(|chart| !is_exact_version(&chart.version))
+    }
+
     /// What to render, with what a chart may know of the cluster, and what objects of it hold.
     pub(super) async fn rendering(
         &self,
         cluster: &Cluster,
+        charts: &Charts,
         contents: &Contents,
     ) -> Result<RenderRequest, Trouble> {
         let kind = match &self.render {
@@ -66,7 +79,13 @@ impl Request {
             Some(render) if render.plain.is_some() => RenderKind::Plain,
             Some(release::Render {
                 helm: Some(helm), ..
-            }) => RenderKind::Helm(Box::new(self.chart(helm, cluster, contents).await?)),
+            }) => {
+                let mut options = self.chart(helm, cluster, contents).await?;
+                if let Some(chart) = &helm.chart {
+                    options = options.packed(self.packed(chart, charts, contents).await?);
+                }
+                RenderKind::Helm(Box::new(options))
+            }
             _ => RenderKind::Detect,
         };
         let path = RepoPath::parse(self.git.path.as_deref().unwrap_or_default())?;
@@ -121,6 +140,41 @@ impl Request {
             .kube_version(version)
             .api_versions(helm.api_versions.iter().cloned())
             .values(values))
+    }
+
+    /// The chart from elsewhere.
+    async fn packed(
+        &self,
+        chart: &release::ChartSource,
+        charts: &Charts,
+        contents: &Contents,
+    ) -> Result<ChartArchive, Trouble> {
+        let login = match &chart.secret_ref {
+            None => None,
+            Some(reference) => {
+                let data = contents.get(InputKind::Secret, &reference.name);
+                let value = |key: &str| {
+                    let text = std::str::from_utf8(data?.get(key)?).ok()?;
+                    Some(text.trim_end_matches(['\n', '\r']).to_owned())
+                };
+                let (Some(username), Some(password)) = (value("username"), value("password"))
+                else {
+                    return Err(Trouble::unavailable(format!(
+                        "Secret {}/{} lacks username or password for {}",
+                        self.namespace, reference.name, chart.repository
+                    )));
+                };
+                Some(Login { username, password })
+            }
+        };
+        let wanted = charts::Wanted {
+            repository: &chart.repository,
+            name: &chart.name,
+            version: &chart.version,
+            login,
+            fresh: self.interval(),
+        };
+        charts.get(&wanted).await
     }
 
     fn add_values(

@@ -1,13 +1,13 @@
 //! The files of a chart: its directory, the charts of the repository it depends on, and the files with values.
 //!
-//! Invariant: whatever Helm will read is a file of the commit, and everything it depends on is among the inputs. A dependency
-//! that would have to be fetched is refused.
+//! Invariant: whatever Helm will read is a file of the commit or of the packed chart, and everything it depends on is among the inputs. A
+//! dependency that would have to be fetched is refused.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{HelmOptions, schema};
+use super::{ChartArchive, HelmOptions, schema};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::files::{Input, Wanted};
@@ -27,6 +27,10 @@ pub(super) struct Chart {
     /// Its name, with which Helm begins the paths of templates.
     pub(super) name: String,
     pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// Where it is; for a packed chart what it is called.
+    pub(super) root: RepoPath,
+    /// Files of a packed chart by their path in it, if that is what it is.
+    pub(super) packed: Option<BTreeMap<String, Vec<u8>>>,
     pub(super) inputs: Vec<Input>,
     pub(super) notes: Vec<String>,
     /// Whether there are packed charts, which can't be looked into.
@@ -41,13 +45,17 @@ struct Pending {
 }
 
 impl Chart {
-    /// Reads the chart at `path` and all it depends on.
+    /// Reads the chart at `path` and all it depends on. After a failure `inputs` is what the failure depends on.
     pub(super) async fn gather(
+        &mut self,
         checkout: &Checkout,
         path: &RepoPath,
         options: &HelmOptions,
-    ) -> Result<Self, RenderError> {
-        let mut chart = Self::default();
+    ) -> Result<(), RenderError> {
+        if let Some(archive) = &options.packed {
+            return self.unpack(checkout, archive, options).await;
+        }
+        self.root = path.clone();
         let (from, to) = (path.clone(), path.clone());
         let mut pending = vec![Pending { from, to, depth: 0 }];
         let mut taken = 0_usize;
@@ -60,21 +68,64 @@ impl Chart {
                     format!("keep to {DEPENDENCIES} in {DEPTH} levels"),
                 ));
             }
-            chart.add(checkout, &next).await?;
-            let description = chart.description(&next)?;
+            self.add(checkout, &next).await?;
+            let description = self.description(&next)?;
             if next.depth == 0 {
-                chart.name = name_of(&description).map(str::to_owned).unwrap_or_default();
+                self.name = name_of(&description).map(str::to_owned).unwrap_or_default();
             }
-            pending.extend(chart.dependencies(&next, &description)?);
+            pending.extend(self.dependencies(&next, &description)?);
         }
-        chart.look_for_packed();
-        chart.add_values(checkout, options).await?;
-        Ok(chart)
+        self.look_for_packed();
+        self.add_values(checkout, options).await
+    }
+
+    /// Takes the chart from an archive, and only values from the repository.
+    async fn unpack(
+        &mut self,
+        checkout: &Checkout,
+        archive: &ChartArchive,
+        options: &HelmOptions,
+    ) -> Result<(), RenderError> {
+        let unpacked = archive.clone();
+        let files = tokio::task::spawn_blocking(move || unpacked.unpack());
+        let files = files.await.map_err(RenderError::work_directory)??;
+        let root = RepoPath::parse(&archive.label())?;
+        // As if it lay in the repository, for the checks; Helm gets it from elsewhere.
+        for (path, content) in files {
+            if schema::is_schema(&path) {
+                schema::check(&root.child(&path), &content)?;
+            }
+            self.files.insert(root.child(&path), content);
+        }
+        let (from, to) = (root.clone(), root.clone());
+        let place = Pending { from, to, depth: 0 };
+        let description = self.description(&place)?;
+        self.name = name_of(&description).map(str::to_owned).unwrap_or_default();
+        if !self.dependencies(&place, &description)?.is_empty() {
+            return Err(RenderError::refused(
+                &root.child(CHART),
+                "a packed chart without one of its dependencies",
+                "pack it with `helm package --dependency-update`",
+            ));
+        }
+        self.look_for_packed();
+        let prefix = format!("{root}/");
+        let inside = |(path, content): (String, Vec<u8>)| {
+            let inside = path.strip_prefix(&prefix).map(str::to_owned);
+            inside.map(|inside| (inside, content))
+        };
+        let files = std::mem::take(&mut self.files);
+        self.packed = Some(files.into_iter().filter_map(inside).collect());
+        self.root = root;
+        self.add_values(checkout, options).await
     }
 
     /// Copies the files of one chart to where Helm shall find them.
     async fn add(&mut self, checkout: &Checkout, next: &Pending) -> Result<(), RenderError> {
         let set = checkout.files(&next.from, Wanted::Everything).await?;
+        // First: what is refused below depends on them.
+        self.inputs.extend(set.inputs);
+        self.notes.extend(set.notes);
         if let Some(link) = set.broken_links.first() {
             // A template could ask for it, and would find nothing where the author sees a file.
             return Err(RenderError::refused(
@@ -93,8 +144,6 @@ impl Chart {
                 .trim_start_matches('/');
             self.files.insert(next.to.child(inside), content);
         }
-        self.inputs.extend(set.inputs);
-        self.notes.extend(set.notes);
         if self.files.values().map(Vec::len).sum::<usize>() > TOTAL_BYTES {
             return Err(RenderError::TooLarge {
                 what: format!("the files of the chart {}", next.from),

@@ -1,5 +1,6 @@
 //! What a chart is rendered with.
 
+use super::ChartArchive;
 use super::values::{Given, HelmValues};
 use crate::{RepoPath, SourceError};
 
@@ -14,6 +15,8 @@ pub struct HelmOptions {
     pub(crate) values_files: Vec<RepoPath>,
     /// Values that override all files.
     pub(crate) values: Option<Given>,
+    /// The chart, if it is not in the repository.
+    pub(crate) packed: Option<ChartArchive>,
     /// `.Capabilities.KubeVersion`; Helm's own idea when absent.
     pub(crate) kube_version: Option<String>,
     /// Versions and kinds that `.Capabilities.APIVersions` has beside Kubernetes' own.
@@ -28,6 +31,7 @@ impl HelmOptions {
             namespace: namespace.into(),
             values_files: Vec::new(),
             values: None,
+            packed: None,
             kube_version: None,
             api_versions: Vec::new(),
         }
@@ -58,6 +62,13 @@ impl HelmOptions {
     #[must_use]
     pub fn values(mut self, values: HelmValues) -> Self {
         self.values = values.finish();
+        self
+    }
+
+    /// With a chart that is not in the repository.
+    #[must_use]
+    pub fn packed(mut self, chart: ChartArchive) -> Self {
+        self.packed = Some(chart);
         self
     }
 

@@ -24,25 +24,30 @@ pub(super) struct Layout {
     pub(super) notes: Vec<String>,
     /// The kustomization file the build starts from.
     pub(super) entry_file: String,
+    /// Files that a kustomization refers to; the others only lie beside them.
+    pub(super) read: BTreeSet<String>,
     broken_links: BTreeSet<String>,
     /// Directories whose files are all in `files`.
     gathered: Vec<RepoPath>,
 }
 
 impl Layout {
-    /// Reads the directory and all directories its kustomizations lead to.
-    pub(super) async fn gather(checkout: &Checkout, path: &RepoPath) -> Result<Self, RenderError> {
-        let mut layout = Self::default();
+    /// Reads the directory and all directories its kustomizations lead to. After a failure `inputs` is what the failure depends on.
+    pub(super) async fn gather(
+        &mut self,
+        checkout: &Checkout,
+        path: &RepoPath,
+    ) -> Result<(), RenderError> {
         let mut seen = BTreeSet::from([path.clone()]);
         let mut pending = vec![path.clone()];
         while let Some(directory) = pending.pop() {
-            layout.add(checkout, &directory).await?;
-            let (file, kustomization) = layout.kustomization(&directory)?;
-            if layout.entry_file.is_empty() {
-                layout.entry_file.clone_from(&file);
+            self.add(checkout, &directory).await?;
+            let (file, kustomization) = self.kustomization(&directory)?;
+            if self.entry_file.is_empty() {
+                self.entry_file.clone_from(&file);
             }
             for reference in guard::references(&file, &kustomization)? {
-                if let Some(next) = layout
+                if let Some(next) = self
                     .resolve(checkout, &directory, &file, &reference)
                     .await?
                     && seen.insert(next.clone())
@@ -51,8 +56,7 @@ impl Layout {
                 }
             }
             // Kustomize reads what was checked, not what another parser might make of the same text.
-            layout
-                .files
+            self.files
                 .insert(file, Value::Object(kustomization).to_string().into_bytes());
             if seen.len() > DIRECTORIES {
                 let limit = format!("{DIRECTORIES} directories");
@@ -62,7 +66,7 @@ impl Layout {
                 });
             }
         }
-        Ok(layout)
+        Ok(())
     }
 
     async fn add(&mut self, checkout: &Checkout, directory: &RepoPath) -> Result<(), RenderError> {
@@ -151,6 +155,7 @@ impl Layout {
         }
         let is_here = directory.covers(target.as_str());
         if is_here && self.files.contains_key(target.as_str()) {
+            self.read.insert(target.as_str().to_owned());
             if matches!(reference, Reference::Transformers(_)) {
                 self.rewrite_transformers(target.as_str())?;
             }
@@ -183,18 +188,26 @@ impl Layout {
     }
 
     async fn is_directory(
-        &self,
+        &mut self,
         checkout: &Checkout,
         target: &RepoPath,
     ) -> Result<bool, RenderError> {
-        let found = checkout.follow(&[target.as_str().to_owned()]).await?.pop();
-        Ok(matches!(
+        let path = target.as_str().to_owned();
+        let found = match checkout.follow(std::slice::from_ref(&path)).await?.pop() {
+            Some(Lookup::Found(found)) => Some(found),
+            _ => None,
+        };
+        let is_directory = matches!(
             found,
-            Some(Lookup::Found(Found {
+            Some(Found {
                 kind: ObjectKind::Directory,
                 ..
-            }))
-        ))
+            })
+        );
+        // That nothing is there is something to depend on, too.
+        let id = found.map(|found| found.id);
+        self.inputs.push(Input { path, id });
+        Ok(is_directory)
     }
 
     fn rewrite_transformers(&mut self, path: &str) -> Result<(), RenderError> {

@@ -72,21 +72,21 @@ pub(super) fn encrypted(file: &str, content: &[u8]) -> Option<Encrypted> {
     match extension.to_ascii_lowercase().as_str() {
         "yaml" | "yml" => in_documents(
             Format::Yaml,
-            yaml::parse_yaml(text, &Limits::default()).ok()?,
+            &yaml::parse_yaml(text, &Limits::default()).ok()?,
         ),
         "json" => in_documents(
             Format::Json,
-            yaml::parse_json(text, &Limits::default()).ok()?,
+            &yaml::parse_json(text, &Limits::default()).ok()?,
         ),
         _ if text.trim_start().starts_with('{') => in_documents(
             Format::Binary,
-            yaml::parse_json(text, &Limits::default()).ok()?,
+            &yaml::parse_json(text, &Limits::default()).ok()?,
         ),
         _ => in_lines(text),
     }
 }
 
-fn in_documents(format: Format, documents: Vec<yaml::Document>) -> Option<Encrypted> {
+fn in_documents(format: Format, documents: &[yaml::Document]) -> Option<Encrypted> {
     let mut own_parts = documents.iter().filter_map(|document| {
         let own = document.value.get("sops")?;
         let is_own = ["mac", "lastmodified", "version"]
