@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use super::SOON;
 
 /// A query without any answer: who waits for it, waits.
-pub const NO_ANSWER: &str = "nothing_is_called_like_this";
+pub(crate) const NO_ANSWER: &str = "nothing_is_called_like_this";
 
 /// A query whose answer passes.
-pub const PASSES: &str = "vector(0)";
+pub(crate) const PASSES: &str = "vector(0)";
 
 /// A Release, by the tenant whose namespace it is in and its name.
 #[derive(Clone, Copy)]
-pub struct Named<'a>(pub &'a Tenant, pub &'a str);
+pub(crate) struct Named<'a>(pub(crate) &'a Tenant, pub(crate) &'a str);
 
 impl Named<'_> {
     fn api(self) -> Api<Release> {
@@ -31,7 +31,7 @@ impl Named<'_> {
     }
 
     /// Creates it: it follows `path` on `main` of the repository at `url`. `more` goes into its spec.
-    pub async fn create(self, url: &str, path: &str, more: Value) {
+    pub(crate) async fn create(self, url: &str, path: &str, more: Value) {
         let mut spec = json!({
             "source": {"git": {"url": url, "ref": {"branch": "main"}, "path": path, "interval": "1s"}},
             "serviceAccountName": ACCOUNT,
@@ -47,7 +47,7 @@ impl Named<'_> {
     }
 
     /// Changes its spec.
-    pub async fn change(self, spec: Value) {
+    pub(crate) async fn change(self, spec: Value) {
         let patch = json!({ "spec": spec });
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
         self.api()
@@ -57,7 +57,11 @@ impl Named<'_> {
     }
 
     /// Waits until its status is as wanted.
-    pub async fn wait(self, what: &str, wanted: impl Fn(&ReleaseStatus) -> bool) -> ReleaseStatus {
+    pub(crate) async fn wait(
+        self,
+        what: &str,
+        wanted: impl Fn(&ReleaseStatus) -> bool,
+    ) -> ReleaseStatus {
         let probe = |release: Option<&Release>| {
             let status = release.and_then(|release| release.status.clone());
             let status = status.ok_or_else(|| "no status".to_owned())?;
@@ -76,7 +80,7 @@ impl Named<'_> {
     }
 
     /// Waits until it is in `phase` at `commit`.
-    pub async fn is(self, phase: Phase, commit: &str) -> ReleaseStatus {
+    pub(crate) async fn is(self, phase: Phase, commit: &str) -> ReleaseStatus {
         self.wait(&format!("{phase:?} at {commit}"), |status| {
             let asked = status.asked.as_ref();
             status.phase == phase && asked.is_some_and(|asked| asked.revision.ends_with(commit))
@@ -85,7 +89,7 @@ impl Named<'_> {
     }
 
     /// Waits until it says that it waits for `reason`, and gives the sentence.
-    pub async fn waits_for(self, reason: &str) -> String {
+    pub(crate) async fn waits_for(self, reason: &str) -> String {
         let status = self
             .wait(&format!("waiting for {reason}"), |status| {
                 let waiting = status.waiting_for.as_ref();
@@ -97,7 +101,7 @@ impl Named<'_> {
 }
 
 /// A template of one gate, `slo`, that asks `query`.
-pub async fn make_gate(tenant: &Tenant, query: &str) {
+pub(crate) async fn make_gate(tenant: &Tenant, query: &str) {
     let template = json!({
         "apiVersion": "belay.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "slo"},
         "spec": gate(query),
@@ -109,7 +113,7 @@ pub async fn make_gate(tenant: &Tenant, query: &str) {
 }
 
 /// Has the gate ask something else.
-pub async fn ask(tenant: &Tenant, query: &str) {
+pub(crate) async fn ask(tenant: &Tenant, query: &str) {
     let patch = json!({ "spec": gate(query) });
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     tenant
