@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use belay_engine::release::Phase;
 use belay_lab::{Lab, Part};
@@ -60,11 +60,11 @@ impl Replica {
 fn signature(token: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
     let digits = hmac::sign(&key, BODY.as_bytes());
-    digits
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::new();
+    for byte in digits.as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A Release that would look at its repository in a day, and has seen its first commit.

@@ -49,10 +49,10 @@ pub(crate) async fn run(
     match command {
         ReleaseCommand::Reconcile(args) => {
             let cluster = Cluster::connect(cluster).await?;
-            reconcile::run(args, &cluster, style, out).await
+            Box::pin(reconcile::run(args, &cluster, style, out)).await
         }
-        ReleaseCommand::Render(args) => render::run(args, cluster, out).await,
-        ReleaseCommand::Diff(args) => diff::run(args, cluster, style, out).await,
+        ReleaseCommand::Render(args) => Box::pin(render::run(args, cluster, out)).await,
+        ReleaseCommand::Diff(args) => Box::pin(diff::run(args, cluster, style, out)).await,
         ReleaseCommand::Tree(args) => {
             let cluster = Cluster::connect(cluster).await?;
             tree::run(args, &cluster, style, out).await

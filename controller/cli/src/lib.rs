@@ -50,7 +50,7 @@ pub async fn run(args: Args, style: Style, out: &mut dyn Write) -> Result<(), Er
         return simulate::run(simulation, &args.cluster, style, out).await;
     }
     if let Command::OfRelease(asked) = command {
-        return gitops::run(asked, &args.cluster, style, out).await;
+        return Box::pin(gitops::run(asked, &args.cluster, style, out)).await;
     }
     let target = command.target()?;
     let cluster = Cluster::connect(&args.cluster).await?;

@@ -185,8 +185,7 @@ fn prepare_one(
         |what: &str| Failure::content(format!("{}: the object has no {what}", manifest.source));
     let object = body.as_object_mut().ok_or_else(|| lacking("fields"))?;
     object.remove("status");
-    let words = words::rendered(&manifest.value)
-        .map_err(|why| Failure::content(format!("{}: {why}", manifest.source)))?;
+    let words = words::rendered(&manifest.value).map_err(|why| meaningless(manifest, &why))?;
     let metadata = object
         .get_mut("metadata")
         .and_then(Value::as_object_mut)
@@ -219,7 +218,7 @@ fn prepare_one(
     put(metadata, "annotations", RELEASE_UID_ANNOTATION, &owner.uid);
     let group = kind.resource.group.clone();
     let turn = turn::turn(&body, rank(&group, &kind.resource.kind))
-        .map_err(|why| Failure::content(format!("{}: {why}", manifest.source)))?;
+        .map_err(|why| meaningless(manifest, &why))?;
     let name = match turn.part {
         Part::Main => name,
         Part::Pre | Part::Post => turn::bind(&mut body, &name, content),
@@ -239,6 +238,17 @@ fn prepare_one(
         words,
         standing: Standing::Alone,
     })
+}
+
+/// Refuses an annotation. What may hold a secret value is not quoted.
+fn meaningless(manifest: &Manifest, why: &str) -> Failure {
+    let why = match manifest.secrecy {
+        Secrecy::Open => why,
+        Secrecy::Secret => {
+            "one of its annotations belay.dev/… says what means nothing; see the table of them"
+        }
+    };
+    Failure::content(format!("{}: {why}", manifest.source))
 }
 
 fn put(metadata: &mut Map<String, Value>, map: &str, key: &str, value: &str) {
@@ -343,8 +353,9 @@ mod tests {
 
     #[test]
     fn a_word_that_means_nothing_is_refused_with_its_file() {
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             source: "a.yaml".into(),
+            secrecy: Secrecy::Open,
             value: json!({"apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {"name": "web", "annotations": {"belay.dev/reconcile": "off"}}}),
         };
@@ -356,6 +367,11 @@ mod tests {
                 .starts_with("a.yaml: annotation belay.dev/reconcile says \"off\""),
             "{refused}"
         );
+        // What may hold a secret value is not quoted.
+        manifest.secrecy = Secrecy::Secret;
+        let refused =
+            prepare_one(&manifest, &Digest::of(&json!("a")), &owner(), config_maps()).unwrap_err();
+        assert!(!refused.message.contains("off"), "{refused}");
     }
 
     #[test]

@@ -164,7 +164,7 @@ mod tests {
         let args =
             Args::try_parse_from(words.iter().chain(more)).map_err(|error| error.to_string())?;
         let mut out = Vec::new();
-        run(args, Style::default(), &mut out)
+        Box::pin(run(args, Style::default(), &mut out))
             .await
             .map_err(|error| error.to_string())?;
         assert!(

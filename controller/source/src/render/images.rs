@@ -126,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{ObjectKey, ObjectSource};
+    use crate::{ObjectKey, ObjectSource, Secrecy};
 
     fn rendered(value: Value) -> Rendered {
         let object = RenderedObject {
@@ -141,6 +141,7 @@ mod tests {
                 document: 1,
             },
             value,
+            secrecy: Secrecy::Open,
         };
         let (digest, json_bytes) = digest(std::slice::from_ref(&object));
         Rendered {

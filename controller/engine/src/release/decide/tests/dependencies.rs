@@ -28,6 +28,7 @@ fn verified(name: &str, kinship: Kinship) -> Shown {
         content: content(name),
         at: jiff::Timestamp::UNIX_EPOCH,
         earlier_revisions: Vec::new(),
+        started_at: None,
     };
     Shown {
         generation: 3,

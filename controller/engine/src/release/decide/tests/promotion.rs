@@ -37,6 +37,7 @@ impl Staging {
                 content: content(name),
                 at: *at,
                 earlier_revisions: Vec::new(),
+                started_at: None,
             })
             .collect();
         Self(Shown {
