@@ -41,12 +41,15 @@ impl Plugin {
         })
     }
 
-    /// Puts the folder of `program` on the plugin's PATH.
-    #[must_use]
-    pub fn with_program(mut self, program: &Path) -> Self {
-        let folder = program.parent().unwrap_or(Path::new("."));
+    /// Puts the lab's `program` on the plugin's PATH, under the name by which people have it.
+    pub async fn with_program(mut self, lab: &Lab, program: Program) -> Result<Self, Error> {
+        let built = lab.program(program).await?;
+        let folder = lab.dir().join("plugin-path");
+        std::fs::create_dir_all(&folder).map_err(Error::io("create a folder"))?;
+        std::os::unix::fs::symlink(built, folder.join(program.name()))
+            .map_err(Error::io("link a program"))?;
         self.path = format!("{}:{}", folder.display(), self.path);
-        self
+        Ok(self)
     }
 
     /// `kubectl belay` with these arguments, not started yet.

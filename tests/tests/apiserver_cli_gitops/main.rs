@@ -42,9 +42,9 @@ async fn lab() -> &'static Lab {
 async fn belay(arguments: &[&str]) -> Ended {
     let lab = lab().await;
     let build = || async {
-        let kustomize = lab.program(Program::Kustomize).await.expect("kustomize");
         let plugin = Plugin::build(lab).await.expect("the plugin");
-        plugin.with_program(&kustomize)
+        let plugin = plugin.with_program(lab, Program::Kustomize).await;
+        plugin.expect("kustomize")
     };
     let plugin = PLUGIN.get_or_init(build).await;
     plugin.call(arguments).await.expect("kubectl runs")
