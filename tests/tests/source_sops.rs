@@ -244,10 +244,6 @@ async fn a_kustomization_reads_encrypted_files_of_every_format() {
     setup.encrypt("deploy/app.env", &format!("TOKEN={CANARY}\n"));
     setup.encrypt("deploy/app.txt", CANARY);
     setup.encrypt("deploy/secret.yaml", &secret());
-    setup.encrypt(
-        "deploy/patch.json",
-        r#"[{"op": "add", "path": "/data/patched", "value": "yes"}]"#,
-    );
     let kustomization = "namePrefix: prod-\nresources: [secret.yaml, a.yaml]\nsecretGenerator:\n- name: app\n  envs: [app.env]\n  files: [app.txt]\n  \
                          options: {disableNameSuffixHash: true}\n";
     setup
