@@ -31,10 +31,12 @@ use kube::{
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde_json::json;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Result, client::bounded, telemetry::Metrics, telemetry::metrics::HookLabel};
+use crate::{
+    Error, Result, client::bounded, http::listen, telemetry::Metrics, telemetry::metrics::HookLabel,
+};
 use signature::{Check, Verdict};
 
 /// Webhooks at the same time, over all senders. Strangers can cause two reads of the API server each.
@@ -81,20 +83,10 @@ pub async fn serve(
     hooks: Hooks,
     stop: CancellationToken,
 ) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })?;
-    let bound = listener.local_addr()?;
     let app = Router::new()
         .route("/hooks/{namespace}/{release}", post(take))
         .with_state(Arc::new(hooks));
-    tokio::spawn(async move {
-        let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the server of webhooks ended");
-        }
-    });
-    Ok(bound)
+    listen(address, app, stop).await
 }
 
 /// What becomes of a webhook.

@@ -68,19 +68,28 @@ pub async fn serve(
     ready: Readiness,
     stop: CancellationToken,
 ) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })?;
-    let bound = listener.local_addr()?;
     let app = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .with_state(Served { metrics, ready });
+    listen(address, app, stop).await
+}
+
+/// Has `app` answer at `address` until `stop`. Gives the real address.
+pub(crate) async fn listen(
+    address: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })?;
+    let bound = listener.local_addr()?;
     tokio::spawn(async move {
         let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = served.await {
-            tracing::error!(%error, "the HTTP server ended");
+            tracing::error!(%error, "an HTTP server ended");
         }
     });
     Ok(bound)
