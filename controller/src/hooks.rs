@@ -94,7 +94,6 @@ pub async fn serve(
 enum Outcome {
     Accepted,
     Refused(&'static str),
-    TooLarge,
     Busy,
     Failed,
 }
@@ -104,7 +103,7 @@ impl Outcome {
     const fn word(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
-            Self::Refused(_) | Self::TooLarge => "refused",
+            Self::Refused(_) => "refused",
             Self::Busy | Self::Failed => "failed",
         }
     }
@@ -116,7 +115,6 @@ impl IntoResponse for Outcome {
             Self::Accepted => (StatusCode::ACCEPTED, "the repository is looked at\n").into_response(),
             // Why is for the log: a stranger learns nothing.
             Self::Refused(_) => (StatusCode::UNAUTHORIZED, "not a webhook of a Release, or not signed with its secret; the controller's log says which\n").into_response(),
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
             Self::Busy | Self::Failed => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "10")], "try again; the next look at the interval comes in any case\n").into_response(),
         }
     }
@@ -145,7 +143,7 @@ async fn take(
             why,
             "a webhook was refused"
         ),
-        Outcome::TooLarge | Outcome::Busy | Outcome::Failed => {
+        Outcome::Busy | Outcome::Failed => {
             tracing::warn!(?outcome, "a webhook was not taken");
         }
     }
@@ -231,7 +229,8 @@ async fn signed(webhook: &Webhook, secret: &[u8], headers: &HeaderMap, body: Bod
         };
         bytes = bytes.saturating_add(piece.len());
         if bytes > BODY_BYTES_MAX {
-            return Outcome::TooLarge;
+            // Not told apart either: only a Release with a webhook gets as far as this.
+            return Outcome::Refused("it is longer than any webhook");
         }
         check.take_in(&piece);
     }
@@ -265,4 +264,28 @@ async fn request_look(releases: &Api<Release>, name: &str) -> Outcome {
 fn failed(error: &Error) -> Outcome {
     tracing::warn!(%error, "a webhook could not be taken");
     Outcome::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_api::release::{SecretRef, WebhookSender};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_too_long_is_refused_like_anything_else_that_is_not_genuine() {
+        let webhook = Webhook {
+            sender: WebhookSender::Generic,
+            secret_ref: SecretRef {
+                name: "hook".into(),
+            },
+        };
+        let answer = async |bytes: usize| {
+            let body = Body::from(vec![0; bytes]);
+            let outcome = signed(&webhook, b"sealed", &HeaderMap::new(), body).await;
+            assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+            outcome.into_response().status()
+        };
+        assert_eq!(answer(BODY_BYTES_MAX + 1).await, answer(3).await);
+    }
 }
