@@ -85,7 +85,9 @@ async fn a_controller_killed_at_any_moment_leaves_no_orphan_and_loses_nothing() 
     let mut controller = turn.controller("killed").await.unwrap();
     let mut files = named(0..30, "0");
     let mut commit = replace(&tenant, &[], &files, "Open").await;
-    tenant.release(&json!({})).await.unwrap();
+    // What is to go at the end is most of what came: nobody is asked.
+    let unasked = json!({"apply": {"pruneBudget": {"percent": 100}}});
+    tenant.release(&unasked).await.unwrap();
     for kill in 1..=KILLS {
         // The moment is the point: there is no condition to wait for.
         let moment = Duration::from_millis(random.random_range(0..2_500));

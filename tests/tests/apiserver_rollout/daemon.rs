@@ -68,7 +68,7 @@ async fn a_daemon_set_begins_on_its_first_nodes_and_keeps_the_canarys_pods() {
         .unwrap();
     let after = agent.runs(&["v2", "v2", "v2", "v2"]).await.unwrap();
     assert_eq!((&after["n3"], &after["n4"]), (&joined["n3"], &joined["n4"]));
-    assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+    agent.strategy_is("RollingUpdate").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn a_failing_version_goes_from_all_nodes_and_stays_out_whoever_applies_it(
     assert_eq!(status.quarantine.len(), 1);
     let back = agent.runs(&["v1", "v1", "v1"]).await.unwrap();
     assert_eq!(agent.tag().await.unwrap(), "v1");
-    assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+    agent.strategy_is("RollingUpdate").await.unwrap();
     assert_eq!((&back["n1"], &back["n2"]), (&before["n1"], &before["n2"]));
     // When somebody applies it again, then it is held, nothing goes, and the status says what that is worth.
     agent.apply("v2").await.unwrap();
@@ -111,7 +111,7 @@ async fn a_failing_version_goes_from_all_nodes_and_stays_out_whoever_applies_it(
         .unwrap();
     let after = agent.pods().await.unwrap();
     assert_eq!((&after["n2"], &after["n3"]), (&back["n2"], &back["n3"]));
-    assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+    agent.strategy_is("RollingUpdate").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +177,7 @@ async fn a_newer_version_takes_over_the_nodes_and_a_deleted_rollout_gives_the_st
     agent.runs(&["v1", "v1", "v1"]).await.unwrap();
     let set = agent.sets.get("agent").await.unwrap();
     assert!(!set.labels().contains_key("belay.dev/rollout"));
-    assert_eq!(agent.strategy().await.unwrap(), "RollingUpdate");
+    agent.strategy_is("RollingUpdate").await.unwrap();
     agent.apply("v4").await.unwrap();
     agent.runs(&["v4", "v4", "v4"]).await.unwrap();
 }
