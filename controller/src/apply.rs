@@ -21,6 +21,7 @@ pub mod prune;
 pub mod renders;
 pub mod scale;
 pub mod server_side;
+pub mod standing;
 pub mod takeover;
 pub mod turn;
 pub mod watches;

@@ -188,6 +188,33 @@ async fn time_memory_and_output_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_build_that_somebody_else_ends_says_nothing_about_the_commit_and_is_tried_again() {
+    let world = World::new();
+    let flag = world.path().join("short-of-memory");
+    std::fs::write(&flag, "").unwrap();
+    let kill = format!("[ -e {} ] && kill -9 $$", flag.display());
+    let settings = RendererSettings {
+        kustomize_program: program(&world, &printing(&kill)),
+        ..RendererSettings::default()
+    };
+    world
+        .origin
+        .write("kustomization.yaml", "resources: [a.yaml]\n")
+        .write("a.yaml", config("a"))
+        .commit("a");
+    let checkout = checkout_main(&world.hub(), &world.repository()).await;
+    let renderer = Renderer::new(settings);
+    let request = RenderRequest::detect(RepoPath::default());
+    let error = renderer.render(&checkout, &request).await.unwrap_err();
+    assert_eq!(
+        (error.reason(), error.permanence(), error.lies_in_content()),
+        ("Killed", Permanence::Transient, false)
+    );
+    std::fs::remove_file(&flag).unwrap();
+    renderer.render(&checkout, &request).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_program_says_so_and_is_looked_for_again() {
     let world = World::new();
     world

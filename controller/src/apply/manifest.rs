@@ -3,7 +3,7 @@
 //! Invariant: what is sent holds the user's fields, Belay's label and annotation of ownership, and nothing that only the API
 //! server writes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use belay_api::{
     names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION},
@@ -20,6 +20,7 @@ use super::{
     Failure, Kind, Kinds,
     failure::Secrecy,
     order::rank,
+    standing::{Company, Standing},
     turn::{self, Part, Turn},
     words,
 };
@@ -67,17 +68,6 @@ pub struct Prepared {
     pub standing: Standing,
 }
 
-/// Whether an object can be tried out by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It can.
-    Alone,
-    /// Only once its namespace is there, which comes with the same set.
-    NeedsNamespace,
-    /// Not before its kind is there, which comes with the same set.
-    NeedsKind,
-}
-
 impl Prepared {
     /// For messages: where it is written, and what it is.
     pub fn place(&self) -> String {
@@ -117,25 +107,16 @@ pub async fn prepare(
     kinds: &Kinds,
 ) -> Result<Vec<Prepared>, Failure> {
     let introduced = introduced_kinds(manifests);
-    let namespaces: HashSet<&str> = manifests
-        .iter()
-        .filter(|m| text(&m.value, "kind") == "Namespace" && text(&m.value, "apiVersion") == "v1")
-        .filter_map(|m| m.value.pointer("/metadata/name")?.as_str())
-        .collect();
+    let company = Company::of(manifests, &owner.namespace);
     let mut seen: HashMap<ObjectKey, String> = HashMap::new();
     let mut prepared = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let (kind, is_new) = resolve(manifest, kinds, &introduced).await?;
         let mut object = prepare_one(manifest, content, owner, kind)?;
-        let in_namespace_of_set = object
-            .key
-            .namespace
-            .as_deref()
-            .is_some_and(|namespace| namespaces.contains(namespace));
-        object.standing = match (is_new, in_namespace_of_set) {
-            (true, _) => Standing::NeedsKind,
-            (false, true) => Standing::NeedsNamespace,
-            (false, false) => Standing::Alone,
+        object.standing = if is_new {
+            Standing::NeedsKind
+        } else {
+            company.standing(&object.key, &object.body)
         };
         if let Some(first) = seen.insert(object.key.clone(), object.source.clone()) {
             return Err(Failure::content(format!(

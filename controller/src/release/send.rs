@@ -23,9 +23,9 @@ use super::{
 };
 use crate::apply::{
     Failure, Identity, Owner, Prepared, hold, ignore,
-    manifest::Standing,
     scale::{self, Scaled},
     server_side::{self, Mode, Over},
+    standing::Standing,
     takeover,
     turn::Part,
 };
@@ -103,11 +103,7 @@ impl Sending<'_> {
             return Ok(Found::Live(live));
         }
         match self.send(object, live.as_ref(), treatment).await {
-            Err(failure)
-                if object.standing == Standing::NeedsNamespace && lacks_namespace(&failure) =>
-            {
-                Ok(Found::Unknown)
-            }
+            Err(failure) if object.standing.explains(&failure) => Ok(Found::Unknown),
             outcome => outcome.map(|_| Found::Live(live)),
         }
     }
@@ -303,8 +299,4 @@ fn begun<T>(objects: Vec<&Prepared>, outcomes: Vec<Option<T>>) -> Vec<(&Prepared
     pairs
         .filter_map(|(object, outcome)| Some((object, outcome?)))
         .collect()
-}
-
-fn lacks_namespace(failure: &Failure) -> bool {
-    failure.message.contains("namespaces \"") && failure.message.ends_with("not found")
 }

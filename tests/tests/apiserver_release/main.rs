@@ -14,6 +14,7 @@ mod kinds;
 mod owners;
 mod prune;
 mod rollback;
+mod scenarios;
 mod signed;
 mod source;
 mod sync;

@@ -6,6 +6,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -63,6 +64,26 @@ fn every_link_between_pages_leads_somewhere() {
     }
     assert!(seen > 20, "only {seen} links were found");
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_test_that_the_page_of_situations_names_exists() {
+    let named = regex::Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
+    let defined = regex::Regex::new(r"fn ([a-z0-9_]+)\(").unwrap();
+    let sources = with_ending("rs");
+    let all: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|(_, text)| defined.captures_iter(text))
+        .filter_map(|found| Some(found.get(1)?.as_str()))
+        .collect();
+    let page = read("docs/concepts/scenarios.md");
+    let wanted: BTreeSet<&str> = named
+        .captures_iter(&page)
+        .filter_map(|found| Some(found.get(1)?.as_str()))
+        .collect();
+    assert!(wanted.len() > 30, "only {} tests were found", wanted.len());
+    let missing: Vec<_> = wanted.difference(&all).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]

@@ -111,6 +111,16 @@ pub enum RenderError {
         /// The limit.
         limit: Duration,
     },
+    /// The build was ended by somebody else.
+    #[error(
+        "building {path} was ended from outside (signal {signal}), as happens when a machine is short of memory; it is tried again by itself"
+    )]
+    Killed {
+        /// The directory.
+        path: String,
+        /// The signal's number.
+        signal: i32,
+    },
     /// The temporary directory can't be used.
     #[error("the work directory can't be used: {detail}; check its permissions and free space")]
     WorkDirectory {
@@ -124,7 +134,9 @@ impl RenderError {
     pub fn permanence(&self) -> Permanence {
         match self {
             Self::Source(error) => error.permanence(),
-            Self::TimedOut { .. } | Self::WorkDirectory { .. } => Permanence::Transient,
+            Self::TimedOut { .. } | Self::Killed { .. } | Self::WorkDirectory { .. } => {
+                Permanence::Transient
+            }
             Self::Syntax { .. }
             | Self::Object { .. }
             | Self::Duplicate { .. }
@@ -142,6 +154,7 @@ impl RenderError {
         match self {
             Self::Source(_)
             | Self::TimedOut { .. }
+            | Self::Killed { .. }
             | Self::WorkDirectory { .. }
             | Self::ProgramMissing { .. } => false,
             Self::Syntax { .. }
@@ -169,6 +182,7 @@ impl RenderError {
             Self::ProgramMissing { .. } => "ProgramMissing",
             Self::TooLarge { .. } => "TooLarge",
             Self::TimedOut { .. } => "TimedOut",
+            Self::Killed { .. } => "Killed",
             Self::WorkDirectory { .. } => "WorkDirectoryUnavailable",
         }
     }

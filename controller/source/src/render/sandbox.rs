@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -72,7 +74,7 @@ pub(super) struct Filter<'a> {
 
 /// What a program gave.
 pub(super) struct Filtered {
-    /// How it ended; nothing if by a signal.
+    /// How it ended; nothing if it broke down.
     pub(super) code: Option<i32>,
     pub(super) stdout: Vec<u8>,
 }
@@ -170,7 +172,8 @@ impl Sandbox {
             Word::File(option, path) => joined(option, &repository.join(path)),
             Word::Input(option, name) => joined(option, &input.join(name)),
         });
-        match self.run(starter, &folder, Run::of(args)).await {
+        let run = self.run(starter, &folder, Run::of(args)).await;
+        match unless_killed(&job.path.to_string(), run)? {
             Ok(finished) if finished.status.success() => {
                 let output = String::from_utf8(finished.stdout)
                     .map_err(|_| self.failed(job.path, "its output is not UTF-8"))?;
@@ -208,7 +211,8 @@ impl Sandbox {
                 .collect(),
             stdin: filter.stdin,
         };
-        match self.run(starter, &folder, run).await {
+        let run = self.run(starter, &folder, run).await;
+        match unless_killed(path, run)? {
             Ok(finished) => Ok(Filtered {
                 code: finished.status.code(),
                 stdout: finished.stdout,
@@ -379,6 +383,26 @@ fn joined(option: &str, path: &Path) -> OsString {
 }
 
 /// What the program says without this machine's paths, as the job words it.
+/// What came of a run, unless somebody else ended it, which says nothing about what is built. A program that breaks down by itself gets
+/// other signals.
+fn unless_killed(
+    path: &str,
+    run: Result<Finished, RunError>,
+) -> Result<Result<Finished, RunError>, RenderError> {
+    let from_outside = [Signal::KILL, Signal::TERM].map(Signal::as_raw);
+    let signal = run
+        .as_ref()
+        .ok()
+        .and_then(|finished| finished.status.signal());
+    match signal.filter(|signal| from_outside.contains(signal)) {
+        Some(signal) => Err(RenderError::Killed {
+            path: path.to_owned(),
+            signal,
+        }),
+        None => Ok(run),
+    }
+}
+
 fn complaint(finished: &Finished, folder: &Path, explain: &dyn Fn(&str) -> String) -> String {
     let stderr = [REPOSITORY, INPUT]
         .iter()
