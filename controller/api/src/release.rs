@@ -134,6 +134,8 @@ pub struct Source {
 
 /// A directory of a Git repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+// About the whole, not the address: the API server repeats the text that a rule about a text refuses.
+#[x_kube(validation = Rule::new("self.url.matches('^(https?://[^/@]+/.+|ssh://[A-Za-z0-9_][-A-Za-z0-9_.]*@[^/@]+/.+|[A-Za-z0-9_][-A-Za-z0-9_.]*@[A-Za-z0-9][-A-Za-z0-9_.]*:[^-:].*|file:///.+|/.+)$')").message("url: write https://host/path without a user name or password (put those into a Secret and name it in secretRef), ssh://git@host/path, or git@host:path"))]
 #[x_kube(validation = Rule::new("!has(self.secretRef) || !self.url.matches('^(file:/|/)')").message("secretRef needs an https or ssh address: other repositories take no credential"))]
 #[x_kube(validation = Rule::new("has(self.secretRef) || self.url.matches('^(https?:/|file:/|/)')").message("an ssh address needs secretRef: a Secret with identity (a private key) and known_hosts"))]
 #[x_kube(validation = Rule::new("!has(self.proxySecretRef) || self.url.matches('^https?:/')").message("proxySecretRef goes with an https address: nothing else is reached through a proxy"))]
@@ -143,7 +145,6 @@ pub struct Git {
     /// Address of the repository: `https://…` without user name and password (those belong into the Secret of `secretRef`),
     /// `ssh://git@host/path` or `git@host:path`.
     #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^(https?://[^/@]+/.+|ssh://[A-Za-z0-9_][-A-Za-z0-9_.]*@[^/@]+/.+|[A-Za-z0-9_][-A-Za-z0-9_.]*@[A-Za-z0-9][-A-Za-z0-9_.]*:[^-:].*|file:///.+|/.+)$')").message("write https://host/path without a user name or password (put those into a Secret and name it in secretRef), ssh://git@host/path, or git@host:path"))]
     pub url: String,
     /// What to follow.
     #[serde(rename = "ref")]

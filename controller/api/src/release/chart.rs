@@ -7,11 +7,12 @@ use super::SecretRef;
 
 /// A chart of a Helm repository or of an OCI registry. Values files still come from the Git repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+// About the whole, not the address: the API server repeats the text that a rule about a text refuses.
+#[x_kube(validation = Rule::new("self.repository.matches('^(https?|oci)://[^/@?#]+(/[^@?#]*)?$')").message("repository: write https://host/path or oci://host/path, without a user name, password or query (put those into a Secret and name it in secretRef)"))]
 #[serde(rename_all = "camelCase")]
 pub struct ChartSource {
     /// Address of the Helm repository, `https://…`, or of the charts in an OCI registry, `oci://registry.example.com/charts`.
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^(https?|oci)://[^/@?#]+(/[^@?#]*)?$')").message("write https://host/path or oci://host/path, without a user name, password or query (put those into a Secret and name it in secretRef)"))]
     pub repository: String,
     /// Name of the chart.
     #[schemars(
