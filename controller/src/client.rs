@@ -14,6 +14,7 @@ use kube::{
     Client,
     client::{ClientBuilder, ConfigExt as _},
 };
+use tokio::time::Instant;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::{Error, Result, limits, telemetry::Metrics, telemetry::meter::MeterLayer};
@@ -40,6 +41,14 @@ pub fn build(config: kube::Config, metrics: &Arc<Metrics>) -> Result<Client> {
         .map_err(BoxError::from)
         .service(transport);
     Ok(Client::new(service, config.default_namespace))
+}
+
+/// The outcome of `work`, unless it is too late to begin with it.
+pub async fn in_time<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    if Instant::now() >= deadline {
+        return None;
+    }
+    Some(work.await)
 }
 
 /// One request, bounded in time. `what` names it for people.

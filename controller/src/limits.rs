@@ -33,7 +33,7 @@ pub const RETRY_MIN: Duration = Duration::from_millis(200);
 /// Longest delay after failed reconciliations.
 pub const RETRY_MAX: Duration = Duration::from_mins(1);
 
-/// How long objects of a Release are sent in one go. Then what was done is noted, and the next pass goes on with the rest: a large set
+/// How long objects of a Release are sent, or deleted, in one go. Then what was done is noted, and the next pass goes on with the rest: a large set
 /// must not lose what it did to [`RECONCILE`].
 pub const SENDING: Duration = Duration::from_secs(20);
 

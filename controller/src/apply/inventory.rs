@@ -1,10 +1,15 @@
 //! What a Release has put into the cluster, written down before it is put there.
 //!
 //! Invariant: an object is in the stored inventory before it is created, and leaves it only after it is gone or given up. So
-//! whatever a crash interrupts, nothing is left that nobody knows of. Stored in a ConfigMap beside the Release, not in its
+//! whatever a crash interrupts, nothing is left that nobody knows of. Stored in ConfigMaps beside the Release, not in its
 //! status: an inventory may be large, and only its owner reads it.
 
+#[cfg(test)]
+mod killed;
+mod packed;
+mod parts;
 mod store;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +20,7 @@ use belay_engine::{
         words::{Applying, Care, Words},
     },
 };
-use serde::{Deserialize, Serialize};
-
-pub use store::{Stored, fits, load, save};
+pub use store::{Stored, load, save};
 
 /// One object of an inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,102 +158,6 @@ impl Inventory {
     }
 }
 
-/// How an inventory is written.
-#[derive(Serialize, Deserialize)]
-struct Written {
-    contents: Vec<Digest>,
-    objects: Vec<WrittenEntry>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenEntry {
-    #[serde(flatten)]
-    key: ObjectKey,
-    api_version: String,
-    /// Indices into `contents`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    of: Vec<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    fields: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    settled: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    passing: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    leftover: Option<String>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    words: Words,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    left_alone: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde calls"
-)]
-fn is_default(words: &Words) -> bool {
-    *words == Words::default()
-}
-
-impl From<&Inventory> for Written {
-    fn from(inventory: &Inventory) -> Self {
-        let contents: Vec<Digest> = inventory.contents.iter().cloned().collect();
-        let objects = inventory
-            .objects
-            .iter()
-            .map(|(key, entry)| WrittenEntry {
-                key: key.clone(),
-                api_version: entry.api_version.clone(),
-                of: (0..contents.len())
-                    .filter(|index| {
-                        contents
-                            .get(*index)
-                            .is_some_and(|content| entry.contents.contains(content))
-                    })
-                    .collect(),
-                fields: entry.fields.clone(),
-                settled: entry.settled.clone(),
-                passing: entry.passing,
-                leftover: entry.leftover.clone(),
-                words: entry.words,
-                left_alone: entry.left_alone,
-            })
-            .collect();
-        Self { contents, objects }
-    }
-}
-
-impl From<Written> for Inventory {
-    fn from(written: Written) -> Self {
-        let Written { contents, objects } = written;
-        let objects = objects
-            .into_iter()
-            .map(|entry| {
-                let of = entry
-                    .of
-                    .iter()
-                    .filter_map(|index| contents.get(*index).cloned());
-                let restored = Entry {
-                    api_version: entry.api_version,
-                    contents: of.collect(),
-                    fields: entry.fields,
-                    settled: entry.settled,
-                    passing: entry.passing,
-                    leftover: entry.leftover,
-                    words: entry.words,
-                    left_alone: entry.left_alone,
-                };
-                (entry.key, restored)
-            })
-            .collect();
-        Self {
-            objects,
-            contents: contents.into_iter().collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -273,14 +180,6 @@ mod tests {
         inventory.record(&a, [(&common, "v1", false), (&own_a, "v1", false)]);
         inventory.record(&b, [(&common, "v1", false), (&own_b, "v1", false)]);
         (inventory, a, b)
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let (inventory, ..) = two_contents();
-        let written = serde_json::to_string(&Written::from(&inventory)).unwrap();
-        let read: Written = serde_json::from_str(&written).unwrap();
-        assert_eq!(Inventory::from(read), inventory);
     }
 
     #[test]

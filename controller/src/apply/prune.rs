@@ -10,7 +10,7 @@ use belay_engine::release::{
     words::is_guarded,
 };
 use either::Either;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{
@@ -20,6 +20,7 @@ use kube::{
     core::DynamicResourceScope,
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     Failure, Kind, Kinds, Owner,
@@ -28,7 +29,7 @@ use super::{
     owners::is_ours,
     words,
 };
-use crate::limits;
+use crate::{client::in_time, limits};
 
 /// Objects at the same time.
 const CONCURRENCY: usize = 8;
@@ -53,12 +54,13 @@ pub enum Outcome {
     Left(String),
 }
 
-/// Deletes objects, last applied first.
+/// Deletes objects, last applied first; begins with none after `deadline`. Nothing is told of those that it did not come to.
 pub async fn delete(
     client: &Client,
     owner: &Owner,
     kinds: &Kinds,
     mut doomed: Vec<Doomed>,
+    deadline: Instant,
 ) -> Vec<(ObjectKey, Outcome)> {
     doomed.sort_by_key(|one| std::cmp::Reverse(rank(&one.key.group, &one.key.kind)));
     let mut outcomes = Vec::with_capacity(doomed.len());
@@ -78,33 +80,43 @@ pub async fn delete(
         }
         let deletions: Vec<_> = same_rank
             .iter()
-            .map(|one| delete_one(client, owner, kinds, one))
+            .map(|one| in_time(deadline, delete_one(client, owner, kinds, one)))
             .collect();
         let done: Vec<_> = stream::iter(deletions)
             .buffered(CONCURRENCY)
+            .filter_map(future::ready)
             .collect()
             .await;
+        let is_whole = done.len() == same_rank.len();
         let left = done
             .iter()
             .find(|(_, outcome)| matches!(outcome, Outcome::Left(_)));
         waiting_for = left.map(|(key, _)| key.to_string());
         outcomes.extend(done);
+        if !is_whole {
+            break;
+        }
     }
     outcomes
 }
 
-/// Takes Belay's marks off objects, which stay.
+/// Takes Belay's marks off objects, which stay; begins with none after `deadline`.
 pub async fn release(
     client: &Client,
     owner: &Owner,
     kinds: &Kinds,
     objects: &[Doomed],
+    deadline: Instant,
 ) -> Vec<(ObjectKey, Outcome)> {
     let releases: Vec<_> = objects
         .iter()
-        .map(|one| release_one(client, owner, kinds, one))
+        .map(|one| in_time(deadline, release_one(client, owner, kinds, one)))
         .collect();
-    stream::iter(releases).buffered(CONCURRENCY).collect().await
+    stream::iter(releases)
+        .buffered(CONCURRENCY)
+        .filter_map(future::ready)
+        .collect()
+        .await
 }
 
 async fn delete_one(
@@ -265,6 +277,48 @@ mod tests {
         assert!(dying(&["example.com/x".to_owned()]).contains("example.com/x"));
         assert!(!dying(&["foregroundDeletion".to_owned()]).contains("finalizer"));
         assert_eq!(dying(&[]), "it is being deleted");
+    }
+
+    #[tokio::test]
+    async fn too_late_none_is_begun_and_nothing_is_said_of_any() {
+        // Given an API server that must not be asked.
+        let service = tower::service_fn(|request: http::Request<kube::client::Body>| async move {
+            Err::<http::Response<kube::client::Body>, _>(tower::BoxError::from(
+                request.uri().to_string(),
+            ))
+        });
+        let client = Client::new(service, "shop");
+        let kinds = Kinds::new(client.clone());
+        let owner = Owner {
+            namespace: "shop".into(),
+            name: "shop".into(),
+            uid: "u-1".into(),
+        };
+        let doomed = |kind: &str, api_version: &str| Doomed {
+            key: ObjectKey {
+                group: String::new(),
+                kind: kind.into(),
+                namespace: Some("shop".into()),
+                name: "web".into(),
+            },
+            api_version: api_version.into(),
+        };
+        let all = vec![doomed("Service", "v1"), doomed("ConfigMap", "v1")];
+        // When the time is over, then nothing is told, so that all stay in the inventory for the next go.
+        let now = Instant::now();
+        assert_eq!(
+            delete(&client, &owner, &kinds, all.clone(), now).await,
+            vec![]
+        );
+        assert_eq!(release(&client, &owner, &kinds, &all, now).await, vec![]);
+        // While there is time, each is asked about.
+        let later = now + std::time::Duration::from_mins(1);
+        let told = delete(&client, &owner, &kinds, all, later).await;
+        assert_eq!(told.len(), 2);
+        assert!(
+            told.iter()
+                .all(|(_, outcome)| matches!(outcome, Outcome::Left(_)))
+        );
     }
 
     #[test]

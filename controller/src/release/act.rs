@@ -130,7 +130,6 @@ impl Shell {
                 (&object.key, api_version, object.is_passing())
             }),
         );
-        inventory::fits(&next).map_err(Failure::content)?;
         self.save(release, memory, next).await?;
         Ok(())
     }
@@ -149,7 +148,10 @@ impl Shell {
         let owner = owner(release);
         let before = memory.inventory.take().unwrap_or_default();
         // Taken out above: after a failure the inventory is read anew.
-        let saved = inventory::save(&self.context.client, &owner, &before, next).await?;
+        let saved = inventory::save(&self.context.client, &owner, &before, next, || {
+            self.context.term.check()
+        })
+        .await?;
         let same_objects = saved
             .inventory
             .objects

@@ -3,6 +3,8 @@
 use belay_api::Release;
 use belay_engine::release::plan::DeletionPolicy;
 
+use tokio::time::Instant;
+
 use super::{
     Shell,
     act::Undone,
@@ -11,7 +13,7 @@ use super::{
     owner,
     tidy::{doomed, settle},
 };
-use crate::apply::prune;
+use crate::{apply::prune, limits};
 
 impl Shell {
     /// Empties the inventory.
@@ -26,9 +28,15 @@ impl Shell {
         let all = doomed(&next);
         let client = self.identities.client(&identity(release))?;
         let owner = owner(release);
+        // What it does not come to in this time is done in the next go.
+        let deadline = Instant::now() + limits::SENDING;
         let outcomes = match policy {
-            DeletionPolicy::Delete => prune::delete(&client, &owner, &self.kinds, all).await,
-            DeletionPolicy::Orphan => prune::release(&client, &owner, &self.kinds, &all).await,
+            DeletionPolicy::Delete => {
+                prune::delete(&client, &owner, &self.kinds, all, deadline).await
+            }
+            DeletionPolicy::Orphan => {
+                prune::release(&client, &owner, &self.kinds, &all, deadline).await
+            }
         };
         let left = settle(&mut next, memory, outcomes);
         self.save(release, memory, next).await?;

@@ -29,6 +29,7 @@ use crate::apply::{
     takeover,
     turn::Part,
 };
+use crate::client::in_time;
 
 /// Objects at the same time.
 const CONCURRENCY: usize = 8;
@@ -283,14 +284,6 @@ fn has_failed(job: &DynamicObject) -> bool {
         .into_iter()
         .flatten()
         .any(|condition| text(condition, "type", "Failed") && text(condition, "status", "True"))
-}
-
-/// The outcome of `work`, unless it is too late to begin with it.
-async fn in_time<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
-    if Instant::now() >= deadline {
-        return None;
-    }
-    Some(work.await)
 }
 
 /// The objects that were begun with, and what became of them.

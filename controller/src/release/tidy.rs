@@ -3,6 +3,8 @@
 use belay_api::Release;
 use belay_engine::release::{observed::ObjectKey, plan::Prune, status::Content};
 
+use tokio::time::Instant;
+
 use super::{
     Shell,
     act::Undone,
@@ -11,9 +13,12 @@ use super::{
     owner,
     sources::nothing,
 };
-use crate::apply::{
-    Failure, Inventory,
-    prune::{self, Doomed, Outcome},
+use crate::{
+    apply::{
+        Failure, Inventory,
+        prune::{self, Doomed, Outcome},
+    },
+    limits,
 };
 
 impl Shell {
@@ -46,7 +51,9 @@ impl Shell {
         // The shrunk inventory is written only after the deletions: a crash in between repeats them.
         let client = self.identities.client(&identity(release))?;
         let owner = owner(release);
-        let outcomes = prune::delete(&client, &owner, &self.kinds, surplus).await;
+        // What it does not come to in this time is done in the next go.
+        let deadline = Instant::now() + limits::SENDING;
+        let outcomes = prune::delete(&client, &owner, &self.kinds, surplus, deadline).await;
         let left = settle(&mut next, memory, outcomes);
         self.save(release, memory, next).await?;
         match left {

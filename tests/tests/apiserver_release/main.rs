@@ -11,6 +11,7 @@ mod fields;
 mod inputs;
 mod judged;
 mod kinds;
+mod large;
 mod owners;
 mod prune;
 mod rollback;

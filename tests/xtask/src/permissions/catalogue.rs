@@ -306,8 +306,8 @@ fn tenant() -> Role {
             rule(
                 "",
                 &["configmaps"],
-                &["get", "create", "update"],
-                "inventories of what a Release has applied",
+                &["get", "list", "create", "update", "delete"],
+                "inventories of what a Release has applied; only parts of inventories are listed and deleted",
             ),
             rule(
                 BELAY,
