@@ -4,6 +4,7 @@ pub mod chart;
 pub mod composition;
 pub mod decryption;
 pub mod group;
+pub mod health;
 pub mod ignore;
 pub mod images;
 pub mod inputs;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use chart::ChartSource;
 pub use composition::{After, Dependency, Promotion, Publish};
 pub use decryption::{Decryption, Sops};
+pub use health::{HealthRule, HealthRules};
 pub use ignore::{IgnoreRule, ObjectSelector};
 pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
@@ -267,6 +269,10 @@ pub struct Verification {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("write a time of at least 1s, for example 15m"))]
     #[serde(default = "defaults::timeout")]
     pub timeout: Duration,
+    /// How objects of custom kinds are told healthy. Of several rules for a kind the first one counts.
+    #[schemars(length(max = 32))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<HealthRule>,
     /// Whether the Rollouts of the Release promote one by one (`Separate`), or wait, verified, for each other (`Together`).
     #[serde(default)]
     pub promotion: Pace,
@@ -277,6 +283,7 @@ impl Default for Verification {
         Self {
             gates: Vec::new(),
             timeout: defaults::timeout(),
+            health: Vec::new(),
             promotion: Pace::Separate,
         }
     }

@@ -42,7 +42,7 @@ impl Shell {
             if sending.governs(object) {
                 continue;
             }
-            if let Err(failure) = self.awaited(memory, sending, object).await? {
+            if let Err(failure) = self.awaited(release, memory, sending, object).await? {
                 return Ok(Err(failure));
             }
         }
@@ -51,6 +51,7 @@ impl Shell {
 
     async fn awaited(
         &self,
+        release: &Release,
         memory: &mut Memory,
         sending: &Sending<'_>,
         object: &Prepared,
@@ -63,7 +64,8 @@ impl Shell {
         }
         let known = memory.looked.get(&object.key);
         if known.is_none_or(|known| known.health != Health::Current) {
-            let read = look::read(&sending.client, &object.kind, &object.key).await?;
+            let rules = memory.rules(release);
+            let read = look::read(&sending.client, &rules, &object.kind, &object.key).await?;
             memory.looked.insert(object.key.clone(), read);
         }
         let Some(known) = memory.looked.get(&object.key) else {

@@ -179,6 +179,7 @@ impl Shell {
         answers: &[Answer],
     ) -> Result<(), Undone> {
         let mut next = stored(memory).clone();
+        let rules = memory.rules(release);
         for answer in answers {
             let key = &answer.key;
             let entry = next.objects.get_mut(key);
@@ -194,7 +195,7 @@ impl Shell {
             memory
                 .written
                 .insert(key.clone(), (version, Instant::now()));
-            memory.looked.insert(key.clone(), looked(made)?);
+            memory.looked.insert(key.clone(), looked(made, &rules)?);
             if let Some(entry) = entry {
                 let managed = made.metadata.managed_fields.as_deref();
                 entry.fields = fields::fingerprint(managed.unwrap_or_default());

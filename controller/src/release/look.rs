@@ -4,12 +4,12 @@
 //! again when its watch shows a newer version. Where an account may not watch, objects that are not healthy are read again after
 //! a while. Drift needs no reading at all (see `apply::fields`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use belay_api::{Release, names::GROUP};
+use belay_api::{Release, names::GROUP, release::HealthRules};
 use belay_engine::{
     digest::Digest,
-    health::{self, Health},
+    health::Health,
     release::observed::{Contest, Drift, ObjectHealth, ObjectKey, ObjectsHealth},
 };
 use futures::{StreamExt as _, stream};
@@ -83,11 +83,12 @@ impl Shell {
         for key in opted_out {
             memory.looked.remove(&key);
         }
+        let rules = memory.rules(release);
         let read: Vec<_> = stream::iter(to_read)
             .map(|(key, kind)| {
-                let client = client.clone();
+                let (client, rules) = (client.clone(), Arc::clone(&rules));
                 async move {
-                    let found = read(&client, &kind, &key).await;
+                    let found = read(&client, &rules, &kind, &key).await;
                     (key, found)
                 }
             })
@@ -272,7 +273,12 @@ fn unhealthy(key: &ObjectKey, entry: &Entry, looked: Option<&Looked>) -> Option<
     })
 }
 
-pub(super) async fn read(client: &Client, kind: &Kind, key: &ObjectKey) -> Result<Looked> {
+pub(super) async fn read(
+    client: &Client,
+    rules: &HealthRules,
+    kind: &Kind,
+    key: &ObjectKey,
+) -> Result<Looked> {
     let api: Api<DynamicObject> = match &key.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource),
         None => Api::all_with(client.clone(), &kind.resource),
@@ -291,7 +297,7 @@ pub(super) async fn read(client: &Client, kind: &Kind, key: &ObjectKey) -> Resul
         Err(error) => return Err(error),
     };
     Ok(match found {
-        Some(object) => looked(&object)?,
+        Some(object) => looked(&object, rules)?,
         None => Looked {
             resource_version: String::new(),
             health: Health::InProgress {
@@ -303,10 +309,10 @@ pub(super) async fn read(client: &Client, kind: &Kind, key: &ObjectKey) -> Resul
 }
 
 /// How an object is, from an answer of the API server.
-pub(super) fn looked(object: &DynamicObject) -> Result<Looked> {
+pub(super) fn looked(object: &DynamicObject, rules: &HealthRules) -> Result<Looked> {
     Ok(Looked {
         resource_version: object.resource_version().unwrap_or_default(),
-        health: health::assess(&serde_json::to_value(object)?),
+        health: rules.assess(&serde_json::to_value(object)?),
         at: Instant::now(),
     })
 }

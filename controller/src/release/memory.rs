@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use belay_api::{Release, release::HealthRules};
 use belay_engine::{
     digest::Digest,
     health::Health,
@@ -67,6 +68,8 @@ pub(super) struct Memory {
     pub(super) written: HashMap<ObjectKey, (String, Instant)>,
     /// Accounts of fields (see `apply::fields`) that differ from what was applied in ignored fields only.
     pub(super) harmless: HashMap<ObjectKey, String>,
+    /// The rules of health of the spec, once they are needed.
+    rules: Option<Arc<HealthRules>>,
     troubles: Vec<(Trouble, u32)>,
     corrections: HashMap<ObjectKey, Corrections>,
 }
@@ -100,8 +103,17 @@ impl Memory {
             self.sent = Progress::default();
             self.harmless.clear();
             self.places = None;
+            self.rules = None;
+            self.looked.clear();
             self.troubles.clear();
         }
+    }
+
+    /// The rules of health of `release`. One that can't be read refuses the spec, so nothing is judged without it.
+    pub(super) fn rules(&mut self, release: &Release) -> Arc<HealthRules> {
+        let written = &release.spec.verification.health;
+        let read = || Arc::new(HealthRules::read(written).unwrap_or_default());
+        Arc::clone(self.rules.get_or_insert_with(read))
     }
 
     /// The effects that failed.

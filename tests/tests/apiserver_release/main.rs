@@ -8,6 +8,7 @@
 )]
 
 mod fields;
+mod health;
 mod inputs;
 mod judged;
 mod kinds;

@@ -11,7 +11,7 @@ use belay_engine::{
 };
 use thiserror::Error;
 
-use super::ReleaseSpec;
+use super::{HealthRules, ReleaseSpec};
 use crate::rollout::plan::Templates;
 
 /// Why a spec can't be carried out.
@@ -23,6 +23,9 @@ pub enum PlanError {
     /// Two overrides of the same image.
     #[error("image {0} is given twice under images; replace each once")]
     DuplicateImage(String),
+    /// A rule of health that can't be asked.
+    #[error("verification.health: {0}")]
+    Health(String),
 }
 
 impl ReleaseSpec {
@@ -48,6 +51,7 @@ impl ReleaseSpec {
         if let Some(twice) = twice {
             return Err(PlanError::DuplicateImage(twice.name.clone()));
         }
+        HealthRules::read(&self.verification.health).map_err(PlanError::Health)?;
         Ok(Plan {
             promotion: self.verification.promotion,
             gates,

@@ -8,7 +8,7 @@ mod node;
 
 use std::io::Write;
 
-use belay_api::Release;
+use belay_api::{Release, release::HealthRules};
 use belay_engine::{
     digest::Digest,
     release::{observed::ObjectKey, status::ReleaseStatus},
@@ -60,8 +60,10 @@ pub(crate) async fn run(
     let status = release.status.clone().unwrap_or_default();
     let inventory = Inventory::read(cluster, &args.name).await?;
     let kinds = Kinds::read(&cluster.client).await?;
+    // Rules that can't be read refuse the spec; the objects are shown all the same.
+    let rules = HealthRules::read(&release.spec.verification.health).unwrap_or_default();
     let mut nodes: Vec<Node> = stream::iter(&inventory.objects)
-        .map(|item| read(item, &inventory, &status, &kinds, cluster))
+        .map(|item| read(item, &inventory, &status, &kinds, &rules, cluster))
         .buffered(CONCURRENCY)
         .collect()
         .await;
@@ -91,12 +93,13 @@ async fn read(
     inventory: &Inventory,
     status: &ReleaseStatus,
     kinds: &Kinds,
+    rules: &HealthRules,
     cluster: &Cluster,
 ) -> Node {
     let mut node = match kinds.of(&item.api_version, &item.key.kind) {
         None => Node::absent(&item.key, "the API server does not know its kind any more"),
         Some(kind) => match kinds::live(&cluster.client, kind, &item.key).await {
-            Ok(Some(object)) => Node::of(&item.key, object),
+            Ok(Some(object)) => Node::of(&item.key, object, rules),
             Ok(None) => Node::absent(&item.key, "it does not exist"),
             Err(error) => Node::unknown(&item.key, Error::from(error).to_string()),
         },

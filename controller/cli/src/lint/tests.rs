@@ -156,3 +156,22 @@ spec:
     }
     assert_eq!(outcome.unwrap_err().exit_code(), 5);
 }
+
+#[test]
+fn a_rule_of_health_that_cannot_be_read_is_told() {
+    let text = "\
+apiVersion: belay.dev/v1alpha1
+kind: Release
+metadata: {name: shop}
+spec:
+  source: {git: {url: https://git.example.com/shop.git, ref: {branch: main}}}
+  serviceAccountName: deployer
+  verification:
+    health:
+    - {apiVersion: example.com/v1, kind: Database, current: stauts.phase == 'Ready'}
+";
+    let (outcome, printed) = lint(text, &[]);
+    let wanted = "error plan: verification.health: current of the rule for example.com/v1 Database: stauts is not known: write status";
+    assert!(printed.contains(wanted), "{printed}");
+    assert_eq!(outcome.unwrap_err().exit_code(), 5);
+}

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use belay_api::release::HealthRules;
 use belay_engine::release::observed::ObjectKey;
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -134,7 +135,7 @@ impl Children {
         let known = self.by_owner.entry(owner).or_default();
         // Two workloads with the same labels list the same objects.
         if known.iter().all(|node| node.uid != object.uid()) {
-            let mut node = Node::of(&key, object.clone());
+            let mut node = Node::of(&key, object.clone(), &HealthRules::default());
             node.api_version = version;
             node.note = pods_of(&object);
             known.push(node);

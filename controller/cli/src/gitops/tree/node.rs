@@ -1,7 +1,8 @@
 //! One object of the tree, and the tree as lines.
 
+use belay_api::release::HealthRules;
 use belay_engine::{
-    health::{self, Health},
+    health::Health,
     release::{observed::ObjectKey, status::Phase},
 };
 use kube::{ResourceExt as _, api::DynamicObject};
@@ -39,8 +40,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// An object that was read.
-    pub(super) fn of(key: &ObjectKey, object: DynamicObject) -> Self {
+    /// An object that was read, judged by the rules of its Release.
+    pub(super) fn of(key: &ObjectKey, object: DynamicObject, rules: &HealthRules) -> Self {
         let uid = object.uid();
         let api_version = object.types.as_ref().map(|types| types.api_version.clone());
         let value = serde_json::to_value(object).unwrap_or_default();
@@ -52,7 +53,7 @@ impl Node {
             key: key.clone(),
             api_version: api_version.unwrap_or_default(),
             uid,
-            state: State::Known(health::assess(&value)),
+            state: State::Known(rules.assess(&value)),
             selector: value.pointer("/spec/selector/matchLabels").cloned(),
             phase,
             note: None,
