@@ -7,11 +7,13 @@
 //! never fill in.
 
 mod batch;
+mod first;
 mod object;
 mod release;
 mod rule;
 mod workload;
 
+pub use first::{FIRST_STATUS_WITHIN, awaits_first_status, first_status_due};
 pub use rule::{Answer, Question, Rule};
 use serde_json::Value;
 

@@ -30,6 +30,8 @@ pub struct Kind {
     pub scope: Scope,
     /// Whether it can be applied, read and deleted: subresource-like kinds such as reviews can't.
     pub is_kept: bool,
+    /// Whether its controllers write a status apart from the rest of an object.
+    pub has_status: bool,
 }
 
 impl Kind {
@@ -107,6 +109,10 @@ fn index(discovery: &Discovery) -> Known {
                     resource,
                     scope: capabilities.scope,
                     is_kept,
+                    has_status: capabilities
+                        .subresources
+                        .iter()
+                        .any(|(subresource, _)| subresource.plural.ends_with("status")),
                 };
                 known.insert(key, kind);
             }

@@ -263,6 +263,7 @@ fn introduced_kinds(manifests: &[Manifest]) -> HashMap<(String, String), Kind> {
         };
         let versions = value.pointer("/spec/versions").and_then(Value::as_array);
         for version in versions.into_iter().flatten() {
+            let has_status = version.pointer("/subresources/status").is_some();
             let version = text(version, "name");
             let api_version = format!("{group}/{version}");
             let resource = ApiResource {
@@ -276,6 +277,7 @@ fn introduced_kinds(manifests: &[Manifest]) -> HashMap<(String, String), Kind> {
                 resource,
                 scope: scope.clone(),
                 is_kept: true,
+                has_status,
             };
             kinds.insert((api_version, kind.to_owned()), introduced);
         }
@@ -302,6 +304,7 @@ mod tests {
             },
             scope: Scope::Namespaced,
             is_kept: true,
+            has_status: false,
         }
     }
 

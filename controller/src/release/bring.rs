@@ -195,7 +195,9 @@ impl Shell {
             memory
                 .written
                 .insert(key.clone(), (version, Instant::now()));
-            memory.looked.insert(key.clone(), looked(made, &rules)?);
+            memory
+                .looked
+                .insert(key.clone(), looked(made, &answer.kind, &rules)?);
             if let Some(entry) = entry {
                 let managed = made.metadata.managed_fields.as_deref();
                 entry.fields = fields::fingerprint(managed.unwrap_or_default());

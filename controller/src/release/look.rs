@@ -9,10 +9,11 @@ use std::{sync::Arc, time::Duration};
 use belay_api::{Release, names::GROUP, release::HealthRules};
 use belay_engine::{
     digest::Digest,
-    health::Health,
+    health::{self, Health},
     release::observed::{Contest, Drift, ObjectHealth, ObjectKey, ObjectsHealth},
 };
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, api::DynamicObject};
 use tokio::time::Instant;
 
@@ -38,6 +39,9 @@ const UNWATCHED: Duration = Duration::from_secs(5);
 
 /// Readings at the same time.
 const CONCURRENCY: usize = 8;
+
+/// Longest wait for a first status, also when this clock is behind the API server's.
+const LONGEST_FIRST_STATUS: Duration = health::FIRST_STATUS_WITHIN.unsigned_abs();
 
 /// Longest wait for a watch that was just started.
 const WATCH_START: Duration = Duration::from_secs(2);
@@ -106,6 +110,8 @@ impl Shell {
             .collect();
         self.warn(release, &client, memory, &mut unhealthy).await;
         let look_again = (is_unwatched && !unhealthy.is_empty()).then_some(UNWATCHED);
+        let settles = memory.looked.values().filter_map(Looked::settles_in).min();
+        let look_again = look_again.into_iter().chain(settles).min();
         let health = ObjectsHealth {
             digest: digest.clone(),
             unhealthy,
@@ -253,6 +259,9 @@ fn must_read(
     gone: Option<&str>,
 ) -> bool {
     let Some(looked) = looked else { return true };
+    if looked.has_settled() {
+        return true;
+    }
     let is_older = |version: &str| is_newer(version, &looked.resource_version);
     match (state, seen, gone) {
         (State::Following, Some(seen), _) => is_older(&seen.resource_version),
@@ -286,33 +295,32 @@ pub(super) async fn read(
     let found = match bounded("reading an applied object", api.get_opt(&key.name)).await {
         Ok(found) => found,
         Err(Error::Kube(kube::Error::Api(status))) if status.is_forbidden() => {
-            return Ok(Looked {
-                resource_version: String::new(),
-                health: Health::InProgress {
-                    message: format!("it can't be read: {}", status.message),
-                },
-                at: Instant::now(),
-            });
+            return Ok(Looked::nothing(format!(
+                "it can't be read: {}",
+                status.message
+            )));
         }
         Err(error) => return Err(error),
     };
-    Ok(match found {
-        Some(object) => looked(&object, rules)?,
-        None => Looked {
-            resource_version: String::new(),
-            health: Health::InProgress {
-                message: "it does not exist".to_owned(),
-            },
-            at: Instant::now(),
-        },
-    })
+    match found {
+        Some(object) => looked(&object, kind, rules),
+        None => Ok(Looked::nothing("it does not exist".to_owned())),
+    }
 }
 
 /// How an object is, from an answer of the API server.
-pub(super) fn looked(object: &DynamicObject, rules: &HealthRules) -> Result<Looked> {
+pub(super) fn looked(object: &DynamicObject, kind: &Kind, rules: &HealthRules) -> Result<Looked> {
+    let value = serde_json::to_value(object)?;
+    let left = health::first_status_due(&value)
+        .filter(|_| kind.has_status && !rules.has_rule(&value))
+        .and_then(|due| Duration::try_from(due.duration_since(Timestamp::now())).ok());
     Ok(Looked {
         resource_version: object.resource_version().unwrap_or_default(),
-        health: rules.assess(&serde_json::to_value(object)?),
+        health: match left {
+            Some(_) => health::awaits_first_status(),
+            None => rules.assess(&value),
+        },
         at: Instant::now(),
+        settles_at: left.map(|left| Instant::now() + left.min(LONGEST_FIRST_STATUS)),
     })
 }

@@ -83,6 +83,30 @@ pub(super) struct Looked {
     pub(super) health: Health,
     /// When.
     pub(super) at: Instant,
+    /// Its kind has a status and it has none: when it is taken for one that never gets any.
+    pub(super) settles_at: Option<Instant>,
+}
+
+impl Looked {
+    /// Of an object that can't be judged: it is not there, or can't be read.
+    pub(super) fn nothing(message: String) -> Self {
+        Self {
+            resource_version: String::new(),
+            health: Health::InProgress { message },
+            at: Instant::now(),
+            settles_at: None,
+        }
+    }
+
+    /// Time until its first status is no longer awaited, if it still is.
+    pub(super) fn settles_in(&self) -> Option<Duration> {
+        self.settles_at?.checked_duration_since(Instant::now())
+    }
+
+    /// Whether nothing was said for so long that nothing will be.
+    pub(super) fn has_settled(&self) -> bool {
+        self.settles_at.is_some_and(|at| at <= Instant::now())
+    }
 }
 
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use super::{
     treat::{Live, Treatment},
 };
 use crate::apply::{
-    Failure, Identity, Owner, Prepared, hold, ignore,
+    Failure, Identity, Kind, Owner, Prepared, hold, ignore,
     scale::{self, Scaled},
     server_side::{self, Mode, Over},
     standing::Standing,
@@ -40,6 +40,8 @@ pub(super) type Alive = HashMap<ObjectKey, Option<Live>>;
 /// What became of an object.
 pub(super) struct Answer {
     pub(super) key: ObjectKey,
+    /// Its kind, as the API server has it.
+    pub(super) kind: Kind,
     /// What the source says about it.
     pub(super) words: Words,
     /// What the API server made of it; nothing if it was left as it was.
@@ -153,6 +155,7 @@ impl Sending<'_> {
             _ => Some(self.make(object, live.as_ref(), treatment).await?),
         };
         Ok(Answer {
+            kind: object.kind.clone(),
             key: object.key.clone(),
             words: object.words,
             made,

@@ -83,6 +83,11 @@ impl HealthRules {
         }
     }
 
+    /// Whether there is a rule for the kind of `object`.
+    pub fn has_rule(&self, object: &Value) -> bool {
+        self.rule(object).is_some()
+    }
+
     fn rule(&self, object: &Value) -> Option<&Compiled> {
         let text = |field| {
             object

@@ -90,7 +90,7 @@ pub(super) fn autoscaler(object: &Value) -> Health {
 }
 
 /// Everything else: the condition `Ready` when there is one. A custom resource that shows a generation of its status but no
-/// conditions yet is awaited by `unseen`; one that has no status at all can't be told from one that never will.
+/// conditions yet is awaited by `unseen`; one that has no status at all by whoever knows whether its kind has any (see `first`).
 pub(super) fn generic(object: &Value) -> Health {
     match condition(object, "Ready") {
         Some(condition) if !condition.holds() => Health::progress(condition.text()),

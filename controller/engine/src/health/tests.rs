@@ -171,3 +171,16 @@ fn any_json_is_judged_without_trouble() {
         assess(&odd);
     }
 }
+
+#[test]
+fn a_first_status_is_awaited_for_a_while_after_the_object_was_made() {
+    let mut object = json!({"apiVersion": "example.com/v1", "kind": "Database",
+        "metadata": {"creationTimestamp": "2026-01-01T12:00:00Z"}, "spec": {}});
+    let due = first_status_due(&object).map(|due| due.to_string());
+    assert_eq!(due.as_deref(), Some("2026-01-01T12:00:30Z"));
+    object["status"] = json!({});
+    assert_eq!(first_status_due(&object), None);
+    object["status"] = Value::Null;
+    object["metadata"]["creationTimestamp"] = json!("yesterday");
+    assert_eq!(first_status_due(&object), None);
+}
