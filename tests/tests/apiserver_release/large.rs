@@ -11,7 +11,10 @@ use std::{
 use belay_api::Release;
 use belay_engine::release::Phase;
 use belay_lab::wait_for;
-use belay_tests::tenant::{Tenant, config_map};
+use belay_tests::{
+    plugin::Plugin,
+    tenant::{Tenant, config_map},
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     ResourceExt as _,
@@ -111,6 +114,11 @@ async fn a_release_of_thousands_of_objects_comes_changes_and_goes() {
     let opened = applied(&tenant).await;
     assert_eq!(opened.len(), count);
     let inventory = versions(&tenant, "belay.dev/kept-for=shop").await;
+    // The plugin reads all parts of the inventory.
+    let plugin = Plugin::build(lab().await).await.unwrap();
+    let tree = ["tree", "release/shop", "-n", &tenant.namespace];
+    let shown = plugin.call(&tree).await.unwrap();
+    assert_eq!(shown.out.matches("map-").count(), count, "{}", shown.err);
 
     // When one of them changes, then that one is written and no other, and of the inventory only what changed with it.
     let since = Instant::now();
