@@ -5,6 +5,7 @@ pub mod autoscaled;
 pub mod bench;
 pub mod daemon;
 pub mod demo;
+pub mod elsewhere;
 pub mod error;
 pub mod in_place;
 pub mod installed;

@@ -40,11 +40,13 @@ pub enum Program {
     Sops,
     /// The gateway.
     Traefik,
+    /// Tells how Flux (kstatus) and Argo CD (Lua scripts) see an object. Its sources are ours, around their libraries.
+    Health,
 }
 
 impl Program {
     /// All programs.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Etcd,
         Self::KubeApiServer,
         Self::KubeControllerManager,
@@ -56,6 +58,7 @@ impl Program {
         Self::Helm,
         Self::Sops,
         Self::Traefik,
+        Self::Health,
     ];
 
     /// The program's file name.

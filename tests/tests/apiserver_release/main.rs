@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod elsewhere;
 mod fields;
 mod health;
 mod inputs;

@@ -12,6 +12,7 @@ mod acts;
 mod canary;
 mod changes;
 mod daemon;
+mod elsewhere;
 mod hold;
 mod router;
 mod stateful;
