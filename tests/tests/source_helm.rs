@@ -328,6 +328,20 @@ async fn charts_of_the_repository_are_found_and_others_are_refused() {
 }
 
 #[tokio::test]
+async fn a_pointer_of_git_lfs_is_no_part_of_a_chart() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    for path in ["charts/shop/files/settings.txt", "env/prod.yaml"] {
+        let setup = Setup::new().await;
+        write_chart(setup.origin());
+        setup.origin().write(path, pointer).commit("pointer");
+        let options = options().values_files(["env/prod.yaml"]).unwrap();
+        let text = setup.render(options).await.unwrap_err().to_string();
+        let told = format!("{path}: a pointer to Git LFS");
+        assert!(text.contains(&told), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_reaches_out_of_the_commit_is_refused() {
     let setup = Setup::new().await;
     write_chart(setup.origin());

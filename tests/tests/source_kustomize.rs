@@ -294,6 +294,23 @@ async fn what_reaches_out_of_the_commit_is_refused_before_kustomize_starts() {
 }
 
 #[tokio::test]
+async fn a_pointer_of_git_lfs_never_becomes_what_is_built() {
+    // Given a pointer beside a kustomization, which does no harm until a generator reads it.
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    let setup = Setup::new().await;
+    setup.origin().write("app/settings.txt", pointer);
+    let plain = setup.render_kustomization("resources: [a.yaml]\n").await;
+    plain.unwrap();
+    let reading = "resources: [a.yaml]\nconfigMapGenerator: [{name: x, files: [settings.txt]}]\n";
+    let error = setup.render_kustomization(reading).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("app/settings.txt: a pointer to Git LFS"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_failing_build_tells_why_without_the_machines_paths() {
     let setup = Setup::new().await;
     setup.origin().write("app/broken.yaml", "a: [\n");

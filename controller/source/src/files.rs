@@ -63,6 +63,8 @@ pub(crate) struct FileSet {
     pub(crate) inputs: Vec<Input>,
     /// Links that lead out of the repository or nowhere, as far as their files weren't wanted by name.
     pub(crate) broken_links: BTreeSet<String>,
+    /// Other repositories that stand in for directories; nothing of them is read.
+    pub(crate) submodules: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -187,10 +189,12 @@ impl<'a> Walk<'a> {
                 continue;
             }
             match kind {
-                EntryKind::Submodule => self
-                    .set
-                    .notes
-                    .push(format!("the submodule {full} is not read")),
+                EntryKind::Submodule => {
+                    self.set
+                        .notes
+                        .push(format!("the submodule {full} is not read"));
+                    self.set.submodules.push(full);
+                }
                 EntryKind::Link => {
                     needed.insert(id);
                     links.push(full);

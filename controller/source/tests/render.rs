@@ -331,7 +331,7 @@ async fn a_kustomization_is_not_rendered_as_plain_manifests() {
 }
 
 #[tokio::test]
-async fn a_submodule_is_passed_over_with_a_note() {
+async fn a_submodule_among_manifests_is_refused_for_its_objects_would_look_removed() {
     let setup = Setup::new();
     let other = Origin::create(setup.world.path().join("other"), &[]);
     let commit = other.commit_config("b.yaml", "b");
@@ -345,9 +345,10 @@ async fn a_submodule_is_passed_over_with_a_note() {
     setup
         .origin()
         .git(["commit", "--quiet", "--message", "submodule"]);
-    let rendered = setup.render(".").await.unwrap();
-    assert_eq!(rendered.objects.len(), 1);
-    assert_eq!(rendered.warnings, ["the submodule vendor/lib is not read"]);
+    let error = setup.render(".").await.unwrap_err();
+    assert_eq!(error.reason(), "Refused");
+    let message = error.to_string();
+    assert!(message.contains("vendor/lib: a Git submodule"), "{message}");
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 
 	lua "github.com/yuin/gopher-lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kubejson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
@@ -31,8 +33,13 @@ func main() {
 }
 
 func look(args []string) (answer, error) {
+	text, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return answer{}, err
+	}
+	// Whole numbers stay whole, as in the tools' own caches.
 	var object map[string]any
-	if err := json.NewDecoder(os.Stdin).Decode(&object); err != nil {
+	if err := kubejson.Unmarshal(text, &object); err != nil {
 		return answer{}, err
 	}
 	switch {
@@ -93,6 +100,8 @@ func value(state *lua.LState, from any) lua.LValue {
 	case string:
 		return lua.LString(from)
 	case float64:
+		return lua.LNumber(from)
+	case int64:
 		return lua.LNumber(from)
 	case bool:
 		return lua.LBool(from)

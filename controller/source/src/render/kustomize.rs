@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::object::{Draft, assemble};
+use super::plain::refuse_pointer;
 use super::sandbox::{BuildTool, Built, Job, Sandbox, Word};
 use super::sops::secrecy_of_all;
 use super::words::{speaks_of_secrets, without_groups};
@@ -56,6 +57,14 @@ impl Kustomize {
         }
         let inputs = layout.inputs.clone();
         let read = std::mem::take(&mut layout.read);
+        let pointed = layout
+            .files
+            .iter()
+            .filter(|(file, _)| read.contains(file.as_str()))
+            .try_for_each(|(file, content)| refuse_pointer(file, content));
+        if let Err(error) = pointed {
+            return Ok(Attempt::failed(inputs, error));
+        }
         let is_read = |file: &str| read.contains(file);
         let secrecy = match extras.opener.open(&mut layout.files, is_read).await {
             Ok(opened) => secrecy_of_all(&opened),

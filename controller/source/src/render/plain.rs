@@ -43,6 +43,12 @@ fn parse_all(
     opened: &BTreeSet<String>,
     substitution: Option<&Substitution>,
 ) -> Result<Rendered, RenderError> {
+    if let Some(submodule) = files.submodules.first() {
+        // Objects that were in the directory before would look as if they had left the source.
+        let instead = "Belay reads one repository: point the Release at directories without it, follow its repository with a \
+                       Release of its own, or commit the files";
+        return Err(RenderError::refused(submodule, "a Git submodule", instead));
+    }
     let mut drafts = Vec::new();
     for (file, bytes) in &files.files {
         if is_kustomization(file) {
@@ -79,12 +85,18 @@ fn is_chart(file: &str) -> bool {
     file.rsplit('/').next() == Some("Chart.yaml")
 }
 
-/// Reads the documents of one file.
-pub(super) fn parse_file(file: &str, bytes: &[u8]) -> Result<Vec<Document>, RenderError> {
+/// Refuses a file whose content is elsewhere: taken as it is, the pointer would become what is applied.
+pub(super) fn refuse_pointer(file: &str, bytes: &[u8]) -> Result<(), RenderError> {
     if bytes.starts_with(LFS_POINTER) {
         let instead = "files in Git LFS are not fetched; commit the file itself";
         return Err(RenderError::refused(file, "a pointer to Git LFS", instead));
     }
+    Ok(())
+}
+
+/// Reads the documents of one file.
+pub(super) fn parse_file(file: &str, bytes: &[u8]) -> Result<Vec<Document>, RenderError> {
+    refuse_pointer(file, bytes)?;
     let text = std::str::from_utf8(bytes).map_err(|_| {
         RenderError::refused(file, "text in another encoding", "save the file as UTF-8")
     })?;

@@ -12,7 +12,7 @@ use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::files::{Input, Wanted};
 use crate::render::RenderError;
-use crate::render::plain::parse_file;
+use crate::render::plain::{parse_file, refuse_pointer};
 
 const CHART: &str = "Chart.yaml";
 /// Dependencies of dependencies.
@@ -135,6 +135,7 @@ impl Chart {
             ));
         }
         for (path, content) in set.files {
+            refuse_pointer(&path, &content)?;
             if schema::is_schema(&path) {
                 schema::check(&path, &content)?;
             }
@@ -244,10 +245,11 @@ impl Chart {
         options: &HelmOptions,
     ) -> Result<(), RenderError> {
         let set = checkout.named_files(&options.values_files).await?;
+        self.inputs.extend(set.inputs);
         for (path, content) in set.files {
+            refuse_pointer(&path, &content)?;
             self.files.entry(path).or_insert(content);
         }
-        self.inputs.extend(set.inputs);
         Ok(())
     }
 }
