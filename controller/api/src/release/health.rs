@@ -1,7 +1,7 @@
 //! How objects of custom kinds are told healthy: rules in CEL, each for one kind.
 //!
 //! Invariants: a rule that can't be read refuses the spec; one that is read is answered in bounded time and memory, whatever object it is asked
-//! about (see [`expression`]).
+//! about (see the module `expression`).
 
 mod expression;
 
