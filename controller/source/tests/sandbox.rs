@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use belay_source::{
-    Permanence, RenderError, RenderRequest, Rendered, Renderer, RendererSettings, RepoPath,
+    Checkout, Permanence, RenderError, RenderRequest, Rendered, Renderer, RendererSettings,
+    RepoPath,
 };
-use support::{World, checkout_main, config};
+use support::{World, checkout_main};
 
 /// Answers `version`, and otherwise does what the test says.
 fn program(world: &World, build: &str) -> PathBuf {
@@ -26,12 +27,17 @@ fn program(world: &World, build: &str) -> PathBuf {
     file
 }
 
-async fn build(world: &World, settings: RendererSettings) -> Result<Arc<Rendered>, RenderError> {
+/// A kustomization of one object.
+async fn kustomization(world: &World) -> Checkout {
     world
         .origin
         .write("kustomization.yaml", "resources: [a.yaml]\n")
         .commit_config("a.yaml", "a");
-    let checkout = checkout_main(&world.hub(), &world.repository()).await;
+    checkout_main(&world.hub(), &world.repository()).await
+}
+
+async fn build(world: &World, settings: RendererSettings) -> Result<Arc<Rendered>, RenderError> {
+    let checkout = kustomization(world).await;
     Renderer::new(settings)
         .render(&checkout, &RenderRequest::detect(RepoPath::default()))
         .await
@@ -197,12 +203,7 @@ async fn a_build_that_somebody_else_ends_says_nothing_about_the_commit_and_is_tr
         kustomize_program: program(&world, &printing(&kill)),
         ..RendererSettings::default()
     };
-    world
-        .origin
-        .write("kustomization.yaml", "resources: [a.yaml]\n")
-        .write("a.yaml", config("a"))
-        .commit("a");
-    let checkout = checkout_main(&world.hub(), &world.repository()).await;
+    let checkout = kustomization(&world).await;
     let renderer = Renderer::new(settings);
     let request = RenderRequest::detect(RepoPath::default());
     let error = renderer.render(&checkout, &request).await.unwrap_err();
@@ -217,12 +218,7 @@ async fn a_build_that_somebody_else_ends_says_nothing_about_the_commit_and_is_tr
 #[tokio::test]
 async fn a_missing_program_says_so_and_is_looked_for_again() {
     let world = World::new();
-    world
-        .origin
-        .write("kustomization.yaml", "resources: [a.yaml]\n")
-        .write("a.yaml", config("a"))
-        .commit("a");
-    let checkout = checkout_main(&world.hub(), &world.repository()).await;
+    let checkout = kustomization(&world).await;
     let later = world.path().join("program");
     let settings = RendererSettings {
         kustomize_program: later,

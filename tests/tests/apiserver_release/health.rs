@@ -238,19 +238,21 @@ async fn a_rule_that_cannot_be_read_is_refused_and_what_runs_stays() {
         .unwrap();
 }
 
+/// A Release whose object waits for its first status, and the commit.
+async fn without_status(name: &str) -> (Custom, String) {
+    let custom = Custom::create(name).await;
+    let first = custom.commit(1).await;
+    custom.tenant.release(&json!({})).await.unwrap();
+    let lacks = "its controller has not written a status yet";
+    custom.tells(Phase::Verifying, lacks).await;
+    (custom, first)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_its_controller_has_not_seen_yet_is_waited_for() {
     // Given a kind with a status, and no rule for it.
-    let custom = Custom::create("unseen").await;
-    let first = custom.commit(1).await;
-    custom.tenant.release(&json!({})).await.unwrap();
     // Then its object is not taken for healthy at once.
-    custom
-        .tells(
-            Phase::Verifying,
-            "its controller has not written a status yet",
-        )
-        .await;
+    let (custom, first) = without_status("unseen").await;
     // When the controller writes that it is not ready, then that counts.
     let ready = |status: &str| json!({"conditions": [{"type": "Ready", "status": status, "reason": "Creating"}]});
     custom.says(&ready("False")).await;
@@ -266,15 +268,7 @@ async fn an_object_that_its_controller_has_not_seen_yet_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_controller_never_writes_a_status_holds_nothing_up_for_long() {
     // Given a kind with a status that nobody writes.
-    let custom = Custom::create("silent").await;
-    let first = custom.commit(1).await;
-    custom.tenant.release(&json!({})).await.unwrap();
-    custom
-        .tells(
-            Phase::Verifying,
-            "its controller has not written a status yet",
-        )
-        .await;
+    let (custom, first) = without_status("silent").await;
     // Then the version is verified all the same, after a while, though nothing happens any more.
     custom
         .tenant

@@ -2,7 +2,10 @@
 
 use belay_api::Release;
 use belay_engine::release::{Phase, ReleaseStatus};
-use belay_tests::tenant::{ACCOUNT, Tenant, config_map};
+use belay_tests::{
+    sealed::{KEY, sealed},
+    tenant::{ACCOUNT, Tenant, config_map},
+};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
     rbac::v1::{Role, RoleBinding},
@@ -178,23 +181,12 @@ async fn a_chart_takes_values_from_config_maps_and_secrets() {
     told_by("new chart release secret").await.unwrap();
 }
 
-/// A key for this test alone, as `age-keygen` writes it.
-const KEY: &str = "# public key: age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce\n\
-                   AGE-SECRET-KEY-1G2QJVDAN2FELR7NJPY57V7QAJFRGFTCZM7PL9YWSLN7VJ0YLVYPS25FD3A\n";
-const RECIPIENT: &str = "age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn encrypted_files_are_opened_with_the_key_of_a_secret() {
     // Given an encrypted ConfigMap, and a Release that names no key.
     let tenant = Tenant::create(lab().await, "encrypted").await.unwrap();
-    let sops = belay_lab::program(belay_lab::Program::Sops).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
     let clear = config_map("config", "canary-4711");
-    std::fs::write(folder.path().join("config.yaml"), clear).unwrap();
-    let mut encrypt = std::process::Command::new(sops);
-    encrypt.args(["encrypt", "--age", RECIPIENT, "config.yaml"]);
-    let output = encrypt.current_dir(folder.path()).output().unwrap();
-    let encrypted = String::from_utf8(output.stdout).unwrap();
+    let encrypted = sealed(&clear).await.unwrap();
     let files = [("config.yaml", encrypted.as_str())];
     let commit = tenant.repo.commit(&files, "Open").await.unwrap();
     tenant

@@ -6,7 +6,10 @@ use std::{
 };
 
 use belay_engine::release::Phase;
-use belay_tests::tenant::{Tenant, deployment};
+use belay_tests::{
+    moments::{moments, until_a_moment},
+    tenant::{Tenant, deployment},
+};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
@@ -15,9 +18,8 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 use rand::{RngExt as _, rngs::StdRng};
-use serde_json::json;
 
-use super::{SOON, moments, named, only_these_are_left, replace, turn};
+use super::{SOON, named, only_these_are_left, release_unasked, replace, turn};
 
 /// Kills in the middle of bringing something in.
 const KILLS: usize = 10;
@@ -30,13 +32,10 @@ async fn a_controller_killed_at_any_moment_leaves_no_orphan_and_loses_nothing() 
     let mut controller = turn.controller("killed").await.unwrap();
     let mut files = named(0..30, "0");
     let mut commit = replace(&tenant, &[], &files, "Open").await;
-    // What is to go at the end is most of what came: nobody is asked.
-    let unasked = json!({"apply": {"pruneBudget": {"percent": 100}}});
-    tenant.release(&unasked).await.unwrap();
+    // What is to go at the end is most of what came.
+    release_unasked(&tenant).await;
     for kill in 1..=KILLS {
-        // The moment is the point: there is no condition to wait for.
-        let moment = Duration::from_millis(random.random_range(0..2_500));
-        tokio::time::sleep(moment).await;
+        until_a_moment(&mut random, Duration::from_millis(2_500)).await;
         controller.kill().await.unwrap();
         // Each time something else is asked for: some objects leave, some come, all change.
         let from: usize = random.random_range(0..40);
@@ -46,11 +45,7 @@ async fn a_controller_killed_at_any_moment_leaves_no_orphan_and_loses_nothing() 
         controller = turn.controller("killed").await.unwrap();
     }
     tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
-    let wanted: BTreeSet<String> = files
-        .iter()
-        .map(|(path, _)| path.trim_end_matches(".yaml").to_owned())
-        .collect();
-    only_these_are_left(&tenant, &wanted).await;
+    only_these_are_left(&tenant, &files).await;
     controller.terminate().await.unwrap();
 }
 
@@ -115,12 +110,9 @@ async fn a_controller_killed_between_waves_and_jobs_goes_on_where_it_was_and_run
         let mut controller = turn.controller("turns").await.unwrap();
         let mut files = in_turns(&mut random, 0);
         let mut commit = replace(&tenant, &[], &files, "Open").await;
-        let unasked = json!({"apply": {"pruneBudget": {"percent": 100}}});
-        tenant.release(&unasked).await.unwrap();
+        release_unasked(&tenant).await;
         for kill in 1..=KILLS_BETWEEN_TURNS {
-            // The moment is the point: there is no condition to wait for.
-            let moment = Duration::from_millis(random.random_range(0..6_000));
-            tokio::time::sleep(moment).await;
+            until_a_moment(&mut random, Duration::from_secs(6)).await;
             controller.kill().await.unwrap();
             let next = in_turns(&mut random, kill);
             commit = replace(&tenant, &files, &next, &format!("kill {kill}")).await;
@@ -133,12 +125,7 @@ async fn a_controller_killed_between_waves_and_jobs_goes_on_where_it_was_and_run
         let controller = turn.controller("turns").await.unwrap();
         tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
         // then its objects are there and no others,
-        let maps = files.iter().map(|(path, _)| path.trim_end_matches(".yaml"));
-        let wanted = maps
-            .filter(|name| name.starts_with("map-"))
-            .map(str::to_owned)
-            .collect();
-        only_these_are_left(&tenant, &wanted).await;
+        only_these_are_left(&tenant, &files).await;
         controller.terminate().await.unwrap();
     };
     tokio::select! {

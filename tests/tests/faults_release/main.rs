@@ -28,7 +28,7 @@ use belay_tests::{
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{ResourceExt, api::ListParams};
-use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// These tests mostly wait: three labs take little more of the processor than one, and a third of the time.
@@ -88,16 +88,6 @@ async fn turn() -> Turn {
     .unwrap()
 }
 
-/// Random moments, from a seed that is printed and can be given again as `BELAY_FAULTS_SEED`.
-fn moments(what: &str) -> StdRng {
-    let seed = std::env::var("BELAY_FAULTS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(rand::random);
-    println!("{what}: BELAY_FAULTS_SEED={seed}");
-    StdRng::seed_from_u64(seed)
-}
-
 fn named(numbers: impl IntoIterator<Item = usize>, value: &str) -> Vec<(String, String)> {
     numbers
         .into_iter()
@@ -127,8 +117,21 @@ async fn replace(
     tenant.repo.change(&gone, &files, message).await.unwrap()
 }
 
-/// Waits until the maps of these names are what is left of all that tests ever applied, with or without the Release's label.
-async fn only_these_are_left(tenant: &Tenant, wanted: &BTreeSet<String>) {
+/// Makes a Release that prunes whatever leaves, without asking anybody.
+async fn release_unasked(tenant: &Tenant) {
+    let unasked = json!({"apply": {"pruneBudget": {"percent": 100}}});
+    tenant.release(&unasked).await.unwrap();
+}
+
+/// Waits until the maps among `files` are what is left of all that tests ever applied, with or without the Release's label; gives their
+/// names.
+async fn only_these_are_left(tenant: &Tenant, files: &[(String, String)]) -> BTreeSet<String> {
+    let wanted: BTreeSet<String> = files
+        .iter()
+        .map(|(path, _)| path.trim_end_matches(".yaml"))
+        .filter(|name| name.starts_with("map-"))
+        .map(str::to_owned)
+        .collect();
     let maps = tenant.api::<ConfigMap>();
     wait_for(
         "exactly the last commit's objects to be there",
@@ -140,7 +143,7 @@ async fn only_these_are_left(tenant: &Tenant, wanted: &BTreeSet<String>) {
                 .map_err(|error| error.to_string())?;
             let names = listed.iter().map(ResourceExt::name_any);
             let there: BTreeSet<String> = names.filter(|name| name.starts_with("map-")).collect();
-            if there == *wanted {
+            if there == wanted {
                 Ok(())
             } else {
                 Err(format!("there are {there:?}"))
@@ -149,4 +152,5 @@ async fn only_these_are_left(tenant: &Tenant, wanted: &BTreeSet<String>) {
     )
     .await
     .unwrap();
+    wanted
 }

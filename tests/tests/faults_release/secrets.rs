@@ -3,11 +3,12 @@
 
 use belay_api::Release;
 use belay_engine::release::{Phase, ReleaseStatus};
-use belay_lab::{Lab, Program};
+use belay_lab::Lab;
 use belay_tests::{
     installed::Controller,
     plugin::Plugin,
     scene::Scene,
+    sealed::{KEY, sealed},
     shown::everything_shown,
     tenant::{ACCOUNT, Tenant, deployment},
 };
@@ -19,11 +20,6 @@ use super::{SOON, turn};
 
 /// Part of every secret value of this test.
 const CANARY: &str = "canary-7f3a";
-
-/// A key for this test alone, as `age-keygen` writes it.
-const KEY: &str = "# public key: age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce\n\
-                   AGE-SECRET-KEY-1G2QJVDAN2FELR7NJPY57V7QAJFRGFTCZM7PL9YWSLN7VJ0YLVYPS25FD3A\n";
-const RECIPIENT: &str = "age10yk9cqnjy5l34vevxr9agmnzhutp8asjaytxcufajwymztfvwd3q49dkce";
 
 fn canary(name: &str) -> String {
     format!("{CANARY}-{name}")
@@ -61,16 +57,6 @@ fn secret_manifest(name: &str, value: &str) -> String {
     )
 }
 
-async fn encrypted(name: &str, value: &str) -> String {
-    let sops = belay_lab::program(Program::Sops).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("x.yaml"), secret_manifest(name, value)).unwrap();
-    let mut encrypt = std::process::Command::new(sops);
-    encrypt.args(["encrypt", "--age", RECIPIENT, "x.yaml"]);
-    let output = encrypt.current_dir(folder.path()).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
 async fn value_of(tenant: &Tenant, name: &str) -> String {
     let secret = tenant.api::<Secret>().get(name).await.unwrap();
     let data = secret.data.unwrap_or_default();
@@ -92,7 +78,9 @@ async fn manifests(lab: &Lab) -> Tenant {
     secret(&tenant, "age", json!({"shop.agekey": KEY})).await;
     secret(&tenant, "values", json!({"token": canary("variable")})).await;
     secret(&tenant, "hook", json!({"token": canary("hook")})).await;
-    let sealed = encrypted("sealed", &canary("sealed")).await;
+    let sealed = sealed(&secret_manifest("sealed", &canary("sealed")))
+        .await
+        .unwrap();
     let files = [
         ("open.yaml", &*secret_manifest("open", &canary("open"))),
         ("sealed.yaml", &sealed),

@@ -6,13 +6,17 @@ use std::{collections::BTreeSet, time::Duration};
 
 use belay_engine::release::Phase;
 use belay_lab::{Part, wait_for};
-use belay_tests::{installed::Controller, tenant::Tenant, turns::Turn};
+use belay_tests::{
+    installed::Controller,
+    moments::{moments, until_a_moment},
+    tenant::Tenant,
+    turns::Turn,
+};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use rand::{RngExt as _, rngs::StdRng, seq::SliceRandom as _};
-use serde_json::json;
 
-use super::{SOON, moments, named, only_these_are_left, renderer_flag, replace, turn};
+use super::{SOON, named, only_these_are_left, release_unasked, renderer_flag, replace, turn};
 
 /// What fails.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +50,7 @@ impl Shop {
         let tenant = Tenant::create(turn.lab, name).await.unwrap();
         let files = content(name, 0, 0);
         let commit = replace(&tenant, &[], &files, "Open").await;
-        let unasked = json!({"apply": {"pruneBudget": {"percent": 100}}});
-        tenant.release(&unasked).await.unwrap();
+        release_unasked(&tenant).await;
         Self {
             tenant,
             files,
@@ -128,8 +131,7 @@ async fn fifty_failures_of_cluster_git_renderer_and_controller_end_in_the_right_
         for (shop, name) in shops.iter_mut().zip(names) {
             shop.change(name, round + 1, &mut random).await;
         }
-        // The moments are the point: there is no condition to wait for.
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..1_500))).await;
+        until_a_moment(&mut random, Duration::from_millis(1_500)).await;
         let pause = Duration::from_millis(random.random_range(100..1_500));
         println!("{round}: {fault:?} for {pause:?}");
         controller = fail(&turn, fault, controller, pause).await;
@@ -138,15 +140,7 @@ async fn fifty_failures_of_cluster_git_renderer_and_controller_end_in_the_right_
     for shop in &shops {
         let Shop { tenant, commit, .. } = shop;
         let status = tenant.phase(Phase::Verified, commit, SOON).await.unwrap();
-        let paths = shop
-            .files
-            .iter()
-            .map(|(path, _)| path.trim_end_matches(".yaml"));
-        let wanted: BTreeSet<String> = paths
-            .filter(|name| name.starts_with("map-"))
-            .map(str::to_owned)
-            .collect();
-        only_these_are_left(tenant, &wanted).await;
+        let wanted = only_these_are_left(tenant, &shop.files).await;
         for name in &wanted {
             let value = tenant.value(name, "value").await.unwrap();
             assert_eq!(value.as_deref(), Some("50"), "{name}");

@@ -6,6 +6,7 @@ use belay_engine::rollout::status::Phase;
 use belay_lab::wait_for;
 use belay_tests::{
     daemon::{self, Agent},
+    moments::{moments, until_a_moment},
     scene::Scene,
     stateful::{Db, canary},
     watching::{SetWatch, pods},
@@ -15,9 +16,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::{
-    LONG, SOON, moments, never_below, only_this_version_runs, turn, two_steps, until_a_moment,
-};
+use crate::{LONG, SOON, never_below, only_this_version_runs, turn, two_steps};
 
 /// Kills in each kind of moment.
 const KILLS: u32 = 10;

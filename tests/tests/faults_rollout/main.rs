@@ -23,7 +23,6 @@ use belay_tests::{
     watching::pods,
     workload::Workload,
 };
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 /// These tests mostly wait: four labs take little more of the processor than one, and a third of the time.
@@ -43,22 +42,6 @@ async fn turn() -> Turn {
     )
     .await
     .unwrap()
-}
-
-/// Random moments, from a seed that is printed and can be given again as `BELAY_FAULTS_SEED`.
-fn moments(what: &str) -> StdRng {
-    let seed = std::env::var("BELAY_FAULTS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(rand::random);
-    println!("{what}: BELAY_FAULTS_SEED={seed}");
-    StdRng::seed_from_u64(seed)
-}
-
-/// Lets a random time pass: the moment of the fault is the point, so there is no condition to wait for.
-async fn until_a_moment(random: &mut StdRng, within: Duration) {
-    let milliseconds = random.random_range(0..=u64::try_from(within.as_millis()).unwrap());
-    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
 fn two_steps() -> Value {
