@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use belay::{
     lease::LeaseSettings,
-    runtime::{self, GitSettings, Settings},
+    runtime::{self, GitSettings, Reach, Settings},
 };
 use belay_api::{Action, names::ROLLOUT_LABEL};
 use belay_engine::{config::STAMP_ANNOTATION, rollout::observed::Hold};
@@ -99,6 +99,8 @@ pub async fn settings(installed: &Installed, identity: &str) -> Result<Settings,
             name: "belay".to_owned(),
             identity: identity.to_owned(),
         },
+        // All that a lab serves is on this machine.
+        reach: Reach::NetworkAndLoopback,
         ..Settings::new(kube)
     })
 }

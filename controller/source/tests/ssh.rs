@@ -10,16 +10,13 @@
 
 mod support;
 
-#[path = "support/ssh_server.rs"]
-mod ssh_server;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use belay_servers::ssh::{SshServer, make_key};
 use belay_source::{
     Credential, LocalRepositories, RepoPath, Repository, RepositoryUrl, SourceError, SourceHub,
 };
-use ssh_server::SshServer;
 use support::{World, checkout, main_branch, write_program};
 
 /// A repository, a server for it, and keys.
@@ -73,15 +70,6 @@ impl Scene {
             .await
             .map(|listing| listing.len())
     }
-}
-
-fn make_key(path: &Path, passphrase: &str) {
-    let output = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-C", "", "-N", passphrase, "-f"])
-        .arg(path)
-        .output()
-        .unwrap();
-    assert!(output.status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,17 +12,17 @@ mod support;
 #[path = "support/server.rs"]
 mod server;
 
-#[path = "support/tls.rs"]
-mod tls;
-
 use std::process::Command;
 
+use belay_servers::{
+    proxy::proxy,
+    tls::{Authority, authority, client, front},
+};
 use belay_source::{
     Credential, LocalRepositories, Proxy, Repository, RepositoryUrl, SourceError, SourceHub, Tls,
 };
 use server::{Behaviour, Server};
 use support::{World, checkout, main_branch};
-use tls::{Authority, authority, client, front, proxy};
 
 struct Scene {
     world: World,

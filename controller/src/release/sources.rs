@@ -20,6 +20,7 @@ mod pinned;
 mod publish;
 mod rendering;
 mod request;
+mod secrets;
 mod trouble;
 mod wanted;
 
@@ -44,8 +45,7 @@ use crate::{
     Context,
     apply::{Failure, Manifest, failure::Secrecy},
     runtime::GitSettings,
-    telemetry::Metrics,
-    watch::{ServerVersion, Triggers},
+    watch::Triggers,
 };
 use app::Apps;
 use charts::Charts;
@@ -53,6 +53,7 @@ use cluster::Cluster;
 pub(super) use finding::{Finding, look_request};
 pub(super) use inputs::Inputs;
 use request::Request;
+use secrets::Secrets;
 use trouble::Trouble;
 
 /// The sources of all Releases.
@@ -66,8 +67,7 @@ pub(super) struct Sources {
 /// What is needed to look at a source.
 struct Tools {
     client: Client,
-    server: ServerVersion,
-    metrics: Arc<Metrics>,
+    secrets: Secrets,
     charts: Charts,
     cluster: Cluster,
     apps: Apps,
@@ -98,9 +98,8 @@ impl Sources {
             charts: Charts::new(context.settings.reach),
             cluster: Cluster::new(client.clone()),
             apps: Apps::new(context.settings.reach),
+            secrets: Secrets::new(client.clone(), context.server, Arc::clone(&context.metrics)),
             client,
-            server: context.server,
-            metrics: Arc::clone(&context.metrics),
             inputs,
             settings,
             hub: OnceCell::new(),

@@ -15,6 +15,7 @@ mod judged;
 mod kinds;
 mod large;
 mod owners;
+mod policies;
 mod prune;
 mod rollback;
 mod scenarios;
@@ -24,6 +25,7 @@ mod sync;
 mod take;
 mod turns;
 mod warnings;
+mod ways;
 mod words;
 
 use std::time::Duration;

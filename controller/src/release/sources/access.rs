@@ -5,11 +5,12 @@
 use belay_source::{Credential, Proxy, Repository, RepositoryUrl, SourceError, Tls, Transport};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 
 use super::{
     Request, Tools,
     app::{App, Token, Way},
+    secrets::{Changes, Read},
     trouble::Trouble,
 };
 use crate::client::bounded;
@@ -21,6 +22,8 @@ pub(super) struct Opened {
     pub(super) app: Option<App>,
     /// Set for a login that ends.
     pub(super) until: Option<Timestamp>,
+    /// The Secrets that it was read from.
+    pub(super) read: Vec<Read>,
 }
 
 impl Tools {
@@ -46,6 +49,7 @@ impl Tools {
             repository: Repository::anonymous(url.clone()),
             app: None,
             until: None,
+            read: way.iter().map(|(_, _, read)| read.clone()).collect(),
         };
         if let Some(reference) = &git.secret_ref {
             let needs = match url.transport() {
@@ -56,25 +60,46 @@ impl Tools {
             let identity = format!("{namespace}/{}", reference.name);
             let about = |why| format!("Secret {identity}: {why}");
             let app = App::of(&secret).map_err(about)?;
-            opened.app = app.map(|app| app.through(way.as_ref().map(|(way, _)| way.clone())));
+            opened.app = app.map(|app| app.through(way.as_ref().map(|(way, ..)| way.clone())));
             let token = match &opened.app {
                 Some(app) => Some(self.apps.token(app).await.map_err(about)?),
                 None => None,
             };
+            opened.read.push(read(&secret));
             opened.until = token.as_ref().map(|token| token.until);
             opened.repository = enter(url, &identity, &secret, token.as_ref())?;
         }
-        if let Some((_, proxy)) = way {
+        if let Some((_, proxy, _)) = way {
             let led = opened.repository.with_proxy(proxy);
             opened.repository = led.map_err(|error| error.to_string())?;
         }
         Ok(opened)
     }
 
-    async fn way(&self, namespace: &str, name: &str) -> Result<(Way, Proxy), String> {
+    async fn way(&self, namespace: &str, name: &str) -> Result<(Way, Proxy, Read), String> {
         let needs = "create it with address (http://host:port), and username and password if the proxy wants them";
         let secret = secret(&self.client, namespace, name, needs).await?;
-        proxy(&secret).map_err(|error| format!("Secret {namespace}/{name}: {error}"))
+        let (way, proxy) =
+            proxy(&secret).map_err(|error| format!("Secret {namespace}/{name}: {error}"))?;
+        Ok((way, proxy, read(&secret)))
+    }
+
+    /// Word of changes of the Secrets on the way to the repository.
+    pub(super) fn way_changes(&self, request: &Request) -> Changes {
+        let git = request.git();
+        let secrets = [&git.secret_ref, &git.proxy_secret_ref];
+        let names = secrets
+            .into_iter()
+            .flatten()
+            .map(|reference| &*reference.name);
+        self.secrets.changes(request.namespace(), names)
+    }
+}
+
+fn read(secret: &Secret) -> Read {
+    Read {
+        name: secret.name_any(),
+        version: secret.resource_version().unwrap_or_default(),
     }
 }
 

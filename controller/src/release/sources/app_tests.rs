@@ -1,29 +1,12 @@
 //! GitHub Apps, before a stand-in for GitHub that verifies what it is told, and the real `git http-backend`.
 
-use std::{
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::process::Command;
 
-use axum::{
-    Router,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    routing::post,
-};
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use belay_servers::github::{GitHub, make_key};
 use belay_source::{Credential, Repository, RepositoryUrl, SourceHub, SourceSettings};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
-use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
-use serde_json::{Value, json};
 
 use super::app::{App, Apps};
 use crate::gates::probe::address::Reach;
@@ -32,95 +15,6 @@ use crate::gates::probe::address::Reach;
 mod server;
 
 use server::{Behaviour, Server};
-
-/// An RSA key in PEM, as GitHub makes it.
-fn make_key() -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::new("ssh-keygen")
-        .args(["-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-f"])
-        .arg(folder.path().join("key"))
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    std::fs::read_to_string(folder.path().join("key")).unwrap()
-}
-
-/// Hands out `token-1`, `token-2`, … to App 7 for its installation 42.
-struct GitHub {
-    key: String,
-    asked: AtomicUsize,
-    lasts: SignedDuration,
-}
-
-impl GitHub {
-    async fn start(key: &str, lasts: SignedDuration) -> (String, Arc<Self>) {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let github = Arc::new(Self {
-            key: key.to_owned(),
-            asked: AtomicUsize::new(0),
-            lasts,
-        });
-        let path = "/api/v3/app/installations/{installation}/access_tokens";
-        let router = Router::new()
-            .route(path, post(hand_out))
-            .with_state(Arc::clone(&github));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}/api/v3", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (address, github)
-    }
-
-    /// The claims of an assertion that is signed by the App's key.
-    fn claims(&self, headers: &HeaderMap) -> Option<Value> {
-        let assertion = headers
-            .get("authorization")?
-            .to_str()
-            .ok()?
-            .strip_prefix("Bearer ")?;
-        let (said, signature) = assertion.rsplit_once('.')?;
-        let PrivateKeyDer::Pkcs1(key) = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).ok()?
-        else {
-            return None;
-        };
-        let pair = RsaKeyPair::from_der(key.secret_pkcs1_der()).ok()?;
-        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public().as_ref());
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        public.verify(said.as_bytes(), &signature).ok()?;
-        let (_, claims) = said.split_once('.')?;
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
-    }
-}
-
-async fn hand_out(
-    State(github): State<Arc<GitHub>>,
-    Path(installation): Path<String>,
-    headers: HeaderMap,
-) -> (StatusCode, String) {
-    let refuse = |status| {
-        (
-            status,
-            json!({"message": "a secret of the server"}).to_string(),
-        )
-    };
-    let Some(claims) = github.claims(&headers) else {
-        return refuse(StatusCode::UNAUTHORIZED);
-    };
-    let now = Timestamp::now().as_second();
-    let (issued, ends) = (
-        claims["iat"].as_i64().unwrap(),
-        claims["exp"].as_i64().unwrap(),
-    );
-    if claims["iss"] != "7" || issued > now || ends <= now || ends - issued > 600 {
-        return refuse(StatusCode::UNAUTHORIZED);
-    }
-    if installation != "42" {
-        return refuse(StatusCode::NOT_FOUND);
-    }
-    let number = github.asked.fetch_add(1, Ordering::Relaxed) + 1;
-    let end = Timestamp::now() + github.lasts;
-    let answer = json!({"token": format!("token-{number}"), "expires_at": end});
-    (StatusCode::CREATED, answer.to_string())
-}
 
 fn app(base: &str, key: &str, installation: &str) -> Result<Option<App>, String> {
     let pairs = [
@@ -152,7 +46,7 @@ async fn a_token_opens_the_repository_and_is_asked_for_once() {
         (token.text.as_str(), two.unwrap().text.as_str()),
         ("token-1", "token-1")
     );
-    assert_eq!(github.asked.load(Ordering::Relaxed), 1);
+    assert_eq!(github.asked(), 1);
     assert!(
         token.until < Timestamp::now() + HOUR,
         "it is exchanged before it ends"

@@ -210,10 +210,12 @@ impl Follower {
                 }
             }
         }
+        let mut way = tools.way_changes(&self.request);
         let Opened {
             repository,
             app,
             until,
+            read,
         } = tools.open(&self.request).await?;
         let hub = tools.hub().await?;
         let mut looks = hub.subscribe(&repository, self.request.interval())?;
@@ -233,6 +235,8 @@ impl Follower {
                 newer = self.work(news, &mut known, &mut looks) => newer,
                 // A login that ends is exchanged before it does.
                 () = ended(until) => return Ok(()),
+                // Another login, other certificates, or another proxy.
+                () = way.after(&read) => return Ok(()),
                 // Other keys may judge the same commit differently.
                 () = keys.next() => {
                     known = None;

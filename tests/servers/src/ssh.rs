@@ -1,5 +1,4 @@
 //! An SSH server that runs the real `git upload-pack` for those who hold the right key.
-#![allow(unreachable_pub, reason = "a module of test binaries")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,6 +60,7 @@ impl SshServer {
         server
     }
 
+    /// The address of a repository below the root.
     pub fn url(&self, path: &str) -> String {
         format!("ssh://git@127.0.0.1:{}/{path}", self.port)
     }
@@ -189,4 +189,12 @@ async fn serve(mut git: Command, channel: Channel<Msg>) {
     to_client.eof().await.ok();
     to_client.close().await.ok();
     input.abort();
+}
+
+/// Makes a key in `file`, and its public half in `file.pub`, by the real `ssh-keygen`.
+pub fn make_key(file: &Path, passphrase: &str) {
+    let mut command = std::process::Command::new("ssh-keygen");
+    command.args(["-q", "-t", "ed25519", "-C", "", "-N", passphrase, "-f"]);
+    let output = command.arg(file).output().unwrap();
+    assert!(output.status.success());
 }
