@@ -4,6 +4,7 @@
 //! its service account can, and nothing more. Belay's own identity keeps inventories and renders. What to apply, and when, is
 //! decided elsewhere.
 
+pub mod altered;
 pub mod conflict;
 pub mod failure;
 pub mod fields;

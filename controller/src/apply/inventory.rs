@@ -41,6 +41,8 @@ pub struct Entry {
     pub words: Words,
     /// Whether it was there and was left as it was instead of being applied.
     pub left_alone: bool,
+    /// Values that the cluster's admission changed on the way in (see [`super::altered`]).
+    pub altered: Vec<String>,
 }
 
 impl Entry {
@@ -88,6 +90,7 @@ impl Inventory {
                 leftover: None,
                 words: Words::default(),
                 left_alone: false,
+                altered: Vec::new(),
             });
             api_version.clone_into(&mut entry.api_version);
             entry.passing = passing;

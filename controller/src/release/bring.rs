@@ -203,6 +203,7 @@ impl Shell {
                 entry.fields = fields::fingerprint(managed.unwrap_or_default());
                 entry.settled = settled(release, key, made)?;
                 entry.words = answer.words;
+                entry.altered.clone_from(&answer.altered);
                 entry.left_alone = false;
             }
         }

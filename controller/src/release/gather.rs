@@ -13,6 +13,7 @@ use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
     Shell,
+    look::altered,
     memory::Memory,
     owner,
     sources::{Finding, look_request},
@@ -93,6 +94,7 @@ impl Shell {
             health,
             rollouts: self.rollouts_of(release, workloads),
             drift,
+            altered: digest.iter().flat_map(|d| altered(memory, d)).collect(),
             unwatched: self.unwatched(memory),
             troubles: memory.troubles(),
             readings: release

@@ -10,7 +10,7 @@ use belay_api::{Release, names::GROUP, release::HealthRules};
 use belay_engine::{
     digest::Digest,
     health::{self, Health},
-    release::observed::{Contest, Drift, ObjectHealth, ObjectKey, ObjectsHealth},
+    release::observed::{Altered, Contest, Drift, ObjectHealth, ObjectKey, ObjectsHealth},
 };
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -237,6 +237,18 @@ impl Shell {
             place.is_none_or(|place| !self.watches.has_caught_up(place, &key.name, version, *at))
         });
     }
+}
+
+/// Objects of `digest` of which the cluster's admission changed values when they were applied.
+pub(super) fn altered(memory: &Memory, digest: &Digest) -> Vec<Altered> {
+    let objects = stored(memory).of(digest);
+    let objects = objects.filter(|(_, entry)| !entry.altered.is_empty() && !entry.left_alone);
+    objects
+        .map(|(key, entry)| Altered {
+            object: key.clone(),
+            pointers: entry.altered.clone(),
+        })
+        .collect()
 }
 
 fn is_itself(release: &Release, key: &ObjectKey) -> bool {

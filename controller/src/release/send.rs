@@ -22,7 +22,9 @@ use super::{
     treat::{Live, Treatment},
 };
 use crate::apply::{
-    Failure, Identity, Kind, Owner, Prepared, hold, ignore,
+    Failure, Identity, Kind, Owner, Prepared,
+    altered::altered,
+    hold, ignore,
     scale::{self, Scaled},
     server_side::{self, Mode, Over},
     standing::Standing,
@@ -46,6 +48,8 @@ pub(super) struct Answer {
     pub(super) words: Words,
     /// What the API server made of it; nothing if it was left as it was.
     pub(super) made: Option<DynamicObject>,
+    /// Values that the cluster's admission changed on the way in.
+    pub(super) altered: Vec<String>,
 }
 
 /// What goes with every object of one set.
@@ -150,15 +154,18 @@ impl Sending<'_> {
     pub(super) async fn put(&self, object: &Prepared) -> Result<Answer, Failure> {
         let live = self.live(object).await?;
         let treatment = self.treatment(object, live.as_ref())?;
-        let made = match treatment {
-            Treatment::LeaveAlone => None,
-            _ => Some(self.make(object, live.as_ref(), treatment).await?),
+        let (made, altered) = if treatment == Treatment::LeaveAlone {
+            (None, Vec::new())
+        } else {
+            let (made, altered) = self.make(object, live.as_ref(), treatment).await?;
+            (Some(made), altered)
         };
         Ok(Answer {
             kind: object.kind.clone(),
             key: object.key.clone(),
             words: object.words,
             made,
+            altered,
         })
     }
 
@@ -167,14 +174,14 @@ impl Sending<'_> {
         object: &Prepared,
         live: Option<&Live>,
         treatment: Treatment,
-    ) -> Result<DynamicObject, Failure> {
+    ) -> Result<(DynamicObject, Vec<String>), Failure> {
         self.hold(object).await?;
         if matches!(treatment, Treatment::TakeOver | Treatment::Adopt) {
             takeover::take_over(&self.client, object).await?;
         }
-        let made = self.send(object, live, treatment).await?;
-        if !self.failed_before(object, &made) {
-            return Ok(made);
+        let sent = self.send(object, live, treatment).await?;
+        if !self.failed_before(object, &sent.0) {
+            return Ok(sent);
         }
         // Somebody retries the content: what failed of it is run again, and what succeeded is not.
         self.take_away(object).await?;
@@ -192,13 +199,14 @@ impl Sending<'_> {
             && has_failed(made)
     }
 
-    /// Sends one object, without the fields that it leaves to others.
+    /// Sends one object, without the fields that it leaves to others. Gives what the API server made of it, and which values were
+    /// changed on the way in.
     async fn send(
         &self,
         object: &Prepared,
         live: Option<&Live>,
         treatment: Treatment,
-    ) -> Result<DynamicObject, Failure> {
+    ) -> Result<(DynamicObject, Vec<String>), Failure> {
         let body = self.body(object).await?;
         let body = body.as_ref().unwrap_or(&object.body);
         let over = if treatment == Treatment::Adopt {
@@ -206,13 +214,16 @@ impl Sending<'_> {
         } else {
             Over::People
         };
-        match server_side::try_send(&self.client, object, body, self.mode, over).await {
-            Ok(made) => Ok(made),
+        let sent = server_side::try_send(&self.client, object, body, self.mode, over).await;
+        let made = match sent {
+            Ok(made) => made,
             Err(refused) if refused.is_immutable => {
-                self.replace(object, live, body, refused.failure).await
+                self.replace(object, live, body, refused.failure).await?
             }
-            Err(refused) => Err(refused.failure),
-        }
+            Err(refused) => return Err(refused.failure),
+        };
+        let altered = altered(object, body, &made);
+        Ok((made, altered))
     }
 
     async fn body(&self, object: &Prepared) -> Result<Option<Value>, Failure> {

@@ -46,6 +46,8 @@ pub struct Observed {
     pub rollouts: Vec<RolloutView>,
     /// Objects of the target that somebody changed.
     pub drift: Vec<Drift>,
+    /// Objects of the target of which the cluster's admission changes values on the way in.
+    pub altered: Vec<Altered>,
     /// Why changes of some objects would not be seen, if so.
     pub unwatched: Option<String>,
     /// Effects that failed and what becomes of them.
@@ -207,6 +209,15 @@ pub struct Drift {
     pub message: String,
     /// Whether it has been corrected so often in a short time that correcting it again makes no sense.
     pub contest: Contest,
+}
+
+/// An object of which the cluster's admission changed values when it was applied: sending them again would change nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Altered {
+    /// The object.
+    pub object: ObjectKey,
+    /// JSON pointers to the first of these values.
+    pub pointers: Vec<String>,
 }
 
 /// Whether somebody keeps changing an object back.

@@ -44,6 +44,8 @@ struct WrittenEntry {
     words: Words,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left_alone: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    altered: Vec<String>,
 }
 
 #[expect(
@@ -108,6 +110,7 @@ impl Written {
                 leftover: entry.leftover,
                 words: entry.words,
                 left_alone: entry.left_alone,
+                altered: entry.altered,
             };
             (entry.key, restored)
         })
@@ -134,6 +137,7 @@ fn write(key: &ObjectKey, entry: &Entry, of: Vec<usize>, all: bool) -> WrittenEn
         leftover: entry.leftover.clone(),
         words: entry.words,
         left_alone: entry.left_alone,
+        altered: entry.altered.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     condition::{self, Condition, Truth},
     release::{
-        observed::{Asked, Contest},
+        observed::{Altered, Asked, Contest},
         plan::DriftMode,
         status::{Phase, Signature, SignedObject},
     },
@@ -183,9 +183,10 @@ fn drift(pass: &mut Pass<'_>) {
         .iter()
         .filter(|drift| report || drift.contest != Contest::Quiet);
     let Some(first) = shown.next() else {
-        return match &pass.observed.unwatched {
-            Some(why) => put(pass, "Drifted", Truth::Unknown, "NotWatched", why),
-            None => condition::clear(&mut pass.status.conditions, "Drifted"),
+        return match (&pass.observed.unwatched, altered(&pass.observed.altered)) {
+            (Some(why), _) => put(pass, "Drifted", Truth::Unknown, "NotWatched", why),
+            (None, Some(what)) => put(pass, "Drifted", Truth::True, "Altered", &what),
+            (None, None) => condition::clear(&mut pass.status.conditions, "Drifted"),
         };
     };
     let others = match shown.count() {
@@ -199,6 +200,20 @@ fn drift(pass: &mut Pass<'_>) {
     };
     let message = format!("{}: {}{others}", first.object, first.message);
     put(pass, "Drifted", Truth::True, reason, &message);
+}
+
+/// What the cluster changes of what is applied.
+fn altered(objects: &[Altered]) -> Option<String> {
+    let (first, others) = objects.split_first()?;
+    let others = match others.len() {
+        0 => String::new(),
+        more => format!(" (and values of {more} more objects)"),
+    };
+    Some(format!(
+        "{}: a policy or webhook of the cluster changes what the source sets: {}{others}; applying it again would not help",
+        first.object,
+        first.pointers.join(", ")
+    ))
 }
 
 fn put(pass: &mut Pass<'_>, kind: &str, status: Truth, reason: &str, message: &str) {

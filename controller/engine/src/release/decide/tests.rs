@@ -10,7 +10,7 @@ mod requested;
 mod verification;
 mod world;
 
-use world::{World, content};
+use world::{World, content, object};
 
 use super::*;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     condition::Truth,
     release::{
         budget::Budget,
-        observed::{Asked, Contest, Fault},
+        observed::{Altered, Asked, Contest, Fault},
         plan::{DeletionPolicy, DriftMode},
         status::{FailureReason, Signature, SignedObject},
     },
@@ -220,6 +220,25 @@ fn drift_is_corrected_reported_or_left_when_somebody_fights_back() {
     assert_eq!(wake_at, Some(until));
     assert_eq!(truth(&world, "Drifted"), Some(Truth::True));
     assert!(world.log.is_empty());
+}
+
+#[test]
+fn what_the_cluster_changes_on_the_way_in_is_told_and_not_applied_again() {
+    let mut world = World::verified("a");
+    world.altered = vec![Altered {
+        object: object("own-a"),
+        pointers: vec!["/spec/replicas".into()],
+    }];
+    world.settle();
+    assert_eq!(truth(&world, "Drifted"), Some(Truth::True));
+    assert!(world.log.is_empty(), "{:?}", world.log);
+    // What can be put right comes first.
+    world.drift("own-b", Contest::Quiet);
+    world.settle();
+    assert_eq!(world.log, ["correct own-b"]);
+    world.altered.clear();
+    world.settle();
+    assert_eq!(truth(&world, "Drifted"), None);
 }
 
 #[test]
