@@ -13,7 +13,7 @@ use std::sync::Arc;
 use belay_lab::{Program, program};
 use belay_source::{
     Permanence, RenderError, RenderRequest, Rendered, Renderer, RendererSettings, RepoPath,
-    SourceHub,
+    SourceHub, SubmoduleMode,
 };
 use serde_json::{Value, json};
 use support::{Origin, World, checkout_main, config};
@@ -291,6 +291,42 @@ async fn what_reaches_out_of_the_commit_is_refused_before_kustomize_starts() {
         assert_eq!(error.permanence(), Permanence::Permanent);
         assert!(error.to_string().starts_with("app/"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_overlay_is_built_on_a_base_in_a_submodule_and_on_nothing_else_of_it() {
+    // Given a base in another repository, with a file that leads out of it
+    let setup = Setup::new().await;
+    let lib = Origin::create(setup.world.path().join("lib"), &[]);
+    lib.write("base/kustomization.yaml", "resources: [web.yaml]\n")
+        .write("base/web.yaml", deployment())
+        .write("evil/kustomization.yaml", "resources: [../../../a.yaml]\n")
+        .commit("base");
+    let told = "[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = ../lib\n";
+    let overlay = "namePrefix: prod-\nresources: [../vendor/lib/base]\n";
+    let evil = "resources: [../vendor/lib/evil]\n";
+    let origin = setup.origin();
+    origin
+        .write(".gitmodules", told)
+        .write("a.yaml", config("a"))
+        .write("app/kustomization.yaml", overlay)
+        .write("evil/kustomization.yaml", evil)
+        .commit("overlay");
+    std::fs::create_dir_all(origin.path().join("vendor/lib")).unwrap();
+    let entry = format!("160000,{},vendor/lib", lib.head());
+    origin.git(["update-index", "--add", "--cacheinfo", &entry]);
+    origin.commit("submodule");
+    let checkout = checkout_main(&setup.hub, &setup.world.repository()).await;
+    let checkout = checkout.through_submodules(SubmoduleMode::Fetch, &setup.hub);
+    let built = async |path: &str| {
+        let request = RenderRequest::detect(RepoPath::parse(path).unwrap());
+        setup.renderer.render(&checkout, &request).await
+    };
+    // then the overlay is built, and what refers to the outside of the base is refused.
+    let rendered = built("app").await.unwrap();
+    assert_eq!(rendered.objects[0].key.name, "prod-web");
+    let error = built("evil").await.unwrap_err();
+    assert_eq!(error.reason(), "Refused", "{error}");
 }
 
 #[tokio::test]

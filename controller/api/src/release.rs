@@ -11,6 +11,7 @@ pub mod inputs;
 pub mod plan;
 pub mod prune;
 pub mod render;
+pub mod submodules;
 pub mod take;
 pub mod verify;
 pub mod webhook;
@@ -32,6 +33,7 @@ pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
 pub use prune::PruneBudget;
 pub use render::{Helm, Kustomize, Plain, Render};
+pub use submodules::Submodules;
 pub use take::{Adopt, OnImmutable};
 pub use verify::{Verify, VerifyMode};
 pub use webhook::{Webhook, WebhookSender};
@@ -166,6 +168,10 @@ pub struct Git {
     /// `username` and `password` if the proxy wants them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_secret_ref: Option<SecretRef>,
+    /// Whether submodules in what is read refuse the version (`Refuse`) or are fetched (`Fetch`), those on the repository's own server
+    /// with the same credential, others by https without one.
+    #[serde(default)]
+    pub submodules: Submodules,
     /// Whose signatures are asked for. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,

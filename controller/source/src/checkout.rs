@@ -1,12 +1,18 @@
 //! One commit of one repository, ready to be read.
 
+mod locate;
+
+use std::pin::Pin;
 use std::sync::Arc;
 
+pub(crate) use locate::{Directory, Place};
+
 use crate::files::{self, FileSet, Wanted};
-use crate::mirror::{Found, Lookup, Mirror, ObjectKind};
+use crate::mirror::Mirror;
 use crate::settings::FileLimits;
+use crate::submodule::{SubmoduleMode, Submodules};
 use crate::text::one_line;
-use crate::{GitRef, Oid, RepoPath, Repository, SourceError};
+use crate::{GitRef, Oid, RepoPath, Repository, SourceError, SourceHub};
 
 /// A commit whose local copy is complete. Cheap to clone. Nothing is written to disk as files: contents are read from
 /// the copy's objects.
@@ -17,6 +23,8 @@ pub struct Checkout {
     commit: Oid,
     reference: GitRef,
     limits: FileLimits,
+    /// None: they are not read.
+    submodules: Option<Submodules>,
 }
 
 /// Who made a commit, when, and what for. Foreign text: shortened and without control characters.
@@ -49,7 +57,31 @@ impl Checkout {
             commit,
             reference,
             limits,
+            submodules: None,
         })
+    }
+
+    /// As it is, with submodules read or not. Those on the way to what is read are fetched when it is.
+    #[must_use]
+    pub fn through_submodules(mut self, mode: SubmoduleMode, hub: &SourceHub) -> Self {
+        self.submodules = match mode {
+            SubmoduleMode::Refuse => None,
+            SubmoduleMode::Fetch => Some(Submodules::new(hub.clone())),
+        };
+        self
+    }
+
+    /// As it is, with these submodules.
+    pub(crate) fn with(mut self, submodules: Submodules) -> Self {
+        self.submodules = Some(submodules);
+        self
+    }
+
+    pub(crate) fn submodule_mode(&self) -> SubmoduleMode {
+        match self.submodules {
+            None => SubmoduleMode::Refuse,
+            Some(_) => SubmoduleMode::Fetch,
+        }
     }
 
     /// The commit's id.
@@ -80,34 +112,7 @@ impl Checkout {
 
     /// Git's id of a directory's content: equal for two commits exactly when nothing below the path differs.
     pub async fn tree_id(&self, path: &RepoPath) -> Result<Oid, SourceError> {
-        match self.follow(&[path.as_str().to_owned()]).await?.pop() {
-            Some(Lookup::Found(Found {
-                id,
-                kind: ObjectKind::Directory,
-                ..
-            })) => Ok(id),
-            Some(Lookup::Outside) => Err(SourceError::refused(
-                format!("the path {:?}", path.to_string()),
-                "it is a symbolic link that leaves the repository; commit the directory itself",
-            )),
-            _ => Err(SourceError::PathNotFound {
-                path: path.to_string(),
-                commit: self.commit.to_string(),
-            }),
-        }
-    }
-
-    /// What each path leads to, through symbolic links inside the repository.
-    pub(crate) async fn follow(&self, paths: &[String]) -> Result<Vec<Lookup>, SourceError> {
-        let attempt = async || {
-            self.mirror
-                .follow(&self.repository, &self.commit, paths)
-                .await
-        };
-        match attempt().await {
-            Err(error) if self.repaired(&error).await? => attempt().await,
-            result => result,
-        }
+        Ok(self.directory(path).await?.tree)
     }
 
     /// Reads the files below a directory.
@@ -116,8 +121,8 @@ impl Checkout {
         directory: &RepoPath,
         wanted: Wanted,
     ) -> Result<FileSet, SourceError> {
-        let tree = self.tree_id(directory).await?;
-        let attempt = async || files::collect(self, directory, &tree, wanted, self.limits).await;
+        let start = self.directory(directory).await?;
+        let attempt = async || files::collect(self, directory, &start, wanted, self.limits).await;
         match attempt().await {
             Err(error) if self.repaired(&error).await? => attempt().await,
             result => result,
@@ -137,14 +142,31 @@ impl Checkout {
         &self.mirror
     }
 
-    /// Whether the error was a damaged copy that now is whole again.
-    async fn repaired(&self, error: &SourceError) -> Result<bool, SourceError> {
-        if !matches!(error, SourceError::Corrupt { .. }) {
-            return Ok(false);
-        }
-        self.mirror
-            .repair(&self.repository, &self.commit, &self.reference)
-            .await?;
-        Ok(true)
+    /// Whether the error was a damaged copy, of this repository or one of its submodules, that now is whole again.
+    fn repaired<'a>(
+        &'a self,
+        error: &'a SourceError,
+    ) -> Pin<Box<dyn Future<Output = Result<bool, SourceError>> + Send + 'a>> {
+        Box::pin(async move {
+            let SourceError::Corrupt { url, .. } = error else {
+                return Ok(false);
+            };
+            if url == self.repository.url().as_str() {
+                self.mirror
+                    .repair(&self.repository, &self.commit, &self.reference)
+                    .await?;
+                return Ok(true);
+            }
+            let opened = match &self.submodules {
+                Some(submodules) => submodules.opened().await,
+                None => Vec::new(),
+            };
+            for submodule in opened {
+                if submodule.repaired(error).await? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 }

@@ -105,6 +105,22 @@ pub enum SourceError {
         /// Why, and what to do instead.
         instead: String,
     },
+    /// What a submodule stands for can't be had.
+    #[error("the submodule {path}: {error}")]
+    Submodule {
+        /// Its path in the repository.
+        path: String,
+        /// What is wrong with its repository.
+        error: Box<SourceError>,
+    },
+    /// What the commit says of its submodules is unsafe or unsupported.
+    #[error("{what} is refused: {why}")]
+    SubmoduleRefused {
+        /// The submodule, or the file that tells of it.
+        what: String,
+        /// Why, and what to do instead.
+        why: String,
+    },
     /// A limit on time was met.
     #[error("{operation} took longer than {} s and was ended; it is tried again by itself", limit.as_secs())]
     TimedOut {
@@ -157,6 +173,7 @@ impl SourceError {
     /// Whether trying the same again can help.
     pub fn permanence(&self) -> Permanence {
         match self {
+            Self::Submodule { error, .. } => error.permanence(),
             Self::Unreachable { .. }
             | Self::Superseded { .. }
             | Self::TimedOut { .. }
@@ -170,6 +187,7 @@ impl SourceError {
             | Self::PathNotFound { .. }
             | Self::Unverified { .. }
             | Self::Refused { .. }
+            | Self::SubmoduleRefused { .. }
             | Self::TooLarge { .. }
             | Self::ProgramMissing { .. } => Permanence::Permanent,
         }
@@ -186,7 +204,8 @@ impl SourceError {
             Self::EmptyRepository { .. } => "EmptyRepository",
             Self::PathNotFound { .. } => "PathNotFound",
             Self::Unverified { .. } => "SignatureRefused",
-            Self::Refused { .. } => "Refused",
+            Self::Submodule { error, .. } => error.reason(),
+            Self::Refused { .. } | Self::SubmoduleRefused { .. } => "Refused",
             Self::TimedOut { .. } => "TimedOut",
             Self::TooLarge { .. } => "TooLarge",
             Self::Corrupt { .. } => "CorruptCache",

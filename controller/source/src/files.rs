@@ -4,49 +4,22 @@
 //! inside the repository give copies of what they point to. [`FileSet::inputs`] names everything the result depends
 //! on, so equal inputs in another commit mean an equal result.
 
+mod owners;
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Directory, Place};
 use crate::mirror::{Entry, EntryKind, Found, Lookup, ObjectKind};
 use crate::settings::FileLimits;
+use crate::submodule::{self, SubmoduleMode};
 use crate::{Oid, RepoPath, SourceError};
+use owners::{Blob, Owners};
+pub(crate) use wanted::{Wanted, is_manifest};
 
 /// Links to directories inside links to directories.
 const LINK_DEPTH: usize = 8;
 const LINKS: usize = 256;
-
-/// Which files are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// `*.yaml`, `*.yml` and `*.json`, without hidden files and directories.
-    Manifests,
-    /// All files.
-    Everything,
-}
-
-impl Wanted {
-    fn takes(self, path: &str) -> bool {
-        self == Self::Everything || is_manifest(path)
-    }
-
-    fn passes_over(self, path: &str) -> bool {
-        self == Self::Manifests && path.split('/').any(|part| part.starts_with('.'))
-    }
-}
-
-/// Whether the name is that of a YAML or JSON file.
-pub(crate) fn is_manifest(path: &str) -> bool {
-    let extension = path
-        .rsplit('/')
-        .next()
-        .and_then(|name| name.rsplit_once('.'))
-        .map(|(_, extension)| extension);
-    extension.is_some_and(|extension| {
-        ["yaml", "yml", "json"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    })
-}
 
 /// Something a result depends on: a path of the repository and what it led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,39 +36,48 @@ pub(crate) struct FileSet {
     pub(crate) inputs: Vec<Input>,
     /// Links that lead out of the repository or nowhere, as far as their files weren't wanted by name.
     pub(crate) broken_links: BTreeSet<String>,
-    /// Other repositories that stand in for directories; nothing of them is read.
+    /// Other repositories that stand in for directories, where nothing of them is read.
     pub(crate) submodules: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
-/// Reads the files below `root`, whose directory has the id `tree`.
+/// A directory whose files are wanted.
+struct Spot {
+    path: RepoPath,
+    tree: Oid,
+    owner: usize,
+    /// Links on the way to it.
+    links: usize,
+}
+
+/// Reads the files below `root`, which is the directory `start`.
 pub(crate) async fn collect(
     checkout: &Checkout,
     root: &RepoPath,
-    tree: &Oid,
+    start: &Directory,
     wanted: Wanted,
     limits: FileLimits,
 ) -> Result<FileSet, SourceError> {
     let mut walk = Walk::new(checkout, wanted, limits);
     walk.set.inputs.push(Input {
         path: root.as_str().to_owned(),
-        id: Some(tree.clone()),
+        id: Some(start.tree.clone()),
     });
-    let mut pending = vec![(root.clone(), tree.clone(), 0)];
-    while let Some((directory, tree, depth)) = pending.pop() {
-        if depth > LINK_DEPTH {
-            let what = format!("the symbolic link {directory}");
+    let mut pending = vec![Spot {
+        path: root.clone(),
+        tree: start.tree.clone(),
+        owner: walk.owners.number(Some(start.owner.clone())),
+        links: 0,
+    }];
+    while let Some(spot) = pending.pop() {
+        if spot.links > LINK_DEPTH {
+            let what = format!("the symbolic link {}", spot.path);
             return Err(SourceError::refused(
                 what,
                 "links to directories are nested too deep or in a circle; remove one",
             ));
         }
-        let linked = walk.directory(&directory, &tree).await?;
-        pending.extend(
-            linked
-                .into_iter()
-                .map(|(path, tree)| (path, tree, depth + 1)),
-        );
+        pending.extend(walk.directory(&spot).await?);
     }
     walk.read().await
 }
@@ -111,8 +93,8 @@ pub(crate) async fn named(
         return Ok(walk.set);
     }
     let paths: Vec<String> = paths.iter().map(|path| path.as_str().to_owned()).collect();
-    for (path, lookup) in paths.iter().zip(checkout.follow(&paths).await?) {
-        let id = match lookup {
+    for (path, place) in paths.iter().zip(checkout.locate(&paths).await?) {
+        let id = match place.lookup {
             Lookup::Found(Found {
                 id,
                 kind: ObjectKind::File,
@@ -126,26 +108,36 @@ pub(crate) async fn named(
                 });
             }
         };
-        walk.found.insert(path.clone(), id.clone());
+        walk.take(path, id.clone(), place.owner);
         walk.set.inputs.push(Input {
             path: path.clone(),
             id: Some(id),
         });
     }
-    let root = checkout.tree_id(&RepoPath::default()).await?;
-    let needed = walk.found.values().cloned().collect();
-    let mirror = checkout.mirror();
-    mirror
-        .complete(checkout.repository(), &root, &needed)
-        .await?;
+    for (owner, needed) in owners::by_owner(walk.found.values()) {
+        let owner = walk.owners.get(owner);
+        let root = owner.tree_id(&RepoPath::default()).await?;
+        let mirror = owner.mirror();
+        mirror.complete(owner.repository(), &root, &needed).await?;
+    }
     walk.read().await
+}
+
+/// What a directory holds beside the files that were noted.
+#[derive(Default)]
+struct Sorted {
+    links: Vec<String>,
+    submodules: Vec<String>,
+    /// Objects to be fetched.
+    needed: HashSet<Oid>,
 }
 
 struct Walk<'a> {
     checkout: &'a Checkout,
+    owners: Owners,
     wanted: Wanted,
     limits: FileLimits,
-    found: BTreeMap<String, Oid>,
+    found: BTreeMap<String, Blob>,
     set: FileSet,
     entries: usize,
     links: usize,
@@ -155,6 +147,7 @@ impl<'a> Walk<'a> {
     fn new(checkout: &'a Checkout, wanted: Wanted, limits: FileLimits) -> Self {
         Self {
             checkout,
+            owners: Owners::new(checkout),
             wanted,
             limits,
             found: BTreeMap::new(),
@@ -164,23 +157,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the entries of one directory and gives the directories that links in it lead to.
-    async fn directory(
-        &mut self,
-        directory: &RepoPath,
-        tree: &Oid,
-    ) -> Result<Vec<(RepoPath, Oid)>, SourceError> {
-        let (mirror, repository) = (self.checkout.mirror(), self.checkout.repository());
-        let entries = mirror.list(repository, tree).await?;
-        self.entries = self.entries.saturating_add(entries.len());
-        if self.entries > self.limits.entries {
-            return Err(too_large(
-                format!("the directory {directory}"),
-                format!("{} files", self.limits.entries),
-            ));
-        }
-        let mut links = Vec::new();
-        let mut needed = HashSet::new();
+    fn take(&mut self, path: &str, id: Oid, owner: Option<Checkout>) {
+        let owner = self.owners.number(owner);
+        self.found.insert(path.to_owned(), Blob { owner, id });
+    }
+
+    /// Notes the files among the entries of a directory.
+    fn sort(&mut self, spot: &Spot, entries: Vec<Entry>) -> Sorted {
+        let mut sorted = Sorted::default();
+        let (directory, owner) = (&spot.path, spot.owner);
         let mut hidden = 0_usize;
         for Entry { path, kind, id } in entries {
             let full = directory.child(&path);
@@ -189,19 +174,14 @@ impl<'a> Walk<'a> {
                 continue;
             }
             match kind {
-                EntryKind::Submodule => {
-                    self.set
-                        .notes
-                        .push(format!("the submodule {full} is not read"));
-                    self.set.submodules.push(full);
-                }
+                EntryKind::Submodule => sorted.submodules.push(full),
                 EntryKind::Link => {
-                    needed.insert(id);
-                    links.push(full);
+                    sorted.needed.insert(id);
+                    sorted.links.push(full);
                 }
                 EntryKind::File if self.wanted.takes(&path) => {
-                    needed.insert(id.clone());
-                    self.found.insert(full, id);
+                    sorted.needed.insert(id.clone());
+                    self.found.insert(full, Blob { owner, id });
                 }
                 EntryKind::File | EntryKind::Directory => {}
             }
@@ -211,11 +191,74 @@ impl<'a> Walk<'a> {
                 "{hidden} hidden manifest(s) below {directory} are not read"
             ));
         }
-        mirror.complete(repository, tree, &needed).await?;
-        self.follow(links).await
+        sorted
     }
 
-    async fn follow(&mut self, links: Vec<String>) -> Result<Vec<(RepoPath, Oid)>, SourceError> {
+    /// Takes the entries of one directory and gives the directories that links and submodules in it lead to.
+    async fn directory(&mut self, spot: &Spot) -> Result<Vec<Spot>, SourceError> {
+        let Spot {
+            path: directory,
+            tree,
+            owner,
+            ..
+        } = spot;
+        let checkout = self.owners.get(*owner).clone();
+        let (mirror, repository) = (checkout.mirror(), checkout.repository());
+        let entries = mirror.list(repository, tree).await?;
+        self.entries = self.entries.saturating_add(entries.len());
+        if self.entries > self.limits.entries {
+            return Err(too_large(
+                format!("the directory {directory}"),
+                format!("{} files", self.limits.entries),
+            ));
+        }
+        let Sorted {
+            links,
+            submodules,
+            needed,
+        } = self.sort(spot, entries);
+        mirror.complete(repository, tree, &needed).await?;
+        let mut spots = self.cross(submodules, spot.links).await?;
+        spots.extend(self.follow(links, spot.links + 1).await?);
+        Ok(spots)
+    }
+
+    /// Goes on in submodules, where they are read. Their commits are part of the directory's id, so they are no inputs of their own.
+    async fn cross(&mut self, paths: Vec<String>, links: usize) -> Result<Vec<Spot>, SourceError> {
+        if self.checkout.submodule_mode() == SubmoduleMode::Refuse {
+            let note = |path: &String| format!("the submodule {path} is not read");
+            self.set.notes.extend(paths.iter().map(note));
+            self.set.submodules.extend(paths);
+            return Ok(Vec::new());
+        }
+        let mut spots = Vec::with_capacity(paths.len());
+        if paths.is_empty() {
+            return Ok(spots);
+        }
+        for (path, place) in paths.iter().zip(self.checkout.locate(&paths).await?) {
+            let (
+                Lookup::Found(Found {
+                    id: tree,
+                    kind: ObjectKind::Directory,
+                    ..
+                }),
+                owner @ Some(_),
+            ) = (place.lookup, place.owner)
+            else {
+                return Err(submodule::unknown(path));
+            };
+            spots.push(Spot {
+                path: RepoPath::parse(path)?,
+                tree,
+                owner: self.owners.number(owner),
+                links,
+            });
+        }
+        Ok(spots)
+    }
+
+    /// Goes on where links lead. `count` is how many links are on the way to there.
+    async fn follow(&mut self, links: Vec<String>, count: usize) -> Result<Vec<Spot>, SourceError> {
         self.links = self.links.saturating_add(links.len());
         if self.links > LINKS {
             return Err(too_large(
@@ -223,18 +266,24 @@ impl<'a> Walk<'a> {
                 LINKS.to_string(),
             ));
         }
-        if links.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut directories = Vec::new();
-        for (path, target) in links.iter().zip(self.checkout.follow(&links).await?) {
-            let id = match target {
+        if links.is_empty() {
+            return Ok(directories);
+        }
+        for (path, Place { lookup, owner }) in links.iter().zip(self.checkout.locate(&links).await?)
+        {
+            let id = match lookup {
                 Lookup::Found(Found {
                     id,
                     kind: ObjectKind::Directory,
                     ..
                 }) => {
-                    directories.push((RepoPath::parse(path)?, id.clone()));
+                    directories.push(Spot {
+                        path: RepoPath::parse(path)?,
+                        tree: id.clone(),
+                        owner: self.owners.number(owner),
+                        links: count,
+                    });
                     Some(id)
                 }
                 Lookup::Found(Found {
@@ -243,7 +292,7 @@ impl<'a> Walk<'a> {
                     ..
                 }) => {
                     if self.wanted.takes(path) {
-                        self.found.insert(path.clone(), id.clone());
+                        self.take(path, id.clone(), owner);
                     }
                     Some(id)
                 }
@@ -269,18 +318,11 @@ impl<'a> Walk<'a> {
     }
 
     async fn read(mut self) -> Result<FileSet, SourceError> {
-        let (mirror, repository) = (self.checkout.mirror(), self.checkout.repository());
-        let ids: Vec<Oid> = self
-            .found
-            .values()
-            .cloned()
-            .collect::<HashSet<_>>()
-            .into_iter()
-            .collect();
-        let sizes = mirror.sizes(repository, &ids).await?;
+        let blobs = owners::by_owner(self.found.values());
+        let sizes = self.owners.sizes(&blobs).await?;
         let size_of = |id: &Oid| sizes.get(id).copied().unwrap_or(u64::MAX);
         let mut total = 0_u64;
-        for (path, id) in &self.found {
+        for (path, Blob { id, .. }) in &self.found {
             if size_of(id) > self.limits.file_bytes {
                 return Err(too_large(
                     format!("the file {path}"),
@@ -295,8 +337,9 @@ impl<'a> Walk<'a> {
                 format!("{} KiB", self.limits.total_bytes >> 10),
             ));
         }
-        let contents = mirror.contents(repository, &ids, total).await?;
-        let with_content = |(path, id)| contents.get(&id).map(|content| (path, content.clone()));
+        let contents = self.owners.contents(&blobs, total).await?;
+        let with_content =
+            |(path, Blob { id, .. })| contents.get(&id).map(|content| (path, content.clone()));
         self.set.files = std::mem::take(&mut self.found)
             .into_iter()
             .filter_map(with_content)
@@ -315,25 +358,4 @@ pub(crate) fn broken_link(path: &str) -> SourceError {
 
 fn too_large(what: String, limit: String) -> SourceError {
     SourceError::TooLarge { what, limit }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn manifests_are_known_by_their_extension() {
-        for path in ["a.yaml", "x/b.YML", "c.json", "a.b.yaml"] {
-            assert!(is_manifest(path), "{path}");
-        }
-        for path in [
-            "yaml",
-            "a.yaml.bak",
-            "a.yaml/readme",
-            "README.md",
-            "a.yamlx",
-        ] {
-            assert!(!is_manifest(path), "{path}");
-        }
-    }
 }

@@ -49,6 +49,7 @@ mod repository;
 mod settings;
 mod signature;
 mod ssh;
+mod submodule;
 mod text;
 mod tls;
 mod url;
@@ -72,6 +73,7 @@ pub use crate::settings::{FileLimits, LocalRepositories, SourceSettings};
 pub use crate::signature::{
     KeyKind, Signature, SignatureMode, SignaturePolicy, SignedObject, TrustedKeys,
 };
+pub use crate::submodule::SubmoduleMode;
 pub use crate::tls::{Proxy, Tls};
 pub use crate::url::{RepositoryUrl, Transport};
 pub use crate::versions::{highest_version, is_exact_version};

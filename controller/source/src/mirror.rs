@@ -5,6 +5,7 @@
 //! share it. The copy is a cache: damaged, too large or deleted, it is built anew. Fetches ask for single commits
 //! without history, so a rewritten branch is nothing special.
 
+mod gitmodules;
 mod lock;
 mod objects;
 mod push;
@@ -26,6 +27,7 @@ use crate::{GitRef, Oid, Repository, SourceError};
 
 pub(crate) use objects::{Entry, EntryKind, Found, Lookup, ObjectKind};
 pub(crate) use push::Push;
+pub(crate) use walk::{Crossing, Trace};
 
 /// Present in a copy that was set up to its end.
 const MARKER: &str = "belay-mirror";

@@ -216,6 +216,7 @@ impl Renderer {
     ) -> Result<Arc<Rendered>, RenderError> {
         let key = CacheKey {
             repository: checkout.repository().key(),
+            submodules: checkout.submodule_mode(),
             request: request.clone(),
         };
         if let Some(outcome) = self.recall(checkout, &key).await? {

@@ -110,6 +110,23 @@ impl Repository {
         })
     }
 
+    /// Another repository of the same server, as the same credential sees it. The caller has checked that it is the same.
+    pub(crate) fn at(&self, url: RepositoryUrl) -> Self {
+        Self {
+            url,
+            ..self.clone()
+        }
+    }
+
+    /// A repository of another server, as anyone sees it, reached the same way.
+    pub(crate) fn elsewhere(&self, url: RepositoryUrl) -> Self {
+        let is_by_http = !matches!(url.transport(), Transport::Ssh | Transport::Local);
+        Self {
+            proxy: self.proxy.clone().filter(|_| is_by_http),
+            ..Self::anonymous(url)
+        }
+    }
+
     /// Where it is.
     pub fn url(&self) -> &RepositoryUrl {
         &self.url

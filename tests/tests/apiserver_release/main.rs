@@ -21,6 +21,7 @@ mod rollback;
 mod scenarios;
 mod signed;
 mod source;
+mod submodules;
 mod sync;
 mod take;
 mod turns;

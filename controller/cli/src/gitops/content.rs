@@ -13,6 +13,7 @@ use belay_engine::{digest::Digest, release::status::Content as Known};
 use belay_source::{
     Checkout, CommitInfo, Credential, GitRef, LocalRepositories, Oid, Rendered, Renderer,
     RendererSettings, Repository, RepositoryUrl, SourceError, SourceHub, SourceSettings,
+    SubmoduleMode,
 };
 use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::Secret;
@@ -27,7 +28,7 @@ pub struct StateArgs {
     /// A branch, a tag, a full reference (refs/…) or a full commit id of the Release's repository.
     #[arg(long, value_name = "REVISION", conflicts_with = "path")]
     pub revision: Option<String>,
-    /// The root of a checkout on this machine, with what is not committed yet. Nothing is fetched then.
+    /// The root of a checkout on this machine, with what is not committed yet. Nothing is fetched then, so submodules are not read.
     #[arg(long, value_name = "FOLDER")]
     pub path: Option<PathBuf>,
     /// Kubernetes' version as charts see it, where the Release names none; the cluster's when absent.
@@ -81,7 +82,10 @@ pub(crate) async fn content(
         .render(&found.checkout, &request)
         .await
         .and_then(|rendered| request::with_images(release, rendered))
-        .map_err(|error| Error::Source(format!("{}: {error}", found.name)))?;
+        .map_err(|error| {
+            let hint = submodule_hint(release, args);
+            Error::Source(format!("{}: {error}{hint}", found.name))
+        })?;
     warnings.extend(rendered.warnings.iter().cloned());
     let content = Content {
         rendered,
@@ -90,6 +94,16 @@ pub(crate) async fn content(
         warnings,
     };
     Ok(compared(content, release))
+}
+
+/// What may be behind a failure to render a folder.
+fn submodule_hint(release: &Release, args: &StateArgs) -> &'static str {
+    let fetches = request::submodules(release) == SubmoduleMode::Fetch;
+    if fetches && args.path.is_some() {
+        "; submodules of a folder are not read, --revision fetches them"
+    } else {
+        ""
+    }
 }
 
 /// A commit on this machine.
@@ -132,7 +146,8 @@ async fn of_repository(
     let checkout = hub
         .checkout(&repository, &reference, &commit)
         .await
-        .map_err(failed)?;
+        .map_err(failed)?
+        .through_submodules(request::submodules(release), &hub);
     let short: String = commit.as_str().chars().take(7).collect();
     let name = match reference.label() {
         Some(label) => format!("{label}@{short}"),
@@ -299,4 +314,60 @@ fn hub(work: &TempDir, local: LocalRepositories) -> Result<SourceHub, Error> {
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn failed(error: SourceError) -> Error {
     Error::Source(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn git(folder: &Path, args: &[&str]) {
+        let mut command = Command::new("git");
+        command.current_dir(folder).args(args);
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+            command.env_remove(variable);
+        }
+        assert!(command.status().unwrap().success(), "git {args:?}");
+    }
+
+    #[tokio::test]
+    async fn of_a_folder_with_a_submodule_it_is_said_that_only_a_revision_has_it() {
+        // given a folder with another repository in it
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("lib");
+        std::fs::create_dir(&inner).unwrap();
+        git(&inner, &["init", "--quiet"]);
+        let commit = [
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "--message=x",
+        ];
+        git(&inner, &commit);
+        // when a Release is rendered from it that fetches submodules, then the refusal says what reads them.
+        let release: Release = serde_json::from_value(serde_json::json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"},
+            "spec": {
+                "source": {"git": {"url": "https://g/s.git", "ref": {"branch": "main"}, "submodules": "Fetch"}},
+                "serviceAccountName": "d",
+            },
+        }))
+        .unwrap();
+        let args = StateArgs {
+            path: Some(folder.path().to_owned()),
+            ..StateArgs::default()
+        };
+        let error = content(&release, "shop", &args, None).await.err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("lib: a Git submodule"), "{text}");
+        assert!(text.contains("--revision fetches them"), "{text}");
+    }
 }

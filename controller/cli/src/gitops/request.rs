@@ -8,7 +8,7 @@ use std::sync::Arc;
 use belay_api::{Release, release};
 use belay_source::{
     GitRef, HelmOptions, HelmValues, ImageOverride, RenderError, RenderKind, RenderRequest,
-    Rendered, RepoPath, RepositoryUrl, Secrecy, SourceError, Substitution,
+    Rendered, RepoPath, RepositoryUrl, Secrecy, SourceError, SubmoduleMode, Substitution,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -39,6 +39,7 @@ const GIT: &[&str] = &[
     "path",
     "secretRef",
     "proxySecretRef",
+    "submodules",
     "verify",
     "interval",
     "webhook",
@@ -133,6 +134,14 @@ pub(super) fn revisions(text: &str) -> Result<Vec<GitRef>, SourceError> {
         return Ok(vec![GitRef::named(text)?]);
     }
     Ok(vec![GitRef::branch(text)?, GitRef::tag(text)?])
+}
+
+/// What is done with submodules.
+pub(super) fn submodules(release: &Release) -> SubmoduleMode {
+    match release.spec.source.git.submodules {
+        release::Submodules::Refuse => SubmoduleMode::Refuse,
+        release::Submodules::Fetch => SubmoduleMode::Fetch,
+    }
 }
 
 /// What to render, with the version of Kubernetes that a chart sees where the spec names none.
@@ -256,7 +265,7 @@ mod tests {
         let release: Release = serde_json::from_value(json!({
             "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"},
             "spec": {
-                "source": {"git": {"url": "https://g/s.git", "ref": {"branch": "main"}, "path": "a", "secretRef": {"name": "s"}}},
+                "source": {"git": {"url": "https://g/s.git", "ref": {"branch": "main"}, "path": "a", "secretRef": {"name": "s"}, "submodules": "Fetch"}},
                 "render": {"helm": {"releaseName": "a", "valuesFiles": ["v"], "values": {"a": 1}, "kubeVersion": "1.36.0", "apiVersions": ["a/v1"]}},
                 "serviceAccountName": "d", "suspend": true,
             },

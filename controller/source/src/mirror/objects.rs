@@ -23,6 +23,17 @@ pub(crate) enum Lookup {
     Nothing,
 }
 
+impl Lookup {
+    /// Whether it is a file or a directory.
+    pub(crate) fn is_readable(&self) -> bool {
+        let kind = match self {
+            Self::Found(found) => Some(found.kind),
+            Self::Outside | Self::Nothing => None,
+        };
+        matches!(kind, Some(ObjectKind::File | ObjectKind::Directory))
+    }
+}
+
 /// Git's answer to one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{RenderError, RenderRequest, Rendered};
+use crate::SubmoduleMode;
 use crate::files::Input;
 use crate::repository::RepositoryKey;
 
@@ -23,6 +24,7 @@ const VARIANTS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct CacheKey {
     pub(super) repository: RepositoryKey,
+    pub(super) submodules: SubmoduleMode,
     pub(super) request: RenderRequest,
 }
 
@@ -152,6 +154,7 @@ mod tests {
         let request = RenderRequest::detect(RepoPath::parse(path).unwrap());
         CacheKey {
             repository: Repository::anonymous(url).key(),
+            submodules: SubmoduleMode::Refuse,
             request,
         }
     }

@@ -45,8 +45,7 @@ fn parse_all(
 ) -> Result<Rendered, RenderError> {
     if let Some(submodule) = files.submodules.first() {
         // Objects that were in the directory before would look as if they had left the source.
-        let instead = "Belay reads one repository: point the Release at directories without it, follow its repository with a \
-                       Release of its own, or commit the files";
+        let instead = "say source.git.submodules: Fetch in the Release, point it at directories without it, or commit the files";
         return Err(RenderError::refused(submodule, "a Git submodule", instead));
     }
     let mut drafts = Vec::new();

@@ -56,7 +56,8 @@ impl Tools {
         };
         let checkout = hub
             .checkout(&repository, &candidate.reference, &candidate.commit)
-            .await?;
+            .await?
+            .through_submodules(request.submodules(), hub);
         let contents = self.inputs.follow(&request.inputs())?.read().await?;
         let rendering = request
             .rendering(&self.cluster, &self.charts, &contents)

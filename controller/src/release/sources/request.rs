@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_api::{Release, release};
-use belay_source::{GitRef, SourceError};
+use belay_source::{GitRef, SourceError, SubmoduleMode};
 use kube::ResourceExt as _;
 
 /// What to look at.
@@ -59,6 +59,13 @@ impl Request {
             GitRef::named(name)
         } else {
             GitRef::commit(reference.commit.as_deref().unwrap_or_default())
+        }
+    }
+
+    pub(super) fn submodules(&self) -> SubmoduleMode {
+        match self.git.submodules {
+            release::Submodules::Refuse => SubmoduleMode::Refuse,
+            release::Submodules::Fetch => SubmoduleMode::Fetch,
         }
     }
 

@@ -55,16 +55,26 @@ impl Trouble {
 
 impl From<SourceError> for Trouble {
     fn from(error: SourceError) -> Self {
-        let place = match (&error, error.permanence()) {
-            (SourceError::PathNotFound { .. } | SourceError::TooLarge { .. }, _) => Place::Content,
-            (SourceError::Unverified { .. }, _) => Place::Signature,
-            (_, Permanence::Permanent) => Place::Environment,
-            (_, Permanence::Transient) => Place::Passing,
-        };
         Self {
-            place,
+            place: place(&error),
             message: error.to_string(),
         }
+    }
+}
+
+fn place(error: &SourceError) -> Place {
+    match (error, error.permanence()) {
+        (
+            SourceError::PathNotFound { .. }
+            | SourceError::TooLarge { .. }
+            | SourceError::SubmoduleRefused { .. },
+            _,
+        ) => Place::Content,
+        // A commit that is not there yet may still be pushed: it is looked for again.
+        (SourceError::Submodule { error, .. }, _) => place(error),
+        (SourceError::Unverified { .. }, _) => Place::Signature,
+        (_, Permanence::Permanent) => Place::Environment,
+        (_, Permanence::Transient) => Place::Passing,
     }
 }
 
@@ -95,6 +105,40 @@ impl From<RenderError> for Trouble {
         Self {
             place,
             message: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_commit_itself_says_of_a_submodule_is_a_fault_of_the_commit() {
+        let text = String::from("x");
+        let of_submodule = |error| SourceError::Submodule {
+            path: "lib".to_owned(),
+            error: Box::new(error),
+        };
+        let refused = SourceError::SubmoduleRefused {
+            what: text.clone(),
+            why: text.clone(),
+        };
+        let missing = of_submodule(SourceError::RefNotFound {
+            url: text.clone(),
+            wanted: text.clone(),
+        });
+        let away = of_submodule(SourceError::Unreachable {
+            url: text.clone(),
+            cause: text,
+        });
+        for (error, expected) in [
+            (refused, Place::Content),
+            (missing, Place::Environment),
+            (away, Place::Passing),
+        ] {
+            let trouble = Trouble::from(RenderError::Source(error));
+            assert_eq!(trouble.place, expected, "{}", trouble.message);
         }
     }
 }

@@ -106,6 +106,22 @@ impl GitRepo {
         record(&folder, MAIN, message).await
     }
 
+    /// Puts a submodule at a path of `main`, or moves it to another commit, and pushes. What `.gitmodules` says is the caller's. Returns the
+    /// commit's name.
+    pub async fn pin(&self, path: &str, commit: &str) -> Result<String, LabError> {
+        let folder = self.working_copy.lock().await;
+        check_out(&folder, MAIN).await?;
+        let place = inside(&folder, path)?;
+        // An empty folder is how git shows a submodule that nobody cloned.
+        fs::create_dir_all(&place)
+            .await
+            .map_err(LabError::io(format!("create {}", place.display())))?;
+        let entry = format!("160000,{commit},{path}");
+        let add = ["update-index", "--add", "--cacheinfo", &entry];
+        git(&folder, Command::new("git").args(add)).await?;
+        record(&folder, MAIN, &format!("Put {path} at {commit}")).await
+    }
+
     /// Removes files or folders, commits that on `main` and pushes. Returns the commit's name.
     pub async fn remove(&self, paths: &[&str], message: &str) -> Result<String, LabError> {
         let folder = self.working_copy.lock().await;
