@@ -1,7 +1,7 @@
 //! Applying, watching and pruning sets of objects in the name of a service account.
 //!
 //! Invariant: everything here that touches a user's objects does so with an impersonated client, so that a Release can do what
-//! its service account can, and nothing more. Belay's own identity keeps inventories and renders. What to apply, and when, is
+//! its service account can, and nothing more; in another cluster with that of the Release's kubeconfig. Belay's own identity keeps inventories and renders. What to apply, and when, is
 //! decided elsewhere.
 
 pub mod altered;
@@ -24,6 +24,7 @@ pub mod scale;
 pub mod server_side;
 pub mod standing;
 pub mod takeover;
+pub mod target;
 pub mod turn;
 pub mod watches;
 pub mod words;
@@ -33,3 +34,4 @@ pub use identity::{Identities, Identity};
 pub use inventory::Inventory;
 pub use kinds::{Kind, Kinds};
 pub use manifest::{Manifest, Owner, Prepared};
+pub use target::{Target, Via};

@@ -4,10 +4,13 @@
 //! Invariant: a failed request is reported, never repeated here. Reconciliation is the only retry there is: it looks at the
 //! cluster again before it writes again, so that a write whose answer got lost is recognised instead of repeated.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, vec};
 
 use hyper_util::{
-    client::legacy::{Client as Transport, connect::HttpConnector},
+    client::legacy::{
+        Client as Transport,
+        connect::{HttpConnector, dns::Name},
+    },
     rt::TokioExecutor,
 };
 use kube::{
@@ -15,18 +18,25 @@ use kube::{
     client::{ClientBuilder, ConfigExt as _},
 };
 use tokio::time::Instant;
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, service_fn};
 
-use crate::{Error, Result, limits, telemetry::Metrics, telemetry::meter::MeterLayer};
+use crate::{
+    Error, Result, limits, runtime::Reach, telemetry::Metrics, telemetry::meter::MeterLayer,
+};
 
-/// A metered client for `config`.
-pub fn build(config: kube::Config, metrics: &Arc<Metrics>) -> Result<Client> {
+/// A metered client for `config`, which connects to no address that `reach` leaves out. An address that stands in `config` itself is
+/// to be judged before.
+pub fn build(config: kube::Config, reach: Reach, metrics: &Arc<Metrics>) -> Result<Client> {
     let layer = MeterLayer::new(Arc::clone(metrics));
     if config.proxy_url.is_some() {
         // Says what is missing for it: this build knows no proxies.
         return Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build());
     }
-    let mut connector = HttpConnector::new();
+    let names = service_fn(move |name: Name| async move {
+        let found: Vec<SocketAddr> = reach.resolve(name.as_str()).await?;
+        Ok::<vec::IntoIter<SocketAddr>, BoxError>(found.into_iter())
+    });
+    let mut connector = HttpConnector::new_with_resolver(names);
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(limits::API_CALL));

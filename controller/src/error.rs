@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use crate::apply::Failure;
+
 /// Result of the shell's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -74,6 +76,12 @@ pub enum Error {
     /// A task of the controller ended although nobody told it to.
     #[error("the task {0} ended by itself; this is a bug, please report it with the log")]
     TaskEnded(&'static str),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Release(failure.message)
+    }
 }
 
 impl Error {

@@ -20,6 +20,7 @@ mod pass;
 mod peers;
 mod progress;
 mod publish;
+mod remote;
 mod replace;
 mod run;
 mod send;
@@ -54,6 +55,7 @@ use crate::{
     watch::{Drive, Reconciler, drive, store::is_newer},
 };
 use memory::Memory;
+use remote::Remotes;
 use sources::{Inputs, Sources};
 use world::World;
 
@@ -71,7 +73,8 @@ pub(crate) struct Shell {
     world: Arc<World>,
     sources: Sources,
     identities: Arc<Identities>,
-    kinds: Kinds,
+    kinds: Arc<Kinds>,
+    remotes: Remotes,
     watches: Arc<Watches>,
     measurements: Arc<Measurements<Release>>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -89,18 +92,13 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<()> {
     let measurements = Measurements::start(&context, links.triggers.clone(), counted, &mut tasks)?;
     let identities = Arc::new(Identities::new(context.client.clone()));
     let triggers = links.triggers.clone();
+    let (accounts, metrics) = (Arc::clone(&identities), Arc::clone(&context.metrics));
+    let inputs = Arc::new(Inputs::new(accounts, context.server, metrics));
     let shell = Arc::new(Shell {
-        sources: Sources::new(
-            &context,
-            Inputs::new(
-                Arc::clone(&identities),
-                context.server,
-                Arc::clone(&context.metrics),
-            ),
-            triggers.clone(),
-        ),
-        kinds: Kinds::new(context.client.clone()),
-        watches: Watches::new(Arc::clone(&identities), context.server, triggers.clone()),
+        sources: Sources::new(&context, Arc::clone(&inputs), triggers.clone()),
+        remotes: Remotes::new(&context, inputs, triggers.clone()),
+        kinds: Arc::new(Kinds::new(context.client.clone())),
+        watches: Watches::new(triggers.clone()),
         measurements,
         identities,
         context: Arc::clone(&context),
@@ -219,6 +217,7 @@ impl Shell {
         lock(&self.written).remove(&uid);
         lock(&self.memories).remove(&uid);
         self.sources.forget(&uid);
+        self.remotes.forget(&uid);
         self.watches.forget(&uid);
         self.measurements.forget(&uid);
         let gone = ObjectRef::from_obj(release);

@@ -156,7 +156,7 @@ pub async fn start(settings: Settings) -> Result<Running> {
     // One TLS provider for the whole process; a second start in the same process finds it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
-    let client = client::build(settings.kube.clone(), &metrics)?;
+    let client = client::build(settings.kube.clone(), Reach::Anywhere, &metrics)?;
     let stop = CancellationToken::new();
     let ready = Readiness::not_yet();
     let address = http::serve(

@@ -37,6 +37,9 @@ pub struct ServerVersion {
 }
 
 impl ServerVersion {
+    /// One that can do what every server can.
+    pub(crate) const OLDEST: Self = Self { minor: 0 };
+
     /// Asks the API server.
     pub async fn of(client: &Client) -> Result<Self> {
         let info = bounded("reading the server's version", client.apiserver_version()).await?;

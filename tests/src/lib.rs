@@ -1,6 +1,7 @@
 //! What tests, the demo and benchmarks share: Belay installed from its chart on the lab, and ways to look at it from outside.
 #![forbid(unsafe_code)]
 
+pub mod abroad;
 pub mod autoscaled;
 pub mod bench;
 pub mod daemon;

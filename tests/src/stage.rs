@@ -71,6 +71,8 @@ impl Stage {
                     sops_program: lab.program(Program::Sops).await?,
                     ..GitSettings::default()
                 };
+                // The API servers of other labs are on this machine, too.
+                settings.reach = Reach::NetworkAndLoopback;
                 act(settings)?;
                 Ok::<_, Error>(installed)
             })

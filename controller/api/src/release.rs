@@ -10,6 +10,7 @@ pub mod images;
 pub mod inputs;
 pub mod plan;
 pub mod prune;
+pub mod remote;
 pub mod render;
 pub mod submodules;
 pub mod take;
@@ -32,6 +33,7 @@ pub use ignore::{IgnoreRule, ObjectSelector};
 pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
 pub use prune::PruneBudget;
+pub use remote::{KubeConfig, KubeConfigSecret};
 pub use render::{Helm, Kustomize, Plain, Render};
 pub use submodules::Submodules;
 pub use take::{Adopt, OnImmutable};
@@ -77,6 +79,7 @@ use crate::{Duration, analysis::GateRef};
 )]
 #[kube(validation = Rule::new("self.metadata.name.size() <= 63").message("the name becomes a label on everything that is applied: keep it to 63 characters"))]
 #[x_kube(validation = Rule::new("!has(self.promotion) || !has(self.promotion.publish) || !has(self.source.git.ref.branch) || self.promotion.publish.ref != 'refs/heads/' + self.source.git.ref.branch").message("promotion.publish.ref is the branch that is followed; publish under another name"))]
+#[x_kube(validation = Rule::new("!has(self.kubeConfig) || !has(self.render) || !has(self.render.helm) || has(self.render.helm.kubeVersion)").message("a chart for another cluster must be told that cluster's version: write render.helm.kubeVersion, for example 1.36.0"))]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseSpec {
     /// Where the objects come from.
@@ -91,13 +94,17 @@ pub struct ReleaseSpec {
     #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,
-    /// The service account, in the namespace of the Release, in whose name everything is applied, watched and pruned. The
-    /// Release can do what this account can, and nothing more.
+    /// The service account, in the namespace of the Release, in whose name everything is applied, watched and pruned, save in another
+    /// cluster. The Release can do what this account can, and nothing more.
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub service_account_name: String,
+    /// Another cluster that the objects are brought into. Absent: the one that the Release is in. While the Release has objects in one
+    /// cluster it can't be led to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_config: Option<KubeConfig>,
     /// Releases that must be verified, with their newest spec, before new content is brought in here. Of those that follow the
     /// same reference of the same repository the same or a newer commit must be verified.
     #[schemars(length(max = 32))]

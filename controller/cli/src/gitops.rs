@@ -2,6 +2,7 @@
 //!
 //! Invariant: everything is read and tried out with the rights of whoever calls; nothing here writes what a Release applies.
 
+mod abroad;
 mod content;
 mod diff;
 mod inventory;
@@ -21,6 +22,8 @@ use std::io::Write;
 use belay_api::Release;
 use clap::Subcommand;
 use serde_json::Value;
+
+pub(crate) use abroad::elsewhere;
 
 use crate::{Error, args::ClusterArgs, cluster::Cluster, output::Style};
 

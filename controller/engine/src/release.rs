@@ -12,6 +12,7 @@
 //! - effects follow from status and observation alone, and the status is written before them.
 
 pub mod budget;
+pub mod cluster;
 pub mod composition;
 pub mod decide;
 pub mod effect;

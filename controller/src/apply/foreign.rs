@@ -5,7 +5,10 @@
 
 use std::fmt;
 
+use belay_api::names::RELEASE_LABEL;
 use kube::core::ObjectMeta;
+
+use super::owners;
 
 /// Who applies an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,19 @@ pub fn owner(metadata: &ObjectMeta) -> Option<ForeignOwner> {
                 name: pair(namespace, name),
             })
         })
+}
+
+/// The Release that says it applies this object, wherever that is.
+pub fn release(metadata: &ObjectMeta) -> Option<ForeignOwner> {
+    owners::owner_of(metadata)?;
+    let name = metadata
+        .labels
+        .as_ref()
+        .and_then(|all| all.get(RELEASE_LABEL));
+    Some(ForeignOwner {
+        tool: "a Release that is not known in this cluster:",
+        name: name.cloned().unwrap_or_else(|| "without a name".to_owned()),
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use belay_api::{
-    names::{RELEASE_LABEL, RELEASE_UID_ANNOTATION},
+    names::{GROUP, RELEASE_LABEL, RELEASE_UID_ANNOTATION},
     rollout::WorkloadKind,
 };
 use belay_engine::{
@@ -17,7 +17,7 @@ use kube::discovery::{ApiResource, Scope};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Failure, Kind, Kinds,
+    Failure, Kind, Kinds, Target,
     failure::Secrecy,
     order::rank,
     standing::{Company, Standing},
@@ -104,8 +104,12 @@ pub async fn prepare(
     manifests: &[Manifest],
     content: &Digest,
     owner: &Owner,
-    kinds: &Kinds,
+    target: &Target,
 ) -> Result<Vec<Prepared>, Failure> {
+    if target.is_remote() {
+        refuse_rollouts(manifests)?;
+    }
+    let kinds = &target.kinds;
     let introduced = introduced_kinds(manifests);
     let company = Company::of(manifests, &owner.namespace);
     let mut seen: HashMap<ObjectKey, String> = HashMap::new();
@@ -128,6 +132,22 @@ pub async fn prepare(
     }
     prepared.sort_by(|a, b| (a.turn, &a.key).cmp(&(b.turn, &b.key)));
     Ok(prepared)
+}
+
+/// A Rollout is judged where it is, and nobody here would hear of its verdict.
+fn refuse_rollouts(manifests: &[Manifest]) -> Result<(), Failure> {
+    let is_rollout = |manifest: &&Manifest| {
+        let group = text(&manifest.value, "apiVersion").split('/').next();
+        group == Some(GROUP) && text(&manifest.value, "kind") == "Rollout"
+    };
+    match manifests.iter().find(is_rollout) {
+        None => Ok(()),
+        Some(rollout) => Err(Failure::content(format!(
+            "{}: a Rollout can't be brought into another cluster: its verdict would not count here. Take it out, or have the Belay of \
+             that cluster follow the source with a Release of its own",
+            rollout.source
+        ))),
+    }
 }
 
 async fn resolve(

@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Failure, Kind, Kinds, Owner,
+    Failure, Kind, Owner, Target,
     failure::Secrecy,
     order::{Rank, rank},
     owners::is_ours,
@@ -56,9 +56,8 @@ pub enum Outcome {
 
 /// Deletes objects, last applied first; begins with none after `deadline`. Nothing is told of those that it did not come to.
 pub async fn delete(
-    client: &Client,
+    target: &Target,
     owner: &Owner,
-    kinds: &Kinds,
     mut doomed: Vec<Doomed>,
     deadline: Instant,
 ) -> Vec<(ObjectKey, Outcome)> {
@@ -80,7 +79,7 @@ pub async fn delete(
         }
         let deletions: Vec<_> = same_rank
             .iter()
-            .map(|one| in_time(deadline, delete_one(client, owner, kinds, one)))
+            .map(|one| in_time(deadline, delete_one(target, owner, one)))
             .collect();
         let done: Vec<_> = stream::iter(deletions)
             .buffered(CONCURRENCY)
@@ -102,15 +101,14 @@ pub async fn delete(
 
 /// Takes Belay's marks off objects, which stay; begins with none after `deadline`.
 pub async fn release(
-    client: &Client,
+    target: &Target,
     owner: &Owner,
-    kinds: &Kinds,
     objects: &[Doomed],
     deadline: Instant,
 ) -> Vec<(ObjectKey, Outcome)> {
     let releases: Vec<_> = objects
         .iter()
-        .map(|one| in_time(deadline, release_one(client, owner, kinds, one)))
+        .map(|one| in_time(deadline, release_one(target, owner, one)))
         .collect();
     stream::iter(releases)
         .buffered(CONCURRENCY)
@@ -119,13 +117,8 @@ pub async fn release(
         .await
 }
 
-async fn delete_one(
-    client: &Client,
-    owner: &Owner,
-    kinds: &Kinds,
-    one: &Doomed,
-) -> (ObjectKey, Outcome) {
-    let outcome = match try_delete(client, owner, kinds, one).await {
+async fn delete_one(target: &Target, owner: &Owner, one: &Doomed) -> (ObjectKey, Outcome) {
+    let outcome = match try_delete(target, owner, one).await {
         Ok(outcome) => outcome,
         // It would have to say itself that it may go, and can't be asked.
         Err(failure)
@@ -138,17 +131,16 @@ async fn delete_one(
     (one.key.clone(), outcome)
 }
 
-async fn try_delete(
-    client: &Client,
-    owner: &Owner,
-    kinds: &Kinds,
-    one: &Doomed,
-) -> Result<Outcome, Failure> {
+async fn try_delete(target: &Target, owner: &Owner, one: &Doomed) -> Result<Outcome, Failure> {
     // A kind that is no longer there took its objects with it.
-    let Some(kind) = kinds.resolve(&one.api_version, &one.key.kind).await? else {
+    let Some(kind) = target
+        .kinds
+        .resolve(&one.api_version, &one.key.kind)
+        .await?
+    else {
         return Ok(Outcome::Gone);
     };
-    let live: Api<PartialObjectMeta<DynamicObject>> = api(client, one, &kind);
+    let live: Api<PartialObjectMeta<DynamicObject>> = api(&target.client, one, &kind);
     let Some(found) = call(live.get_opt(&one.key.name)).await? else {
         return Ok(Outcome::Gone);
     };
@@ -162,12 +154,12 @@ async fn try_delete(
     }
     if !words::live(&found.metadata).lets_prune(&one.key, &owner.namespace) {
         // It stays, so that another Release may take it over.
-        return Ok(match take_marks_off(client, owner, kinds, one).await {
+        return Ok(match take_marks_off(target, owner, one).await {
             Outcome::Gone => Outcome::GivenUp,
             other => other,
         });
     }
-    let objects: Api<DynamicObject> = api(client, one, &kind);
+    let objects: Api<DynamicObject> = api(&target.client, one, &kind);
     let parameters = parameters(&one.key, found.uid());
     match call(objects.delete(&one.key.name, &parameters)).await? {
         Either::Left(object) => Ok(Outcome::Left(dying(object.finalizers()))),
@@ -204,20 +196,12 @@ fn dying(finalizers: &[String]) -> String {
     }
 }
 
-async fn release_one(
-    client: &Client,
-    owner: &Owner,
-    kinds: &Kinds,
-    one: &Doomed,
-) -> (ObjectKey, Outcome) {
-    (
-        one.key.clone(),
-        take_marks_off(client, owner, kinds, one).await,
-    )
+async fn release_one(target: &Target, owner: &Owner, one: &Doomed) -> (ObjectKey, Outcome) {
+    (one.key.clone(), take_marks_off(target, owner, one).await)
 }
 
-async fn take_marks_off(client: &Client, owner: &Owner, kinds: &Kinds, one: &Doomed) -> Outcome {
-    let kind = match kinds.resolve(&one.api_version, &one.key.kind).await {
+async fn take_marks_off(target: &Target, owner: &Owner, one: &Doomed) -> Outcome {
+    let kind = match target.kinds.resolve(&one.api_version, &one.key.kind).await {
         Ok(Some(kind)) => kind,
         Ok(None) => return Outcome::Gone,
         Err(failure) => return Outcome::Left(failure.message),
@@ -234,7 +218,7 @@ async fn take_marks_off(client: &Client, owner: &Owner, kinds: &Kinds, one: &Doo
     let Ok(patch) = serde_json::from_value::<json_patch::Patch>(operations) else {
         return Outcome::Left("its marks can't be named".to_owned());
     };
-    let api: Api<DynamicObject> = api(client, one, &kind);
+    let api: Api<DynamicObject> = api(&target.client, one, &kind);
     let parameters = PatchParams {
         field_manager: Some(belay_api::names::FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
@@ -270,7 +254,13 @@ async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Fa
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        apply::{Identity, Kinds, Via},
+        watch::ServerVersion,
+    };
 
     #[test]
     fn an_object_held_up_by_a_finalizer_is_named_with_it() {
@@ -288,7 +278,16 @@ mod tests {
             ))
         });
         let client = Client::new(service, "shop");
-        let kinds = Kinds::new(client.clone());
+        let target = Target {
+            via: Via::Account(Identity {
+                namespace: "shop".into(),
+                name: "deployer".into(),
+            }),
+            kinds: Arc::new(Kinds::new(client.clone())),
+            client,
+            server: ServerVersion::parse("36"),
+            doubts: None,
+        };
         let owner = Owner {
             namespace: "shop".into(),
             name: "shop".into(),
@@ -306,14 +305,11 @@ mod tests {
         let all = vec![doomed("Service", "v1"), doomed("ConfigMap", "v1")];
         // When the time is over, then nothing is told, so that all stay in the inventory for the next go.
         let now = Instant::now();
-        assert_eq!(
-            delete(&client, &owner, &kinds, all.clone(), now).await,
-            vec![]
-        );
-        assert_eq!(release(&client, &owner, &kinds, &all, now).await, vec![]);
+        assert_eq!(delete(&target, &owner, all.clone(), now).await, vec![]);
+        assert_eq!(release(&target, &owner, &all, now).await, vec![]);
         // While there is time, each is asked about.
         let later = now + std::time::Duration::from_mins(1);
-        let told = delete(&client, &owner, &kinds, all, later).await;
+        let told = delete(&target, &owner, all, later).await;
         assert_eq!(told.len(), 2);
         assert!(
             told.iter()

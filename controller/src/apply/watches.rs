@@ -1,6 +1,6 @@
-//! What became of applied objects: watches on their metadata, in the name of the service accounts that applied them.
+//! What became of applied objects: watches on their metadata, by the way by which they were applied.
 //!
-//! One watch serves all Releases that use the same account, kind and namespace. Of each object it keeps only its identity, its
+//! One watch serves all Releases that use the same way, kind and namespace. Of each object it keeps only its identity, its
 //! version and a fingerprint of Belay's fields in it (see [`super::fields`]). A quiet object costs no request.
 //!
 //! Invariant: what is kept never goes back in time within one watch, and a watch that was refused is not mistaken for one that
@@ -20,14 +20,14 @@ use belay_engine::release::{observed::ObjectKey, words::Words};
 use kube::{discovery::ApiResource, runtime::reflector::ObjectRef};
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
-use super::{Failure, Identities, Identity};
-use crate::watch::{ServerVersion, Triggers, store::is_newer};
+use super::{Target, Via};
+use crate::watch::{Triggers, store::is_newer};
 
 /// What one watch is on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// In whose name.
-    pub identity: Identity,
+    /// In which cluster, and in whose name.
+    pub via: Via,
     /// Group, version, kind and plural.
     pub resource: ApiResource,
     /// Namespace; absent for kinds without namespaces.
@@ -103,8 +103,6 @@ struct Subscriber {
 
 /// All watches of a term.
 pub struct Watches {
-    identities: Arc<Identities>,
-    server: ServerVersion,
     triggers: Triggers<Release>,
     running: Mutex<HashMap<Place, Running>>,
     /// By UID of the Release.
@@ -113,28 +111,22 @@ pub struct Watches {
 
 impl Watches {
     /// No watch yet.
-    pub fn new(
-        identities: Arc<Identities>,
-        server: ServerVersion,
-        triggers: Triggers<Release>,
-    ) -> Arc<Self> {
+    pub fn new(triggers: Triggers<Release>) -> Arc<Self> {
         Arc::new(Self {
-            identities,
-            server,
             triggers,
             running: Mutex::default(),
             subscribers: Mutex::default(),
         })
     }
 
-    /// From now on the Release with this UID hears of `places`, and of no others.
+    /// From now on the Release with this UID hears of `places`, which are by the way of `target`, and of no others.
     pub fn subscribe(
         self: &Arc<Self>,
         uid: &str,
         release: &ObjectRef<Release>,
         interest: Interest,
-        places: &HashSet<Place>,
-    ) -> Result<(), Failure> {
+        (target, places): (&Target, &HashSet<Place>),
+    ) {
         let previous = {
             let mut subscribers = lock(&self.subscribers);
             let subscriber = subscribers
@@ -146,17 +138,16 @@ impl Watches {
                 });
             subscriber.interest = interest;
             if subscriber.places == *places {
-                return Ok(());
+                return;
             }
             std::mem::replace(&mut subscriber.places, places.clone())
         };
         for place in places.difference(&previous) {
-            self.join(uid, place)?;
+            self.join(uid, target, place);
         }
         for place in previous.difference(places) {
             self.leave(uid, place);
         }
-        Ok(())
     }
 
     /// The Release is gone.
@@ -239,8 +230,7 @@ impl Watches {
             .map(|running| Arc::clone(&running.watch))
     }
 
-    fn join(self: &Arc<Self>, uid: &str, place: &Place) -> Result<(), Failure> {
-        let client = self.identities.client(&place.identity)?;
+    fn join(self: &Arc<Self>, uid: &str, target: &Target, place: &Place) {
         let mut running = lock(&self.running);
         let entry = running.entry(place.clone()).or_insert_with(|| {
             let watch = Arc::new(Watch {
@@ -252,8 +242,8 @@ impl Watches {
             let follow = follow::follow(
                 Arc::downgrade(self),
                 Arc::clone(&watch),
-                follow::objects(&client, place),
-                self.server,
+                follow::objects(&target.client, place),
+                target.clone(),
             );
             Running {
                 watch,
@@ -262,7 +252,6 @@ impl Watches {
             }
         });
         entry.users.insert(uid.to_owned());
-        Ok(())
     }
 
     fn leave(&self, uid: &str, place: &Place) {
@@ -316,9 +305,9 @@ impl fmt::Debug for Watches {
 }
 
 /// The watch that an object of this kind and namespace is seen by.
-pub fn place(identity: &Identity, resource: &ApiResource, key: &ObjectKey) -> Place {
+pub fn place(via: &Via, resource: &ApiResource, key: &ObjectKey) -> Place {
     Place {
-        identity: identity.clone(),
+        via: via.clone(),
         resource: resource.clone(),
         namespace: key.namespace.clone(),
     }

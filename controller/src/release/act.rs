@@ -302,6 +302,9 @@ fn remember(
             memory.failed(task, digest, failure);
             Ok(false)
         }
-        Err(Undone::Broken(error)) => Err(error),
+        Err(Undone::Broken(error)) => {
+            memory.doubt();
+            Err(error)
+        }
     }
 }

@@ -5,10 +5,7 @@
 use belay_api::Release;
 use belay_engine::health::Health;
 
-use super::{
-    Shell, act::Undone, bring::workloads, gather::stored, look, memory::Memory, run::Run,
-    send::Sending,
-};
+use super::{Shell, act::Undone, gather::stored, look, memory::Memory, run::Run, send::Sending};
 use crate::apply::{Failure, Prepared, server_side::Mode, turn::Part};
 
 impl Shell {
@@ -27,7 +24,7 @@ impl Shell {
             return Ok(Ok(()));
         }
         self.note(release, memory, &run.answers).await?;
-        run.progress.keep(workloads(&run.answers));
+        run.progress.keep(run.sending.workloads(&run.answers));
         run.answers.clear();
         let sending = &run.sending;
         let awaited: Vec<&Prepared> = if next.turn.part == last.turn.part {
@@ -65,7 +62,8 @@ impl Shell {
         let known = memory.looked.get(&object.key);
         if known.is_none_or(|known| known.health != Health::Current) {
             let rules = memory.rules(release);
-            let read = look::read(&sending.client, &rules, &object.kind, &object.key).await?;
+            let read =
+                look::read(&sending.target.client, &rules, &object.kind, &object.key).await?;
             memory.looked.insert(object.key.clone(), read);
         }
         let Some(known) = memory.looked.get(&object.key) else {

@@ -13,7 +13,7 @@ use belay_engine::{
     },
 };
 use jiff::Timestamp;
-use kube::{Api, Client, ResourceExt as _, api::DynamicObject, runtime::wait};
+use kube::{Api, ResourceExt as _, api::DynamicObject, runtime::wait};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -30,7 +30,8 @@ use super::{
 use crate::{
     Result,
     apply::{
-        Failure, Prepared, fields, ignore, manifest::workload_kind, order::Rank, server_side::Mode,
+        Failure, Prepared, Target, fields, ignore, manifest::workload_kind, order::Rank,
+        server_side::Mode,
     },
     limits,
 };
@@ -56,7 +57,13 @@ impl Shell {
         }
         let prepared = self.prepared(release, memory, content).await?;
         let sending = self
-            .sending(release, Alive::new(), &prepared, Mode::Rehearse)
+            .sending(
+                release,
+                memory.target()?,
+                Alive::new(),
+                &prepared,
+                Mode::Rehearse,
+            )
             .await?;
         let rest = prepared.iter().filter(|object| progress.lacks(&object.key));
         let outcomes = sending.try_out(rest.collect(), deadline).await;
@@ -97,7 +104,10 @@ impl Shell {
         let progress = Progress::go_on(&mut memory.sent, attempt);
         // A rehearsal's findings are as old as the rehearsal: they serve one attempt.
         let alive = std::mem::take(&mut memory.alive);
-        let mut sending = self.sending(release, alive, &prepared, mode).await?;
+        let target = memory.target()?;
+        let mut sending = self
+            .sending(release, target, alive, &prepared, mode)
+            .await?;
         sending.attempt = Some(attempt);
         let mut run = Run {
             sending,
@@ -107,7 +117,7 @@ impl Shell {
         };
         let held_up = self.send_all(release, memory, &mut run, &prepared).await?;
         self.note(release, memory, &run.answers).await?;
-        run.progress.keep(workloads(&run.answers));
+        run.progress.keep(run.sending.workloads(&run.answers));
         let is_whole = prepared
             .iter()
             .all(|object| !run.progress.lacks(&object.key));
@@ -165,7 +175,7 @@ impl Shell {
                 .first()
                 .is_some_and(|first| first.turn.rank == Rank::Foundation)
             {
-                self.established(&run.sending.client, stage).await?;
+                established(&run.sending.target, stage).await?;
             }
         }
         Ok(None)
@@ -210,34 +220,35 @@ impl Shell {
         self.save(release, memory, next).await?;
         Ok(())
     }
+}
 
-    /// Waits until the definitions of a stage are served, and looks at the API server's kinds anew.
-    async fn established(&self, client: &Client, stage: &[Prepared]) -> Result<(), Failure> {
-        let definitions = stage
-            .iter()
-            .filter(|object| object.key.kind == "CustomResourceDefinition");
-        let mut any = false;
-        for definition in definitions {
-            any = true;
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &definition.kind.resource);
-            let served = wait::await_condition(api, &definition.key.name, is_established);
-            match tokio::time::timeout(ESTABLISHED_WITHIN, served).await {
-                Ok(Ok(_)) => {}
-                // An account that may not watch definitions finds out by applying.
-                Ok(Err(error)) => tracing::debug!(%error, "waiting for a definition"),
-                Err(_) => {
-                    return Err(Failure::passing(format!(
-                        "{}: its API is not served yet",
-                        definition.place()
-                    )));
-                }
+/// Waits until the definitions of a stage are served, and looks at the API server's kinds anew.
+async fn established(target: &Target, stage: &[Prepared]) -> Result<(), Failure> {
+    let definitions = stage
+        .iter()
+        .filter(|object| object.key.kind == "CustomResourceDefinition");
+    let mut any = false;
+    for definition in definitions {
+        any = true;
+        let api: Api<DynamicObject> =
+            Api::all_with(target.client.clone(), &definition.kind.resource);
+        let served = wait::await_condition(api, &definition.key.name, is_established);
+        match tokio::time::timeout(ESTABLISHED_WITHIN, served).await {
+            Ok(Ok(_)) => {}
+            // An account that may not watch definitions finds out by applying.
+            Ok(Err(error)) => tracing::debug!(%error, "waiting for a definition"),
+            Err(_) => {
+                return Err(Failure::passing(format!(
+                    "{}: its API is not served yet",
+                    definition.place()
+                )));
             }
         }
-        if any {
-            self.kinds.changed().await;
-        }
-        Ok(())
     }
+    if any {
+        target.kinds.changed().await;
+    }
+    Ok(())
 }
 
 fn is_established(object: Option<&DynamicObject>) -> bool {

@@ -42,9 +42,10 @@ impl Shell {
         {
             return Ok(Arc::clone(prepared));
         }
+        let target = memory.target()?;
         let manifests = self.manifests(release, memory, content).await?;
         let prepared =
-            Arc::new(prepare(&manifests, &content.digest, &owner(release), &self.kinds).await?);
+            Arc::new(prepare(&manifests, &content.digest, &owner(release), &target).await?);
         memory.prepared = Some((content.digest.clone(), Arc::clone(&prepared)));
         Ok(prepared)
     }

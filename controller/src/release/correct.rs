@@ -7,7 +7,7 @@ use belay_engine::release::{observed::ObjectKey, status::Content};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Shell, act::Undone, gather::identity, memory::Memory, send::Alive};
+use super::{Shell, act::Undone, memory::Memory, send::Alive};
 use crate::apply::{Prepared, manifest::prepare, server_side::Mode, watches};
 
 impl Shell {
@@ -21,21 +21,20 @@ impl Shell {
     ) -> Result<(), Undone> {
         let wanted: HashSet<&ObjectKey> = objects.iter().collect();
         let manifests = self.manifests(release, memory, content).await?;
-        let owner = super::owner(release);
-        let prepared: Vec<Prepared> = prepare(&manifests, &content.digest, &owner, &self.kinds)
+        let (owner, target) = (super::owner(release), memory.target()?);
+        let prepared: Vec<Prepared> = prepare(&manifests, &content.digest, &owner, &target)
             .await?
             .into_iter()
             .filter(|object| wanted.contains(&object.key))
             .collect();
         let sending = self
-            .sending(release, Alive::new(), &prepared, Mode::Return)
+            .sending(release, target, Alive::new(), &prepared, Mode::Return)
             .await?;
-        let identity = identity(release);
         let mut answers = Vec::new();
         let mut failed = None;
         for object in &prepared {
             self.context.term.check()?;
-            let place = watches::place(&identity, &object.kind.resource, &object.key);
+            let place = watches::place(&sending.target.via, &object.kind.resource, &object.key);
             let before = self.watches.seen(&place, &object.key.name);
             match sending.put(object).await {
                 Ok(answer) => {

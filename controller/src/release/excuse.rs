@@ -7,12 +7,7 @@ use belay_api::Release;
 use belay_engine::{digest::Digest, release::observed::ObjectKey};
 use kube::{Api, Client, api::DynamicObject};
 
-use super::{
-    Shell,
-    gather::{identity, stored},
-    look::is_at,
-    memory::Memory,
-};
+use super::{Shell, gather::stored, look::is_at, memory::Memory};
 use crate::{
     Error, Result,
     apply::{ignore, inventory::Entry, watches::Place},
@@ -31,10 +26,7 @@ impl Shell {
         if doubtful.is_empty() {
             return Ok(());
         }
-        let client = self
-            .identities
-            .client(&identity(release))
-            .map_err(|failure| Error::Release(failure.message))?;
+        let client = memory.target()?.client;
         for (place, key, settled) in doubtful {
             let Some(object) = read(&client, &place, &key).await? else {
                 continue;

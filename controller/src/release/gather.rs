@@ -5,15 +5,17 @@ use std::{collections::HashSet, time::Duration};
 use belay_api::Release;
 use belay_engine::release::{
     Observed, Phase,
+    cluster::Reached,
     observed::{Lifecycle, RolloutView},
     promotion::Looked,
     status::Workload,
 };
+use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
     Shell,
-    look::altered,
+    look::{altered, kind},
     memory::Memory,
     owner,
     sources::{Finding, look_request},
@@ -21,7 +23,7 @@ use super::{
 use crate::{
     Error, Result,
     apply::{
-        Identity, Inventory, inventory, renders,
+        Identity, Inventory, Target, inventory, renders,
         watches::{self, Interest, Place, State},
     },
     gates::Gated as _,
@@ -42,7 +44,12 @@ pub(super) struct Gathered {
 
 impl Shell {
     /// The observation for one decision about `release`.
-    pub(super) async fn gather(&self, release: &Release, memory: &mut Memory) -> Result<Gathered> {
+    pub(super) async fn gather(
+        &self,
+        release: &Release,
+        memory: &mut Memory,
+        cluster: Reached,
+    ) -> Result<Gathered> {
         let status = release.status.clone().unwrap_or_default();
         let locked_out = match self.load(release, memory).await {
             Ok(()) => None,
@@ -51,8 +58,11 @@ impl Shell {
             }
             Err(error) => return Err(error),
         };
-        self.watch(release, memory).await?;
-        self.settle_written(release, memory);
+        let is_away = matches!(cluster, Reached::Away { .. });
+        if !is_away {
+            self.watch(release, memory).await?;
+            self.settle_written(memory);
+        }
         let target = status.target.as_ref();
         let digest = target.map(|target| target.content.digest.clone());
         let waits = is_waiting(status.phase) && target.is_some_and(|t| t.applied_at.is_some())
@@ -62,11 +72,11 @@ impl Shell {
                 })
             });
         let (health, look_again) = match &digest {
-            Some(digest) if waits => self.look(release, memory, digest).await?,
+            Some(digest) if waits && !is_away => self.look(release, memory, digest).await?,
             _ => (None, None),
         };
         let drift = match &digest {
-            Some(digest) if is_at_rest(status.phase) => {
+            Some(digest) if is_at_rest(status.phase) && !is_away => {
                 self.excuse_ignored(release, memory, digest).await?;
                 self.drift(release, memory, digest)
             }
@@ -82,6 +92,8 @@ impl Shell {
         let observed = Observed {
             generation: release.metadata.generation.unwrap_or_default(),
             lifecycle: lifecycle(release),
+            acting_since: self.acting_since(&cluster),
+            cluster,
             look: look_request(release, &finding),
             asked: finding.asked,
             looked,
@@ -110,7 +122,6 @@ impl Shell {
                 &release.name_any(),
             ),
             peers: self.peers(release),
-            acting_since: self.context.term.since(),
         };
         Ok(Gathered {
             observed,
@@ -133,8 +144,9 @@ impl Shell {
 
     /// Sees to it that the inventory's objects are watched.
     async fn watch(&self, release: &Release, memory: &mut Memory) -> Result<()> {
+        let target = memory.target()?;
         if memory.places.is_none() {
-            memory.places = Some(self.places(release, stored(memory)).await?);
+            memory.places = Some(places(&target, stored(memory)).await?);
         }
         let phase = release.status.as_ref().map(|status| status.phase);
         let interest = if phase.is_some_and(|phase| !is_at_rest(phase)) {
@@ -144,9 +156,19 @@ impl Shell {
         };
         let places = memory.places.clone().unwrap_or_default();
         let uid = release.uid().unwrap_or_default();
+        let release = ObjectRef::from_obj(release);
         self.watches
-            .subscribe(&uid, &ObjectRef::from_obj(release), interest, &places)
-            .map_err(|failure| Error::Release(failure.message))
+            .subscribe(&uid, &release, interest, (&target, &places));
+        Ok(())
+    }
+
+    /// Since when what is seen counts: since this process acts, in a cluster that answers.
+    fn acting_since(&self, cluster: &Reached) -> Timestamp {
+        let acting = self.context.term.since();
+        match cluster {
+            Reached::Remote { since, .. } => acting.max(*since),
+            Reached::Home | Reached::Away { .. } => acting,
+        }
     }
 
     /// Why changes of some objects would not be seen: the account may not watch their kind.
@@ -164,23 +186,6 @@ impl Shell {
         Some(format!(
             "Changes of {plural} are not seen, for the service account may not watch them ({why}); allow it get, list and watch"
         ))
-    }
-
-    async fn places(&self, release: &Release, inventory: &Inventory) -> Result<HashSet<Place>> {
-        let identity = identity(release);
-        let mut places = HashSet::new();
-        for (key, entry) in &inventory.objects {
-            let kind = self
-                .kinds
-                .resolve(&entry.api_version, &key.kind)
-                .await
-                .map_err(|failure| Error::Release(failure.message))?;
-            // A kind that is gone took its objects with it.
-            if let Some(kind) = kind {
-                places.insert(watches::place(&identity, &kind.resource, key));
-            }
-        }
-        Ok(places)
     }
 
     fn finding(&self, release: &Release) -> Finding {
@@ -244,6 +249,17 @@ impl Shell {
         views.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         views
     }
+}
+
+async fn places(target: &Target, inventory: &Inventory) -> Result<HashSet<Place>> {
+    let mut places = HashSet::new();
+    for (key, entry) in &inventory.objects {
+        // A kind that is gone took its objects with it.
+        if let Some(kind) = kind(target, key, entry).await? {
+            places.insert(watches::place(&target.via, &kind.resource, key));
+        }
+    }
+    Ok(places)
 }
 
 fn locked_out(said: &kube::core::Status) -> String {

@@ -6,14 +6,17 @@ use belay_api::rollout::{WorkloadKind, WorkloadRef};
 use kube::ResourceExt as _;
 
 use super::Shell;
-use crate::apply::Prepared;
+use crate::apply::{Prepared, Target};
 
 /// Governed workloads: kind, namespace and name.
 pub(super) type Governed = HashSet<(WorkloadKind, String, String)>;
 
 impl Shell {
-    /// Workloads of a set that a Rollout of the set or of the cluster governs.
-    pub(super) fn governed(&self, set: &[Prepared]) -> Governed {
+    /// Workloads of a set that a Rollout of the set or of the cluster governs. In another cluster none is governed from here.
+    pub(super) fn governed(&self, target: &Target, set: &[Prepared]) -> Governed {
+        if target.is_remote() {
+            return Governed::new();
+        }
         let live = self.context.links.rollouts.store.state();
         let in_cluster = live.iter().map(|rollout| {
             let workload = &rollout.spec.workload_ref;

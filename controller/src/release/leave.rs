@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     Shell,
     act::Undone,
-    gather::{identity, stored},
+    gather::stored,
     memory::Memory,
     owner,
     tidy::{doomed, settle},
@@ -26,17 +26,13 @@ impl Shell {
         let mut next = stored(memory).clone();
         next.keep_nothing();
         let all = doomed(&next);
-        let client = self.identities.client(&identity(release))?;
+        let target = memory.target()?;
         let owner = owner(release);
         // What it does not come to in this time is done in the next go.
         let deadline = Instant::now() + limits::SENDING;
         let outcomes = match policy {
-            DeletionPolicy::Delete => {
-                prune::delete(&client, &owner, &self.kinds, all, deadline).await
-            }
-            DeletionPolicy::Orphan => {
-                prune::release(&client, &owner, &self.kinds, &all, deadline).await
-            }
+            DeletionPolicy::Delete => prune::delete(&target, &owner, all, deadline).await,
+            DeletionPolicy::Orphan => prune::release(&target, &owner, &all, deadline).await,
         };
         let left = settle(&mut next, memory, outcomes);
         self.save(release, memory, next).await?;

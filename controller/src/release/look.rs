@@ -19,13 +19,13 @@ use tokio::time::Instant;
 
 use super::{
     Shell,
-    gather::{identity, stored},
+    gather::stored,
     memory::{Looked, Memory},
 };
 use crate::{
     Error, Result,
     apply::{
-        Kind,
+        Kind, Target,
         inventory::Entry,
         owners::Releases as _,
         watches::{self, Place, Seen, State},
@@ -54,20 +54,19 @@ impl Shell {
         memory: &mut Memory,
         digest: &Digest,
     ) -> Result<(Option<ObjectsHealth>, Option<Duration>)> {
-        let identity = identity(release);
-        let client = self
-            .identities
-            .client(&identity)
-            .map_err(|failure| Error::Release(failure.message))?;
+        let target = memory.target()?;
         let mut to_read = Vec::new();
         let mut opted_out = Vec::new();
         let mut is_unwatched = false;
         for (key, entry) in stored(memory).of(digest) {
-            let Some(kind) = self.kind(key, entry).await? else {
+            let Some(kind) = kind(&target, key, entry).await? else {
                 continue;
             };
-            let place = watches::place(&identity, &kind.resource, key);
+            let place = watches::place(&target.via, &kind.resource, key);
             let state = self.watches.settled(&place, WATCH_START).await;
+            if state == State::Starting {
+                target.doubt();
+            }
             is_unwatched |= state != State::Following;
             let seen = self.watches.seen(&place, &key.name);
             if entry.is_opted_out(seen.as_ref().map(|seen| seen.foreign)) {
@@ -90,7 +89,7 @@ impl Shell {
         let rules = memory.rules(release);
         let read: Vec<_> = stream::iter(to_read)
             .map(|(key, kind)| {
-                let (client, rules) = (client.clone(), Arc::clone(&rules));
+                let (client, rules) = (target.client.clone(), Arc::clone(&rules));
                 async move {
                     let found = read(&client, &rules, &kind, &key).await;
                     (key, found)
@@ -105,10 +104,10 @@ impl Shell {
         let mut unhealthy: Vec<ObjectHealth> = stored(memory)
             .of(digest)
             // A Release among its own objects would wait for itself.
-            .filter(|(key, _)| !is_itself(release, key))
+            .filter(|(key, _)| target.is_remote() || !is_itself(release, key))
             .filter_map(|(key, entry)| unhealthy(key, entry, memory.looked.get(key)))
             .collect();
-        self.warn(release, &client, memory, &mut unhealthy).await;
+        self.warn(release, &target, memory, &mut unhealthy).await;
         let look_again = (is_unwatched && !unhealthy.is_empty()).then_some(UNWATCHED);
         let settles = memory.looked.values().filter_map(Looked::settles_in).min();
         let look_again = look_again.into_iter().chain(settles).min();
@@ -121,7 +120,6 @@ impl Shell {
 
     /// Objects of `digest` that somebody changed since they were applied.
     pub(super) fn drift(&self, release: &Release, memory: &Memory, digest: &Digest) -> Vec<Drift> {
-        let identity = identity(release);
         let uid = release.uid().unwrap_or_default();
         let places = memory.places.iter().flatten();
         let places: Vec<&Place> = places.collect();
@@ -129,7 +127,6 @@ impl Shell {
             .of(digest)
             .filter_map(|(key, entry)| {
                 let place = places.iter().find(|place| is_at(place, key))?;
-                debug_assert_eq!(place.identity, identity);
                 if self.watches.state(place) != State::Following {
                     return None;
                 }
@@ -219,21 +216,11 @@ impl Shell {
         words.lets_prune(key, &release.namespace().unwrap_or_default())
     }
 
-    pub(super) async fn kind(&self, key: &ObjectKey, entry: &Entry) -> Result<Option<Kind>> {
-        self.kinds
-            .resolve(&entry.api_version, &key.kind)
-            .await
-            .map_err(|failure| Error::Release(failure.message))
-    }
-
     /// Our own writes that the watches have shown by now are no longer waited for.
-    pub(super) fn settle_written(&self, release: &Release, memory: &mut Memory) {
-        let identity = identity(release);
+    pub(super) fn settle_written(&self, memory: &mut Memory) {
         let places: Vec<Place> = memory.places.iter().flatten().cloned().collect();
         memory.written.retain(|key, (version, at)| {
-            let place = places
-                .iter()
-                .find(|place| is_at(place, key) && place.identity == identity);
+            let place = places.iter().find(|place| is_at(place, key));
             place.is_none_or(|place| !self.watches.has_caught_up(place, &key.name, version, *at))
         });
     }
@@ -249,6 +236,11 @@ pub(super) fn altered(memory: &Memory, digest: &Digest) -> Vec<Altered> {
             pointers: entry.altered.clone(),
         })
         .collect()
+}
+
+/// The kind of an object of the inventory, if the API server still knows it.
+pub(super) async fn kind(target: &Target, key: &ObjectKey, entry: &Entry) -> Result<Option<Kind>> {
+    Ok(target.kinds.resolve(&entry.api_version, &key.kind).await?)
 }
 
 fn is_itself(release: &Release, key: &ObjectKey) -> bool {

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{progress::Progress, publish::Push, send::Alive};
-use crate::apply::{Failure, Prepared, inventory::Stored, watches::Place};
+use crate::apply::{Failure, Prepared, Target, Via, inventory::Stored, watches::Place};
 
 /// Corrections of one object within [`CONTEST_WINDOW`] that are not yet a fight.
 const CORRECTIONS: u32 = 5;
@@ -38,6 +38,10 @@ const ENVIRONMENT_RETRY_LIMIT: Duration = Duration::from_mins(2);
 pub(super) struct Memory {
     /// Generation of the spec that this is about.
     pub(super) generation: i64,
+    /// Where the objects are, and in whose name; nothing while that can't be reached.
+    target: Option<Target>,
+    /// The way to the objects that this is about.
+    via: Option<Via>,
     /// The inventory as it is stored.
     pub(super) inventory: Option<Stored>,
     /// Where the objects of the inventory are watched; made anew when the inventory changes.
@@ -116,9 +120,15 @@ struct Corrections {
 }
 
 impl Memory {
-    /// A new spec makes what failed or was tried out under the old one worthless.
-    pub(super) fn is_about(&mut self, generation: i64) {
-        if self.generation != generation {
+    /// A new spec, or another way to the objects, makes what failed or was tried out under the old one worthless.
+    pub(super) fn is_about(&mut self, generation: i64, target: Option<Target>) {
+        let way = target.as_ref().map(|target| &target.via);
+        let is_known_way = way.is_none() || way == self.via.as_ref();
+        if let Some(way) = way.filter(|_| !is_known_way) {
+            self.via = Some(way.clone());
+        }
+        self.target = target;
+        if self.generation != generation || !is_known_way {
             self.generation = generation;
             self.rehearsed = None;
             self.prepared = None;
@@ -130,6 +140,19 @@ impl Memory {
             self.rules = None;
             self.looked.clear();
             self.troubles.clear();
+        }
+    }
+
+    /// Where the objects are, and in whose name.
+    pub(super) fn target(&self) -> Result<Target, Failure> {
+        let target = self.target.clone();
+        target.ok_or_else(|| Failure::passing("the cluster of the objects can't be reached"))
+    }
+
+    /// Something went wrong that may be because the cluster of the objects is away.
+    pub(super) fn doubt(&self) {
+        if let Some(target) = &self.target {
+            target.doubt();
         }
     }
 
@@ -159,6 +182,9 @@ impl Memory {
         let wait = FIRST_RETRY
             .saturating_mul(1 << tries.saturating_sub(1).min(16))
             .min(limit);
+        if failure.fault == Fault::Passing {
+            self.doubt();
+        }
         tracing::info!(?task, fault = ?failure.fault, message = failure.message, ?wait, "failed; trying again later");
         let trouble = Trouble {
             task,

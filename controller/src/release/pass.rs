@@ -37,12 +37,21 @@ impl Shell {
             (false, false) => self.add_finalizer(&release).await?,
             (false, true) => return Ok(Next::Wait(None)),
         };
-        memory.is_about(release.metadata.generation.unwrap_or_default());
+        let Some(cluster) = self.locate(&release, memory)? else {
+            // Whoever finds it out has the Release looked at again.
+            return Ok(Next::Wait(None));
+        };
         let Gathered {
             observed,
             look_again,
             locked_out,
-        } = self.gather(&release, memory).await?;
+        } = match self.gather(&release, memory, cluster).await {
+            Ok(gathered) => gathered,
+            Err(error) => {
+                memory.doubt();
+                return Err(error);
+            }
+        };
         let mut resolved = resolve(
             release.as_ref(),
             &self.world.templates,

@@ -73,7 +73,7 @@ impl Sending<'_> {
         }
         self.take_away(object).await?;
         tracing::info!(object = %object.key, "deleted to be made anew, for a field of it is immutable");
-        let send = server_side::send(&self.client, object, body, self.mode, Over::People);
+        let send = server_side::send(&self.target.client, object, body, self.mode, Over::People);
         send.await
     }
 
@@ -90,7 +90,13 @@ impl Sending<'_> {
         if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("name".to_owned(), json!(twin.key.name));
         }
-        let trial = server_side::send(&self.client, &twin, &body, Mode::Rehearse, Over::People);
+        let trial = server_side::send(
+            &self.target.client,
+            &twin,
+            &body,
+            Mode::Rehearse,
+            Over::People,
+        );
         trial.await.map_err(|failure| Failure {
             message: format!(
                 "{}: a field is immutable, and the object can't be made anew as it is: {}",
@@ -103,7 +109,7 @@ impl Sending<'_> {
 
     /// Deletes the live object, under its identity, and waits until it is gone with its finalizers.
     pub(super) async fn take_away(&self, object: &Prepared) -> Result<(), Failure> {
-        let api = server_side::api(&self.client, object);
+        let api = server_side::api(&self.target.client, object);
         let failed = |error: &kube::Error| {
             Failure::of(error, server_side::secrecy(object)).at(object.place())
         };

@@ -7,22 +7,21 @@ use belay_api::{
     Release,
     release::{Adopt, IgnoreRule, OnImmutable},
 };
-use belay_engine::release::{observed::ObjectKey, words::Words};
+use belay_engine::release::{observed::ObjectKey, status::Workload, words::Words};
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use kube::{Client, api::DynamicObject};
+use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    Shell,
-    gather::identity,
+    Shell, bring,
     governed::Governed,
     owner,
     treat::{Live, Treatment},
 };
 use crate::apply::{
-    Failure, Identity, Kind, Owner, Prepared,
+    Failure, Kind, Owner, Prepared, Target,
     altered::altered,
     hold, ignore,
     scale::{self, Scaled},
@@ -54,9 +53,8 @@ pub(super) struct Answer {
 
 /// What goes with every object of one set.
 pub(super) struct Sending<'a> {
-    pub(super) client: Client,
+    pub(super) target: Target,
     ignore: Vec<IgnoreRule>,
-    pub(super) identity: Identity,
     pub(super) owner: Owner,
     governed: Governed,
     scaled: Scaled,
@@ -75,18 +73,16 @@ impl Shell {
     pub(super) async fn sending(
         &self,
         release: &Release,
+        target: Target,
         alive: Alive,
         prepared: &[Prepared],
         mode: Mode,
     ) -> Result<Sending<'_>, Failure> {
-        let identity = identity(release);
-        let client = self.identities.client(&identity)?;
         Ok(Sending {
-            identity,
-            scaled: scale::scaled(&client, prepared).await,
-            governed: self.governed(prepared),
+            scaled: scale::scaled(&target.client, prepared).await,
+            governed: self.governed(&target, prepared),
             owner: owner(release),
-            client,
+            target,
             mode,
             attempt: None,
             ignore: release.spec.apply.ignore.clone(),
@@ -177,7 +173,7 @@ impl Sending<'_> {
     ) -> Result<(DynamicObject, Vec<String>), Failure> {
         self.hold(object).await?;
         if matches!(treatment, Treatment::TakeOver | Treatment::Adopt) {
-            takeover::take_over(&self.client, object).await?;
+            takeover::take_over(&self.target.client, object).await?;
         }
         let sent = self.send(object, live, treatment).await?;
         if !self.failed_before(object, &sent.0) {
@@ -214,7 +210,7 @@ impl Sending<'_> {
         } else {
             Over::People
         };
-        let sent = server_side::try_send(&self.client, object, body, self.mode, over).await;
+        let sent = server_side::try_send(&self.target.client, object, body, self.mode, over).await;
         let made = match sent {
             Ok(made) => made,
             Err(refused) if refused.is_immutable => {
@@ -227,7 +223,8 @@ impl Sending<'_> {
     }
 
     async fn body(&self, object: &Prepared) -> Result<Option<Value>, Failure> {
-        let without_replicas = scale::leave_replicas(&self.client, object, &self.scaled).await?;
+        let without_replicas =
+            scale::leave_replicas(&self.target.client, object, &self.scaled).await?;
         let body = without_replicas.as_ref().unwrap_or(&object.body);
         let without_paused = if self.governs(object) {
             scale::leave_hold(body)
@@ -248,7 +245,7 @@ impl Sending<'_> {
         if paths.is_empty() {
             return Ok(body);
         }
-        let Some(live) = scale::live(&self.client, object).await? else {
+        let Some(live) = scale::live(&self.target.client, object).await? else {
             return Ok(body);
         };
         let managed = live.metadata.managed_fields.as_deref().unwrap_or_default();
@@ -264,7 +261,16 @@ impl Sending<'_> {
         if self.mode == Mode::Rehearse || !self.governs(object) {
             return Ok(());
         }
-        hold::before_change(&self.client, object).await
+        hold::before_change(&self.target.client, object).await
+    }
+
+    /// Workloads of the set that a Rollout may have a say about. None governs what is in another cluster.
+    pub(super) fn workloads(&self, answers: &[Answer]) -> Vec<Workload> {
+        if self.target.is_remote() {
+            Vec::new()
+        } else {
+            bring::workloads(answers)
+        }
     }
 
     pub(super) fn governs(&self, object: &Prepared) -> bool {

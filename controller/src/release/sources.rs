@@ -51,10 +51,10 @@ use app::Apps;
 use charts::Charts;
 use cluster::Cluster;
 pub(super) use finding::{Finding, look_request};
-pub(super) use inputs::Inputs;
+pub(super) use inputs::{Followed as FollowedInputs, Inputs, Wanted};
 use request::Request;
 use secrets::Secrets;
-use trouble::Trouble;
+pub(super) use trouble::Trouble;
 
 /// The sources of all Releases.
 pub(super) struct Sources {
@@ -71,7 +71,7 @@ struct Tools {
     charts: Charts,
     cluster: Cluster,
     apps: Apps,
-    inputs: Inputs,
+    inputs: Arc<Inputs>,
     settings: GitSettings,
     hub: OnceCell<SourceHub>,
     renderer: Renderer,
@@ -86,7 +86,7 @@ struct Followed {
 }
 
 impl Sources {
-    pub(super) fn new(context: &Context, inputs: Inputs, triggers: Triggers<Release>) -> Self {
+    pub(super) fn new(context: &Context, inputs: Arc<Inputs>, triggers: Triggers<Release>) -> Self {
         let (client, settings) = (context.client.clone(), context.settings.git.clone());
         let renderer = Renderer::new(RendererSettings {
             kustomize_program: settings.kustomize_program.clone(),

@@ -5,14 +5,7 @@ use belay_engine::release::{observed::ObjectKey, plan::Prune, status::Content};
 
 use tokio::time::Instant;
 
-use super::{
-    Shell,
-    act::Undone,
-    gather::{identity, stored},
-    memory::Memory,
-    owner,
-    sources::nothing,
-};
+use super::{Shell, act::Undone, gather::stored, memory::Memory, owner, sources::nothing};
 use crate::{
     apply::{
         Failure, Inventory,
@@ -49,11 +42,11 @@ impl Shell {
             return Ok(());
         }
         // The shrunk inventory is written only after the deletions: a crash in between repeats them.
-        let client = self.identities.client(&identity(release))?;
+        let target = memory.target()?;
         let owner = owner(release);
         // What it does not come to in this time is done in the next go.
         let deadline = Instant::now() + limits::SENDING;
-        let outcomes = prune::delete(&client, &owner, &self.kinds, surplus, deadline).await;
+        let outcomes = prune::delete(&target, &owner, surplus, deadline).await;
         let left = settle(&mut next, memory, outcomes);
         self.save(release, memory, next).await?;
         match left {

@@ -42,7 +42,7 @@ impl Sending<'_> {
     /// What is known of the live object, if there is one. One that belongs to another Release is refused. A watch that shows it
     /// as ours answers without a request.
     pub(super) async fn live(&self, object: &Prepared) -> Result<Option<Live>, Failure> {
-        let place = watches::place(&self.identity, &object.kind.resource, &object.key);
+        let place = watches::place(&self.target.via, &object.kind.resource, &object.key);
         let seen = self.shell.watches.seen(&place, &object.key.name);
         if let Some(seen) = seen
             && seen.owner_uid.as_deref() == Some(&self.owner.uid)
@@ -57,7 +57,7 @@ impl Sending<'_> {
             return Ok(known.clone());
         }
         let releases = self.shell.releases();
-        let found = owners::check(&self.client, object, &self.owner, &releases).await?;
+        let found = owners::check(&self.target.client, object, &self.owner, &releases).await?;
         Ok(found.as_ref().map(|metadata| self.known(metadata)))
     }
 
@@ -65,8 +65,16 @@ impl Sending<'_> {
         Live {
             foreign: words::foreign(metadata),
             is_ours: owners::owner_of(metadata) == Some(self.owner.uid.as_str()),
-            other: foreign::owner(metadata),
+            other: foreign::owner(metadata).or_else(|| self.stranger(metadata)),
         }
+    }
+
+    /// The Release of elsewhere whose mark an object of another cluster carries: whether it lives can't be found out here.
+    fn stranger(&self, metadata: &ObjectMeta) -> Option<ForeignOwner> {
+        let is_ours = owners::owner_of(metadata) == Some(self.owner.uid.as_str());
+        (self.target.is_remote() && !is_ours)
+            .then(|| foreign::release(metadata))
+            .flatten()
     }
 
     /// How `object` is treated, `live` being what is there.

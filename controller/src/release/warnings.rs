@@ -13,8 +13,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::{Shell, gather::stored, memory::Memory};
-use crate::{apply::Kind, client::bounded, gates::probe::secrets};
+use super::{Shell, gather::stored, look::kind, memory::Memory};
+use crate::{
+    apply::{Kind, Target},
+    client::bounded,
+    gates::probe::secrets,
+};
 
 /// Events that are looked through.
 const LISTED: u32 = 500;
@@ -30,11 +34,11 @@ impl Shell {
     pub(super) async fn warn(
         &self,
         release: &Release,
-        client: &Client,
+        target: &Target,
         memory: &Memory,
         unhealthy: &mut [ObjectHealth],
     ) {
-        let governed = self.governed(&[]);
+        let governed = self.governed(target, &[]);
         let is_governed = |object: &ObjectKey| {
             crate::apply::manifest::workload_kind(object).is_some_and(|kind| {
                 let namespace = object.namespace.clone().unwrap_or_default();
@@ -51,10 +55,16 @@ impl Shell {
         let Some(entry) = stored(memory).objects.get(&blamed.object) else {
             return;
         };
-        let Ok(Some(kind)) = self.kind(&blamed.object, entry).await else {
+        let Ok(Some(kind)) = kind(target, &blamed.object, entry).await else {
             return;
         };
-        let own = &self.context.client;
+        let client = &target.client;
+        // What Secrets hold is asked in the cluster where the object is.
+        let own = if target.is_remote() {
+            client
+        } else {
+            &self.context.client
+        };
         let Some(told) = warnings(own, client, &blamed.object, &kind).await else {
             return;
         };

@@ -9,11 +9,11 @@ pub enum Part {
     Etcd,
     /// The Kubernetes API server. Always there.
     ApiServer,
-    /// The built-in controllers. Always there.
+    /// The built-in controllers. There unless the lab is bare.
     ControllerManager,
-    /// The scheduler. Always there.
+    /// The scheduler. There unless the lab is bare.
     Scheduler,
-    /// KWOK, which plays the nodes and their pods. Always there.
+    /// KWOK, which plays the nodes and their pods. There unless the lab is bare.
     Kwok,
     /// A real Prometheus that scrapes the load every second. On request.
     Prometheus,
@@ -28,7 +28,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The parts every lab has, in the order of their start.
+    /// The parts every lab has unless it is bare, in the order of their start.
     pub const ALWAYS: [Self; 5] = [
         Self::Etcd,
         Self::ApiServer,

@@ -57,6 +57,14 @@ impl LabBuilder {
         self
     }
 
+    /// Leaves out everything but the API server and its database: no controller, no node, and nothing that brings a namespace's
+    /// service account about. For a second cluster, in which objects need only be.
+    pub fn bare(mut self) -> Self {
+        self.settings.parts = [Part::Etcd, Part::ApiServer].into();
+        self.settings.nodes = 0;
+        self
+    }
+
     /// Adds an argument of the API server, such as `--feature-gates=Name=true`.
     pub fn api_server_arg(mut self, argument: impl Into<String>) -> Self {
         self.settings.api_server_arguments.push(argument.into());

@@ -17,6 +17,7 @@ mod large;
 mod owners;
 mod policies;
 mod prune;
+mod remote;
 mod rollback;
 mod scenarios;
 mod signed;

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use self::attempt::{Attempt, Outcome};
 use super::{
+    abroad::elsewhere,
     content::{Content, StateArgs, content},
     inventory::{Inventory, is_never_pruned},
     kinds::Kinds,
@@ -81,6 +82,12 @@ struct Counts {
 async fn compare(args: &DiffArgs, words: &ClusterArgs) -> Result<Found, Error> {
     let cluster = Cluster::connect(words).await?;
     let release: Release = fetch::one(&cluster, &args.name).await?;
+    if let Some(place) = elsewhere(&release) {
+        return Err(Error::Source(format!(
+            "{} can't be tried out from here: its objects are {place}",
+            args.name
+        )));
+    }
     let namespace = cluster.namespace.clone();
     let content = content(&release, &namespace, &args.state, Some(&cluster)).await?;
     let inventory = Inventory::read(&cluster, &args.name).await?;

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use self::{children::Children, node::Node};
 use super::{
+    abroad::look_there,
     inventory::{Inventory, Item},
     kinds::{self, Kinds},
     release_name,
@@ -60,18 +61,24 @@ pub(crate) async fn run(
     let status = release.status.clone().unwrap_or_default();
     let inventory = Inventory::read(cluster, &args.name).await?;
     let kinds = Kinds::read(&cluster.client).await?;
+    let away = look_there(&release);
     // Rules that can't be read refuse the spec; the objects are shown all the same.
     let rules = HealthRules::read(&release.spec.verification.health).unwrap_or_default();
     let mut nodes: Vec<Node> = stream::iter(&inventory.objects)
-        .map(|item| read(item, &inventory, &status, &kinds, &rules, cluster))
+        .map(|item| async {
+            match &away {
+                None => read(item, &inventory, &status, &kinds, &rules, cluster).await,
+                Some(place) => Node::unknown(&item.key, place.clone()),
+            }
+        })
         .buffered(CONCURRENCY)
         .collect()
         .await;
     nodes.sort_by(|a, b| a.key.cmp(&b.key));
-    let mut children = Children::of(&nodes, cluster).await?;
-    for node in &mut nodes {
-        children.adopt(node, args.all);
-    }
+    let remarks = match &away {
+        Some(_) => Vec::new(),
+        None => adopted(&mut nodes, args.all, cluster).await?,
+    };
     if args.output == Format::Json {
         return list::json_object(&nodes, out);
     }
@@ -81,10 +88,19 @@ pub(crate) async fn run(
     for line in node::lines(&nodes, style) {
         writeln!(out, "{line}")?;
     }
-    for note in &children.notes {
+    for note in &remarks {
         writeln!(out, "# {note}")?;
     }
     Ok(())
+}
+
+/// Gives the objects what they own, and tells what could not be found out.
+async fn adopted(nodes: &mut [Node], all: bool, cluster: &Cluster) -> Result<Vec<String>, Error> {
+    let mut children = Children::of(nodes, cluster).await?;
+    for node in nodes {
+        children.adopt(node, all);
+    }
+    Ok(children.notes)
 }
 
 /// The object of an inventory as it is.

@@ -17,6 +17,7 @@ use super::{
     signs::{Mark, line, verdict_tone},
 };
 use crate::{
+    gitops::elsewhere,
     history::Reasons,
     output::{Entry, Style, Tone},
     span,
@@ -67,6 +68,9 @@ impl Subject for Release {
         let phase = (phase_text(&status), tone(status.phase));
         let mut lines = vec![title(self, phase, status.phase_since, now, style)];
         lines.extend(contents(&status, now, style));
+        if let Some(place) = elsewhere(self) {
+            lines.push(field("objects", &place, style));
+        }
         if let Some(target) = status.target.as_ref().filter(|_| {
             matches!(
                 status.phase,

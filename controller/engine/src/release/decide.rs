@@ -7,6 +7,7 @@
 mod acts;
 mod applying;
 mod choose;
+mod cluster;
 mod conditions;
 mod dependencies;
 mod failing;
@@ -39,6 +40,7 @@ pub fn decide(
 ) -> Decision {
     let mut pass = Pass::new(plan, status, observed, now);
     acts::acknowledge(&mut pass);
+    cluster::take_in(&mut pass);
     if let Lifecycle::Deleting { since, policy } = observed.lifecycle {
         leaving::drive(&mut pass, since, policy);
         return pass.finish();
@@ -54,7 +56,7 @@ pub fn decide(
     pass.finish()
 }
 
-/// Whether a person or the spec says that nothing is to be written.
+/// Whether a person or the spec says that nothing is to be written, or nothing can be.
 fn held(pass: &mut Pass<'_>) -> bool {
     if pass
         .plan
@@ -74,6 +76,10 @@ fn held(pass: &mut Pass<'_>) -> bool {
                 paused.by
             ),
         );
+        return true;
+    }
+    if let Some(barred) = pass.barred.clone() {
+        pass.wait(barred.reason(), barred.message());
         return true;
     }
     false

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cluster::Reached,
     composition::Peers,
     plan::DeletionPolicy,
     promotion::Looked,
@@ -28,6 +29,8 @@ pub struct Observed {
     pub generation: i64,
     /// Whether the Release stays.
     pub lifecycle: Lifecycle,
+    /// In which cluster the objects are to be.
+    pub cluster: Reached,
     /// What the source asks for.
     pub asked: Asked,
     /// Whether somebody asked for a look at the source.
@@ -62,7 +65,8 @@ pub struct Observed {
     pub publication: Option<Publication>,
     /// Other Releases that the plan names.
     pub peers: Peers,
-    /// Since when this process acts under its present lease. Verdicts and deadlines from before do not count.
+    /// Since when this process acts under its present lease, in a cluster that answers. Verdicts and deadlines from before do not
+    /// count.
     pub acting_since: Timestamp,
 }
 

@@ -5,7 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    budget::LargePrune, promotion::PromotionStatus, publish::Published, requested::Reconciled,
+    budget::LargePrune,
+    cluster::{ClusterId, Outage},
+    promotion::PromotionStatus,
+    publish::Published,
+    requested::Reconciled,
 };
 use crate::{
     action::Receipt,
@@ -288,6 +292,12 @@ pub struct ReleaseStatus {
     /// Set while the source can't be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceTrouble>,
+    /// The other cluster that the objects are in; set with `spec.kubeConfig`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterId>,
+    /// Set while that cluster can't be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<Outage>,
     /// The last request for a look at the source that was handled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconciled: Option<Reconciled>,
@@ -321,7 +331,7 @@ pub struct ReleaseStatus {
     /// Receipts of the last acts, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Receipt>,
-    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `SourceVerified`, `Drifted`, `GatesDoubtful`, `Published`.
+    /// `Ready`, `Reconciling`, `Stalled`, `SourceAvailable`, `SourceVerified`, `ClusterReachable`, `Drifted`, `GatesDoubtful`, `Published`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

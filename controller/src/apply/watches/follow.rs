@@ -16,10 +16,7 @@ use kube::{
 use tokio::time::Instant;
 
 use super::{Interest, Place, Seen, State, Watch, Watches, lock};
-use crate::{
-    apply::{fields, owners::owner_of, words},
-    watch::ServerVersion,
-};
+use crate::apply::{Target, fields, owners::owner_of, words};
 
 /// Vanished objects that are remembered per watch.
 const GONE_KEPT: usize = 1024;
@@ -38,11 +35,11 @@ pub(super) async fn follow(
     watches: Weak<Watches>,
     watch: Arc<Watch>,
     api: Api<Meta>,
-    server: ServerVersion,
+    target: Target,
 ) {
     let config = watcher::Config {
         label_selector: Some(RELEASE_LABEL.to_owned()),
-        initial_list_strategy: server.list_strategy(),
+        initial_list_strategy: target.server.list_strategy(),
         ..watcher::Config::default()
     };
     let mut events = Box::pin(watcher(api, config).default_backoff());
@@ -79,6 +76,7 @@ pub(super) async fn follow(
                 told(&watches, before.as_ref(), None);
             }
             Err(error) => {
+                target.doubt();
                 if let Some(why) = refusal(&error)
                     && watch.state.send_replace(State::Refused(why)) == State::Starting
                 {

@@ -9,7 +9,7 @@
 //! leaves out can't be connected to; an address that stands in a URL is judged by [`Reach::check`].
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -18,6 +18,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
 };
 use thiserror::Error;
+use tower::BoxError;
 
 /// Names of metadata services that need not resolve to a link-local address.
 const METADATA_NAMES: [&str; 6] = [
@@ -59,6 +60,13 @@ pub(crate) struct Refused {
     why: &'static str,
 }
 
+impl Refused {
+    /// Why, without the address.
+    pub(crate) const fn reason(&self) -> &'static str {
+        self.why
+    }
+}
+
 const METADATA: &str = "it is a cloud's metadata service, which gives away the credentials of the machine that Belay runs on";
 const LINK_LOCAL: &str =
     "link-local addresses are where clouds serve the credentials of the machine that Belay runs on";
@@ -80,6 +88,26 @@ impl Reach {
                 why,
             })
         })
+    }
+
+    /// The addresses of `host` that may be asked; the port is filled in by the caller.
+    pub(crate) async fn resolve(self, host: &str) -> Result<Vec<SocketAddr>, BoxError> {
+        let found = tokio::net::lookup_host((host, 0)).await?;
+        let (mut allowed, mut refused) = (Vec::new(), None);
+        for address in found {
+            match self.against(address.ip()) {
+                None => allowed.push(address),
+                Some(why) => refused = Some(why),
+            }
+        }
+        match refused {
+            Some(why) if allowed.is_empty() => Err(Refused {
+                host: host.to_owned(),
+                why,
+            }
+            .into()),
+            _ => Ok(allowed),
+        }
     }
 
     fn against_name(self, name: &str) -> Option<&'static str> {
@@ -165,27 +193,15 @@ impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.0;
         Box::pin(async move {
-            let host = name.as_str().to_owned();
-            // The port is filled in by the caller.
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let (mut allowed, mut refused) = (Vec::new(), None);
-            for address in found {
-                match reach.against(address.ip()) {
-                    None => allowed.push(address),
-                    Some(why) => refused = Some(why),
-                }
-            }
-            match refused {
-                Some(why) if allowed.is_empty() => Err(Refused { host, why }.into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
+            let found = reach.resolve(name.as_str()).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
-/// The refusal among the causes of an error of reqwest, if that is what it was.
-pub(crate) fn refusal(error: &reqwest::Error) -> Option<&Refused> {
-    let mut cause = std::error::Error::source(error);
+/// The refusal among the causes of an error, if that is what it was.
+pub(crate) fn refusal<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Refused> {
+    let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(refused) = error.downcast_ref::<Refused>() {
             return Some(refused);

@@ -30,17 +30,17 @@ use watched::Watched;
 const FIRST_ANSWER: Duration = Duration::from_secs(20);
 
 /// Keys and values of an object.
-pub(super) type Data = BTreeMap<String, Vec<u8>>;
+pub(in crate::release) type Data = BTreeMap<String, Vec<u8>>;
 
 /// One object that a render reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Wanted {
+pub(in crate::release) struct Wanted {
     /// In whose name, and where.
-    pub(super) identity: Identity,
-    pub(super) kind: InputKind,
-    pub(super) name: String,
+    pub(in crate::release) identity: Identity,
+    pub(in crate::release) kind: InputKind,
+    pub(in crate::release) name: String,
     /// Whether it may be missing.
-    pub(super) optional: bool,
+    pub(in crate::release) optional: bool,
 }
 
 /// What is known of an object.
@@ -79,7 +79,7 @@ impl Inputs {
     }
 
     /// Keeps the objects watched as long as the result lives.
-    pub(super) fn follow(&self, wanted: &[Wanted]) -> Result<Followed, Trouble> {
+    pub(in crate::release) fn follow(&self, wanted: &[Wanted]) -> Result<Followed, Trouble> {
         let followed = wanted.iter().map(|wanted| {
             let watched = self.watch(wanted)?;
             Ok(One {
@@ -125,22 +125,22 @@ struct One {
 }
 
 /// Objects that are watched for one Release.
-pub(super) struct Followed(Vec<One>);
+pub(in crate::release) struct Followed(Vec<One>);
 
 impl Followed {
-    pub(super) const fn none() -> Self {
+    pub(in crate::release) const fn none() -> Self {
         Self(Vec::new())
     }
 
     /// From now on only later changes are changes.
-    pub(super) fn mark_seen(&mut self) {
+    pub(in crate::release) fn mark_seen(&mut self) {
         for one in &mut self.0 {
             one.state.mark_unchanged();
         }
     }
 
     /// Ends when one of them is not as it was when it was last read; never when there is none.
-    pub(super) async fn changed(&mut self) {
+    pub(in crate::release) async fn changed(&mut self) {
         if self.0.is_empty() {
             return std::future::pending().await;
         }
@@ -153,7 +153,7 @@ impl Followed {
     }
 
     /// What they hold.
-    pub(super) async fn read(&mut self) -> Result<Contents, Trouble> {
+    pub(in crate::release) async fn read(&mut self) -> Result<Contents, Trouble> {
         let mut contents = Contents::default();
         for one in &mut self.0 {
             let known = one.state.wait_for(|state| !matches!(state, State::Unknown));
@@ -197,10 +197,10 @@ fn judge(wanted: &Wanted, state: State) -> Result<Option<Arc<Data>>, Trouble> {
 
 /// What the objects hold that exist.
 #[derive(Default)]
-pub(super) struct Contents(HashMap<(InputKind, String), Arc<Data>>);
+pub(in crate::release) struct Contents(HashMap<(InputKind, String), Arc<Data>>);
 
 impl Contents {
-    pub(super) fn get(&self, kind: InputKind, name: &str) -> Option<&Data> {
+    pub(in crate::release) fn get(&self, kind: InputKind, name: &str) -> Option<&Data> {
         self.0.get(&(kind, name.to_owned())).map(Arc::as_ref)
     }
 }

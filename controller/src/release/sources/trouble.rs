@@ -7,14 +7,14 @@ use crate::apply::Failure;
 
 /// Why a source can't be had or rendered.
 #[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) place: Place,
-    pub(super) message: String,
+pub(in crate::release) struct Trouble {
+    pub(in crate::release) place: Place,
+    pub(in crate::release) message: String,
 }
 
 /// Where the fault lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::release) enum Place {
     /// A commit that can't be rendered.
     Content,
     /// A commit without the signature that is asked for.
@@ -24,7 +24,7 @@ pub(super) enum Place {
 }
 
 impl Trouble {
-    pub(super) fn into_failure(self) -> Failure {
+    pub(in crate::release) fn into_failure(self) -> Failure {
         let fault = match self.place {
             Place::Content => Fault::Content,
             // Another key may accept the same commit.
@@ -38,14 +38,14 @@ impl Trouble {
     }
 
     /// May be gone at the next look.
-    pub(super) fn passing(message: impl Into<String>) -> Self {
+    pub(in crate::release) fn passing(message: impl Into<String>) -> Self {
         Self {
             place: Place::Passing,
             message: message.into(),
         }
     }
 
-    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+    pub(in crate::release) fn unavailable(message: impl Into<String>) -> Self {
         Self {
             place: Place::Environment,
             message: message.into(),

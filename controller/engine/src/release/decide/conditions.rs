@@ -1,6 +1,7 @@
 //! Conditions in the sense of kstatus, so that `kubectl wait`, Flux and Argo CD understand a Release.
 
 use super::{
+    cluster::{self, Barred},
     dependencies::Hold,
     pass::{Pass, brief},
     publish,
@@ -22,6 +23,7 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     put(pass, "Ready", ready, reason, &message);
     match pass.status.phase {
         _ if pass.plan.is_err() => stalled(pass, "SpecRefused", &message),
+        _ if matches!(pass.barred, Some(Barred::Elsewhere(_))) => stalled(pass, reason, &message),
         Phase::Waiting if pass.held.as_ref().is_some_and(Hold::is_final) => {
             stalled(pass, reason, &message);
         }
@@ -42,6 +44,9 @@ pub(super) fn set(pass: &mut Pass<'_>) {
     }
     source(pass);
     signature(pass);
+    if let Some((status, reason, message)) = cluster::condition(pass) {
+        put(pass, cluster::REACHABLE, status, reason, &message);
+    }
     drift(pass);
     doubts(pass);
     match publish::condition(pass) {
@@ -75,6 +80,14 @@ fn ready(pass: &mut Pass<'_>) -> (Truth, &'static str, String) {
         let message = format!("The spec can't be carried out, and what runs stays as it is: {why}");
         pass.wait("SpecRefused", message.clone());
         return (Truth::False, "SpecRefused", message);
+    }
+    if let Some(barred) = pass.barred.clone() {
+        // How the objects are is not known, or not what the spec is about.
+        let status = match &barred {
+            Barred::Away(_) => Truth::Unknown,
+            Barred::Elsewhere(_) => Truth::False,
+        };
+        return (status, barred.reason(), barred.message().to_owned());
     }
     let waits = pass.waits().map(str::to_owned);
     let target = pass

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pass::{Pass, after};
+use super::{
+    cluster,
+    pass::{Pass, after},
+};
 use crate::release::{
     Effect,
     observed::Task,
@@ -25,6 +28,9 @@ pub(super) fn drive(pass: &mut Pass<'_>, since: Timestamp, policy: DeletionPolic
     if inventory.objects == 0 || suspended {
         return pass.effect(Effect::Finish);
     }
+    if let Some(barred) = pass.barred.clone() {
+        return cluster::leave(pass, &barred, policy);
+    }
     let blocker = inventory
         .leftovers
         .first()
@@ -33,7 +39,7 @@ pub(super) fn drive(pass: &mut Pass<'_>, since: Timestamp, policy: DeletionPolic
             pass.trouble(Task::Abandon, None)
                 .map(|trouble| trouble.message.clone())
         });
-    let deadline = after(since, PATIENCE);
+    let deadline = after(pass.in_reach_from(since), PATIENCE);
     if deadline <= pass.now {
         let left = inventory.objects;
         pass.warning(

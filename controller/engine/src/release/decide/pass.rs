@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::dependencies::Hold;
+use super::{cluster::Barred, dependencies::Hold};
 use crate::{
     digest::Digest,
     quarantine,
     release::{
         Decision, Effect, Observed, Plan, ReleaseStatus,
+        cluster::Reached,
         observed::{Task, Trouble},
         status::{Content, Phase, Target, Verified, short_revision},
     },
@@ -33,6 +34,8 @@ pub(super) struct Pass<'a> {
     pub(super) promotion: Option<String>,
     /// Why newer content is not begun: what it depends on is missing.
     pub(super) held: Option<Hold>,
+    /// Why nothing can be done about the objects.
+    pub(super) barred: Option<Barred>,
     effects: Vec<Effect>,
     events: Vec<Event>,
     wake_at: Option<Timestamp>,
@@ -59,6 +62,7 @@ impl<'a> Pass<'a> {
             rehearsal: None,
             promotion: None,
             held: None,
+            barred: None,
             effects: Vec::new(),
             events: Vec::new(),
             wake_at: None,
@@ -170,6 +174,14 @@ impl<'a> Pass<'a> {
             .target
             .as_ref()
             .map(|target| &target.content.digest)
+    }
+
+    /// `at`, or when the cluster of the objects answered again: nothing is late for an outage.
+    pub(super) fn in_reach_from(&self, at: Timestamp) -> Timestamp {
+        match self.observed.cluster {
+            Reached::Remote { since, .. } => at.max(since),
+            Reached::Home | Reached::Away { .. } => at,
+        }
     }
 
     /// Begins an attempt to bring `target` in. What was said about the last target is forgotten.

@@ -1,6 +1,7 @@
 //! Behaviour of decisions in a small world that carries out their effects.
 
 mod acts;
+mod cluster;
 mod dependencies;
 mod histories;
 mod promoted;

@@ -67,7 +67,8 @@ pub(super) fn drive_rollback(pass: &mut Pass<'_>) {
         return;
     };
     let applied_at = target.applied_at.unwrap_or(pass.now);
-    let deadline = pass.plan.ok().map(|plan| after(applied_at, plan.timeout));
+    let counted_from = pass.in_reach_from(applied_at);
+    let deadline = pass.plan.ok().map(|plan| after(counted_from, plan.timeout));
     let late = deadline.is_some_and(|deadline| deadline <= pass.now);
     let missing = match health(pass, &target) {
         None => Some("Looks at the health of the objects that were brought back".to_owned()),
@@ -137,7 +138,8 @@ fn look(pass: &mut Pass<'_>, plan: &Plan, target: &Target) -> State {
         .first()
         .map(|first| describe(first, unhealthy.len()));
     if let Some(message) = unhealthy_objects.or(starting) {
-        let deadline = after(target.applied_at.unwrap_or(pass.now), plan.timeout);
+        let applied_at = target.applied_at.unwrap_or(pass.now);
+        let deadline = after(pass.in_reach_from(applied_at), plan.timeout);
         if deadline <= pass.now {
             return State::Failed(
                 FailureReason::DeadlineExceeded,

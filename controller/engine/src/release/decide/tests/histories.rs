@@ -1,4 +1,4 @@
-//! Random histories: commits good and bad, people's acts, crashes between any two effects, failing effects, time. Whatever
+//! Random histories: commits good and bad, people's acts, crashes between any two effects, failing effects, outages, time. Whatever
 //! happens, the invariants hold; and when it stops happening, the Release comes to rest with nothing left over.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use crate::{
     quarantine,
     release::{
         Effect,
+        cluster::{ClusterId, Reached},
         observed::{Asked, Fault},
         status::{Phase, Purpose},
     },
@@ -30,7 +31,7 @@ const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn disturb(world: &mut World, dice: &mut Dice) {
     let name = NAMES[usize::try_from(dice.roll(6)).unwrap()];
-    match dice.roll(14) {
+    match dice.roll(15) {
         0..=2 => world.ask(name),
         3 => {
             world.asked = Asked::Broken {
@@ -71,8 +72,43 @@ fn disturb(world: &mut World, dice: &mut Dice) {
             );
         }
         10 => world.accept(name),
+        11 => world.reached = elsewhere(world),
         _ => world.pass_time(i64::try_from(dice.roll(300)).unwrap()),
     }
+}
+
+/// Objects that are in another cluster are there from the beginning; it goes away and comes back.
+fn elsewhere(world: &World) -> Reached {
+    match world.reached {
+        Reached::Home => Reached::Home,
+        Reached::Remote { .. } => Reached::Away {
+            since: world.now,
+            message: "gone".into(),
+        },
+        Reached::Away { .. } => answering(world),
+    }
+}
+
+fn answering(world: &World) -> Reached {
+    Reached::Remote {
+        id: ClusterId {
+            uid: None,
+            address: "east".into(),
+        },
+        since: world.now,
+    }
+}
+
+const fn is_about_objects(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Rehearse { .. }
+            | Effect::RecordInventory { .. }
+            | Effect::Apply { .. }
+            | Effect::Prune { .. }
+            | Effect::Correct { .. }
+            | Effect::Abandon { .. }
+    )
 }
 
 fn step(world: &mut World, dice: &mut Dice) {
@@ -80,6 +116,11 @@ fn step(world: &mut World, dice: &mut Dice) {
     let at = dice.roll(5);
     let mut done = 0;
     world.step_with(|world, effect| {
+        let is_away = matches!(world.reached, Reached::Away { .. });
+        assert!(
+            !(is_away && is_about_objects(effect)),
+            "{effect:?} without a cluster"
+        );
         if let Effect::Apply { content, .. } = effect {
             let target = world.status.target.as_ref().unwrap();
             assert_eq!(target.content.digest, content.digest);
@@ -129,6 +170,9 @@ fn step(world: &mut World, dice: &mut Dice) {
 fn history(seed: u64) {
     let mut dice = Dice(seed | 1);
     let mut world = World::default();
+    if seed.is_multiple_of(2) {
+        world.reached = answering(&world);
+    }
     for _ in 0..80 {
         disturb(&mut world, &mut dice);
         step(&mut world, &mut dice);
@@ -163,6 +207,9 @@ fn history(seed: u64) {
 fn come_to_rest(world: &mut World) {
     for name in NAMES {
         world.accept(name);
+    }
+    if matches!(world.reached, Reached::Away { .. }) {
+        world.reached = answering(world);
     }
     world.bad.clear();
     world.healthy = true;

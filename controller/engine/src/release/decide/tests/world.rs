@@ -18,6 +18,7 @@ use crate::{
     release::{
         Effect, Observed, Plan, ReleaseStatus,
         budget::Budget,
+        cluster::Reached,
         composition::{Composition, Peers},
         decide::decide,
         observed::{
@@ -62,6 +63,7 @@ pub(super) struct World {
     pub(super) status: ReleaseStatus,
     pub(super) now: Timestamp,
     pub(super) lifecycle: Lifecycle,
+    pub(super) reached: Reached,
     pub(super) asked: Asked,
     pub(super) look: LookRequest,
     pub(super) acting_since: Timestamp,
@@ -125,6 +127,7 @@ impl Default for World {
             status: ReleaseStatus::default(),
             now,
             lifecycle: Lifecycle::Live,
+            reached: Reached::Home,
             asked: Asked::Unknown,
             look: LookRequest::None,
             acting_since: now,
@@ -232,6 +235,7 @@ impl World {
         Observed {
             generation: self.generation,
             lifecycle: self.lifecycle,
+            cluster: self.reached.clone(),
             asked: self.asked.clone(),
             look: self.look.clone(),
             rehearsed: self.rehearsed.clone(),
