@@ -20,6 +20,7 @@ pub mod order;
 pub mod owners;
 pub mod prune;
 pub mod renders;
+pub mod same;
 pub mod scale;
 pub mod server_side;
 pub mod standing;

@@ -27,6 +27,7 @@ mod send;
 mod sources;
 mod tidy;
 mod treat;
+mod unchanged;
 mod warnings;
 mod world;
 

@@ -43,6 +43,8 @@ pub struct Entry {
     pub left_alone: bool,
     /// Values that the cluster's admission changed on the way in (see [`super::altered`]).
     pub altered: Vec<String>,
+    /// Digest of what was sent and taken as it is (see [`super::same`]); nothing while that may have changed.
+    pub sent: Option<String>,
 }
 
 impl Entry {
@@ -64,6 +66,19 @@ impl Entry {
     }
 }
 
+/// An object that is about to be applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// The object.
+    pub key: &'a ObjectKey,
+    /// API version that it is applied in.
+    pub api_version: &'a str,
+    /// Whether it takes itself away when it is done.
+    pub passing: bool,
+    /// Digest of what is to be sent, if it is not always sent.
+    pub sent: Option<&'a str>,
+}
+
 /// What a Release has put into the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -78,9 +93,15 @@ impl Inventory {
     pub fn record<'a>(
         &mut self,
         digest: &Digest,
-        objects: impl IntoIterator<Item = (&'a ObjectKey, &'a str, bool)>,
+        objects: impl IntoIterator<Item = impl Into<Recorded<'a>>>,
     ) {
-        for (key, api_version, passing) in objects {
+        for object in objects {
+            let Recorded {
+                key,
+                api_version,
+                passing,
+                sent,
+            } = object.into();
             let entry = self.objects.entry(key.clone()).or_insert_with(|| Entry {
                 api_version: api_version.to_owned(),
                 contents: BTreeSet::new(),
@@ -91,9 +112,13 @@ impl Inventory {
                 words: Words::default(),
                 left_alone: false,
                 altered: Vec::new(),
+                sent: None,
             });
             api_version.clone_into(&mut entry.api_version);
             entry.passing = passing;
+            if entry.sent.as_deref() != sent {
+                entry.sent = None;
+            }
             entry.leftover = None;
             entry.contents.insert(digest.clone());
         }
@@ -163,6 +188,18 @@ impl Inventory {
 
 #[cfg(test)]
 mod tests {
+    impl<'a> From<(&'a ObjectKey, &'a str, bool)> for Recorded<'a> {
+        /// One that is always sent.
+        fn from((key, api_version, passing): (&'a ObjectKey, &'a str, bool)) -> Self {
+            Self {
+                key,
+                api_version,
+                passing,
+                sent: None,
+            }
+        }
+    }
+
     use serde_json::json;
 
     use super::*;

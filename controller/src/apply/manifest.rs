@@ -20,6 +20,7 @@ use super::{
     Failure, Kind, Kinds, Target,
     failure::Secrecy,
     order::rank,
+    same,
     standing::{Company, Standing},
     turn::{self, Part, Turn},
     words,
@@ -60,6 +61,8 @@ pub struct Prepared {
     pub source: String,
     /// What is sent.
     pub body: Value,
+    /// Digest of that, for an object that is not sent again for nothing (see [`super::same`]).
+    pub digest: Option<String>,
     /// Whether what the API server says about it may be repeated.
     pub secrecy: Secrecy,
     /// What its annotations say.
@@ -128,6 +131,7 @@ pub async fn prepare(
                 object.place()
             )));
         }
+        object.digest = same::digest(&object);
         prepared.push(object);
     }
     prepared.sort_by(|a, b| (a.turn, &a.key).cmp(&(b.turn, &b.key)));
@@ -236,6 +240,7 @@ fn prepare_one(
         source: manifest.source.clone(),
         secrecy: manifest.secrecy,
         body,
+        digest: None,
         words,
         standing: Standing::Alone,
     })

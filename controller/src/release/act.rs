@@ -125,9 +125,11 @@ impl Shell {
         let mut next = stored(memory).clone();
         next.record(
             &content.digest,
-            prepared.iter().map(|object| {
-                let api_version = object.kind.resource.api_version.as_str();
-                (&object.key, api_version, object.is_passing())
+            prepared.iter().map(|object| inventory::Recorded {
+                key: &object.key,
+                api_version: &object.kind.resource.api_version,
+                passing: object.is_passing(),
+                sent: object.digest.as_deref(),
             }),
         );
         self.save(release, memory, next).await?;

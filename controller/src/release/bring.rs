@@ -25,7 +25,7 @@ use super::{
     memory::Memory,
     progress::Progress,
     run::Run,
-    send::{Alive, Answer, Found},
+    send::{Alive, Answer, Became, Found},
 };
 use crate::{
     Result,
@@ -56,7 +56,7 @@ impl Shell {
             memory.alive.clear();
         }
         let prepared = self.prepared(release, memory, content).await?;
-        let sending = self
+        let mut sending = self
             .sending(
                 release,
                 memory.target()?,
@@ -65,6 +65,7 @@ impl Shell {
                 Mode::Rehearse,
             )
             .await?;
+        sending.unchanged = self.unchanged(release, memory, &sending.target, &prepared);
         let rest = prepared.iter().filter(|object| progress.lacks(&object.key));
         let outcomes = sending.try_out(rest.collect(), deadline).await;
         for (object, outcome) in outcomes {
@@ -109,6 +110,7 @@ impl Shell {
             .sending(release, target, alive, &prepared, mode)
             .await?;
         sending.attempt = Some(attempt);
+        sending.unchanged = self.unchanged(release, memory, &sending.target, &prepared);
         let mut run = Run {
             sending,
             progress,
@@ -193,7 +195,12 @@ impl Shell {
         for answer in answers {
             let key = &answer.key;
             let entry = next.objects.get_mut(key);
-            let Some(made) = &answer.made else {
+            let made = match &answer.became {
+                Became::Unchanged => continue,
+                Became::Sent(made) => Some(made),
+                Became::LeftAlone => None,
+            };
+            let Some(made) = made else {
                 memory.looked.remove(key);
                 if let Some(entry) = entry {
                     entry.words = answer.words;
@@ -201,6 +208,7 @@ impl Shell {
                 }
                 continue;
             };
+            let (made, altered, sent) = (&made.object, &made.altered, &made.sent);
             let version = made.resource_version().unwrap_or_default();
             memory
                 .written
@@ -213,7 +221,8 @@ impl Shell {
                 entry.fields = fields::fingerprint(managed.unwrap_or_default());
                 entry.settled = settled(release, key, made)?;
                 entry.words = answer.words;
-                entry.altered.clone_from(&answer.altered);
+                entry.altered.clone_from(altered);
+                entry.sent.clone_from(sent);
                 entry.left_alone = false;
             }
         }
@@ -283,7 +292,7 @@ pub(super) fn workloads(answers: &[Answer]) -> Vec<Workload> {
         .filter_map(|answer| {
             let key = &answer.key;
             let kind = workload_kind(key)?;
-            let template = answer.made.as_ref()?.data.pointer("/spec/template")?;
+            let template = answer.made()?.data.pointer("/spec/template")?;
             Some(Workload {
                 kind,
                 namespace: key.namespace.clone()?,

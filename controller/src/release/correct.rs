@@ -39,7 +39,7 @@ impl Shell {
             match sending.put(object).await {
                 Ok(answer) => {
                     // An answer of the version that the watch has seen changed nothing: only the account of fields had moved.
-                    let version = answer.made.as_ref().and_then(ResourceExt::resource_version);
+                    let version = answer.made().and_then(ResourceExt::resource_version);
                     if version.is_some() && before.map(|before| before.resource_version) != version
                     {
                         memory.corrected(&object.key, Timestamp::now());

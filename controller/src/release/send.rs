@@ -1,7 +1,7 @@
 //! Sends the objects of one set, each as it is to be sent: with the fields that it leaves to others left out, held before its
 //! template changes, or not at all when it is to be left alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use belay_api::{
     Release,
@@ -45,10 +45,37 @@ pub(super) struct Answer {
     pub(super) kind: Kind,
     /// What the source says about it.
     pub(super) words: Words,
-    /// What the API server made of it; nothing if it was left as it was.
-    pub(super) made: Option<DynamicObject>,
+    /// What became of it.
+    pub(super) became: Became,
+}
+
+/// What became of an object that was to be applied.
+pub(super) enum Became {
+    /// It was sent.
+    Sent(Box<Made>),
+    /// It was not sent, for it is as it would be sent.
+    Unchanged,
+    /// It was not sent, for it says that it is to be left alone.
+    LeftAlone,
+}
+
+/// What the API server made of an object.
+pub(super) struct Made {
+    pub(super) object: DynamicObject,
     /// Values that the cluster's admission changed on the way in.
     pub(super) altered: Vec<String>,
+    /// Digest of what was sent, if all of it was taken.
+    pub(super) sent: Option<String>,
+}
+
+impl Answer {
+    /// What the API server made of the object, if it was sent.
+    pub(super) fn made(&self) -> Option<&DynamicObject> {
+        match &self.became {
+            Became::Sent(made) => Some(&made.object),
+            Became::Unchanged | Became::LeftAlone => None,
+        }
+    }
 }
 
 /// What goes with every object of one set.
@@ -63,6 +90,8 @@ pub(super) struct Sending<'a> {
     pub(super) attempt: Option<Timestamp>,
     /// See [`Memory::alive`].
     pub(super) alive: Alive,
+    /// Objects that need not be sent (see [`super::unchanged`]).
+    pub(super) unchanged: HashSet<ObjectKey>,
     pub(super) adopt: Adopt,
     pub(super) on_immutable: OnImmutable,
     pub(super) shell: &'a Shell,
@@ -89,6 +118,7 @@ impl Shell {
             adopt: release.spec.apply.adopt,
             on_immutable: release.spec.apply.on_immutable,
             alive,
+            unchanged: HashSet::new(),
             shell: self,
         })
     }
@@ -102,7 +132,7 @@ impl Sending<'_> {
         }
         let live = self.live(object).await?;
         let treatment = self.treatment(object, live.as_ref())?;
-        if treatment == Treatment::LeaveAlone {
+        if treatment == Treatment::LeaveAlone || self.unchanged.contains(&object.key) {
             return Ok(Found::Live(live));
         }
         match self.send(object, live.as_ref(), treatment).await {
@@ -143,6 +173,9 @@ impl Sending<'_> {
         let term = &self.shell.context.term;
         term.check()
             .map_err(|error| Failure::passing(error.to_string()))?;
+        if self.unchanged.contains(&object.key) {
+            return Ok(answer(object, Became::Unchanged));
+        }
         self.put(object).await
     }
 
@@ -150,19 +183,21 @@ impl Sending<'_> {
     pub(super) async fn put(&self, object: &Prepared) -> Result<Answer, Failure> {
         let live = self.live(object).await?;
         let treatment = self.treatment(object, live.as_ref())?;
-        let (made, altered) = if treatment == Treatment::LeaveAlone {
-            (None, Vec::new())
-        } else {
-            let (made, altered) = self.make(object, live.as_ref(), treatment).await?;
-            (Some(made), altered)
+        if treatment == Treatment::LeaveAlone {
+            return Ok(answer(object, Became::LeftAlone));
+        }
+        let (made, altered) = self.make(object, live.as_ref(), treatment).await?;
+        // On the way back the API server drops what it no longer knows, and may know it again later.
+        let sent = match self.mode {
+            Mode::Apply => object.digest.clone(),
+            Mode::Rehearse | Mode::Return => None,
         };
-        Ok(Answer {
-            kind: object.kind.clone(),
-            key: object.key.clone(),
-            words: object.words,
-            made,
+        let made = Made {
+            object: made,
             altered,
-        })
+            sent,
+        };
+        Ok(answer(object, Became::Sent(Box::new(made))))
     }
 
     async fn make(
@@ -292,6 +327,15 @@ pub(super) enum Found {
     Live(Option<Live>),
     /// It could not be looked at yet.
     Unknown,
+}
+
+fn answer(object: &Prepared, became: Became) -> Answer {
+    Answer {
+        kind: object.kind.clone(),
+        key: object.key.clone(),
+        words: object.words,
+        became,
+    }
 }
 
 fn has_failed(job: &DynamicObject) -> bool {

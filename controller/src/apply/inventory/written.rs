@@ -46,6 +46,8 @@ struct WrittenEntry {
     left_alone: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     altered: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<String>,
 }
 
 #[expect(
@@ -111,6 +113,7 @@ impl Written {
                 words: entry.words,
                 left_alone: entry.left_alone,
                 altered: entry.altered,
+                sent: entry.sent,
             };
             (entry.key, restored)
         })
@@ -138,6 +141,7 @@ fn write(key: &ObjectKey, entry: &Entry, of: Vec<usize>, all: bool) -> WrittenEn
         words: entry.words,
         left_alone: entry.left_alone,
         altered: entry.altered.clone(),
+        sent: entry.sent.clone(),
     }
 }
 
