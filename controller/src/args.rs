@@ -91,7 +91,7 @@ pub struct Args {
     /// Address for webhooks of Git servers, for example 0.0.0.0:9292; they are not taken when absent. Put an ingress with TLS before it.
     #[arg(long, env = "BELAY_HOOKS_LISTEN")]
     pub hooks_listen: Option<SocketAddr>,
-    /// Let gates send HTTP requests to this machine's own addresses (loopback). Cloud metadata and link-local addresses are
+    /// Let requests for gates, charts and artifacts go to this machine's own addresses (loopback). Cloud metadata and link-local addresses are
     /// refused all the same.
     #[arg(long, env = "BELAY_ALLOW_LOOPBACK")]
     pub allow_loopback: bool,

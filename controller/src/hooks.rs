@@ -196,7 +196,7 @@ impl Hooks {
                 .spec
                 .source
                 .git
-                .webhook
+                .and_then(|git| git.webhook)
                 .ok_or(Outcome::Refused("the Release has no source.git.webhook")),
             Ok(None) => Err(Outcome::Refused("there is no such Release")),
             Err(error) => Err(failed(&error)),

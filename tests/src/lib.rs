@@ -15,6 +15,7 @@ pub mod moments;
 pub mod past;
 pub mod plane;
 pub mod plugin;
+pub mod registry;
 pub mod routers;
 pub mod scene;
 pub mod sealed;

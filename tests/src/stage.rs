@@ -64,6 +64,8 @@ impl Stage {
                     policies_in_force(lab).await?;
                 }
                 let mut settings = settings(&installed, "stage").await?;
+                // The lab's registry is on this machine.
+                settings.reach = Reach::NetworkAndLoopback;
                 settings.git = GitSettings {
                     cache_directory: lab.dir().join("git-cache"),
                     kustomize_program: lab.program(Program::Kustomize).await?,

@@ -8,10 +8,12 @@ pub mod health;
 pub mod ignore;
 pub mod images;
 pub mod inputs;
+pub mod oci;
 pub mod plan;
 pub mod prune;
 pub mod remote;
 pub mod render;
+pub mod source;
 pub mod submodules;
 pub mod take;
 pub mod verify;
@@ -32,9 +34,11 @@ pub use health::{HealthRule, HealthRules};
 pub use ignore::{IgnoreRule, ObjectSelector};
 pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
+pub use oci::{LayerSelector, Oci, OciRef};
 pub use prune::PruneBudget;
 pub use remote::{KubeConfig, KubeConfigSecret};
 pub use render::{Helm, Kustomize, Plain, Render};
+pub use source::{Origin, Source};
 pub use submodules::Submodules;
 pub use take::{Adopt, OnImmutable};
 pub use verify::{Verify, VerifyMode};
@@ -42,7 +46,7 @@ pub use webhook::{Webhook, WebhookSender};
 
 use crate::{Duration, analysis::GateRef};
 
-/// Which version of a set of objects should run, and where it comes from. Belay syncs the objects from Git, applies them,
+/// Which version of a set of objects should run, and where it comes from. Belay syncs the objects from Git or an OCI registry, applies them,
 /// judges the result, remembers the last verified version, and goes back to it by itself when verification fails.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -78,7 +82,8 @@ use crate::{Duration, analysis::GateRef};
     )
 )]
 #[kube(validation = Rule::new("self.metadata.name.size() <= 63").message("the name becomes a label on everything that is applied: keep it to 63 characters"))]
-#[x_kube(validation = Rule::new("!has(self.promotion) || !has(self.promotion.publish) || !has(self.source.git.ref.branch) || self.promotion.publish.ref != 'refs/heads/' + self.source.git.ref.branch").message("promotion.publish.ref is the branch that is followed; publish under another name"))]
+#[x_kube(validation = Rule::new("!has(self.promotion) || !has(self.promotion.publish) || !has(self.source.git) || !has(self.source.git.ref.branch) || self.promotion.publish.ref != 'refs/heads/' + self.source.git.ref.branch").message("promotion.publish.ref is the branch that is followed; publish under another name"))]
+#[x_kube(validation = Rule::new("!has(self.promotion) || !has(self.promotion.publish) || has(self.source.git)").message("promotion.publish pushes a Git reference, and an OCI source has none; have the other cluster follow a tag that you move, or take publish out"))]
 #[x_kube(validation = Rule::new("!has(self.kubeConfig) || !has(self.render) || !has(self.render.helm) || has(self.render.helm.kubeVersion)").message("a chart for another cluster must be told that cluster's version: write render.helm.kubeVersion, for example 1.36.0"))]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseSpec {
@@ -133,14 +138,6 @@ pub struct ReleaseSpec {
     /// are deleted, save Namespaces, definitions of resources and volumes.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-}
-
-/// Where the objects come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// A Git repository.
-    pub git: Git,
 }
 
 /// A directory of a Git repository.

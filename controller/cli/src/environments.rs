@@ -5,7 +5,7 @@ use std::{
     io::Write,
 };
 
-use belay_api::Release;
+use belay_api::{Release, release::Origin};
 use belay_engine::release::{
     composition::PeerKey,
     status::{Phase, ReleaseStatus, short_revision},
@@ -68,8 +68,8 @@ fn ordered(releases: &[Release]) -> Vec<&Release> {
         .map(|release| (release, depth(&release.key(), &before)))
         .collect();
     ordered.sort_by(|(one, one_depth), (other, other_depth)| {
-        let one = (&one.spec.source.git.url, one_depth, one.key());
-        one.cmp(&(&other.spec.source.git.url, other_depth, other.key()))
+        let one = (one.spec.source.url(), one_depth, one.key());
+        one.cmp(&(other.spec.source.url(), other_depth, other.key()))
     });
     ordered.into_iter().map(|(release, _)| release).collect()
 }
@@ -95,7 +95,7 @@ fn depth(key: &PeerKey, before: &BTreeMap<PeerKey, BTreeSet<PeerKey>>) -> usize 
 fn lines(releases: &[&Release], now: Timestamp, style: Style) -> Vec<String> {
     let repositories: BTreeSet<&str> = releases
         .iter()
-        .map(|release| release.spec.source.git.url.as_str())
+        .map(|release| release.spec.source.url())
         .collect();
     let several = repositories.len() > 1;
     let rows = releases
@@ -126,7 +126,7 @@ fn row(release: &Release, several: bool, now: Timestamp) -> Vec<Entry> {
             .unwrap_or_default()
             .into(),
         if several {
-            release.spec.source.git.url.as_str()
+            release.spec.source.url()
         } else {
             ""
         }
@@ -173,13 +173,21 @@ const fn tone(phase: Phase) -> Tone {
     }
 }
 
+fn reference(release: &Release) -> Value {
+    match release.spec.source.origin() {
+        Some(Origin::Git(git)) => json!(git.reference),
+        Some(Origin::Oci(oci)) => json!(oci.reference),
+        None => Value::Null,
+    }
+}
+
 fn described(release: &Release) -> Value {
     let status = release.status.clone().unwrap_or_default();
     json!({
         "namespace": release.namespace(),
         "name": release.name_any(),
-        "repository": release.spec.source.git.url,
-        "ref": release.spec.source.git.reference,
+        "repository": release.spec.source.url(),
+        "ref": reference(release),
         "promotion": release.spec.promotion,
         "dependsOn": release.composition().depends_on,
         "phase": status.phase,

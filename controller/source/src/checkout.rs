@@ -1,4 +1,4 @@
-//! One commit of one repository, ready to be read.
+//! One commit of one repository, or one artifact of a registry, ready to be read.
 
 mod locate;
 
@@ -12,6 +12,7 @@ use crate::mirror::Mirror;
 use crate::settings::FileLimits;
 use crate::submodule::{SubmoduleMode, Submodules};
 use crate::text::one_line;
+use crate::url::Transport;
 use crate::{GitRef, Oid, RepoPath, Repository, SourceError, SourceHub};
 
 /// A commit whose local copy is complete. Cheap to clone. Nothing is written to disk as files: contents are read from
@@ -135,6 +136,14 @@ impl Checkout {
         match attempt().await {
             Err(error) if self.repaired(&error).await? => attempt().await,
             result => result,
+        }
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn label(&self) -> String {
+        match self.repository.url().transport() {
+            Transport::Registry => format!("the artifact sha256:{}", self.commit),
+            _ => format!("commit {}", self.commit),
         }
     }
 

@@ -82,11 +82,11 @@ pub enum SourceError {
         url: String,
     },
     /// The path does not exist in the commit, or is not a directory.
-    #[error("commit {commit} has no directory {path:?}; correct the path, or commit the directory")]
+    #[error("{commit} has no directory {path:?}; correct the path, or put the directory there")]
     PathNotFound {
         /// The path inside the repository.
         path: String,
-        /// The commit's object id.
+        /// The commit or artifact, for example `commit 1f0c…`.
         commit: String,
     },
     /// A commit or tag does not carry the signature that is asked for.
@@ -95,6 +95,14 @@ pub enum SourceError {
         /// The commit or tag.
         what: String,
         /// What is wrong with its signature, by which key, and what to do.
+        why: String,
+    },
+    /// An artifact of a registry that holds nothing to render, or something that is refused.
+    #[error("the artifact sha256:{digest} {why}")]
+    Artifact {
+        /// The digest of its manifest, in hexadecimal digits.
+        digest: String,
+        /// What is wrong with it, and what to do.
         why: String,
     },
     /// Something unsafe or unsupported was asked for.
@@ -185,6 +193,7 @@ impl SourceError {
             | Self::RefNotFound { .. }
             | Self::EmptyRepository { .. }
             | Self::PathNotFound { .. }
+            | Self::Artifact { .. }
             | Self::Unverified { .. }
             | Self::Refused { .. }
             | Self::SubmoduleRefused { .. }
@@ -203,6 +212,7 @@ impl SourceError {
             Self::Superseded { .. } => "Superseded",
             Self::EmptyRepository { .. } => "EmptyRepository",
             Self::PathNotFound { .. } => "PathNotFound",
+            Self::Artifact { .. } => "ArtifactRefused",
             Self::Unverified { .. } => "SignatureRefused",
             Self::Submodule { error, .. } => error.reason(),
             Self::Refused { .. } | Self::SubmoduleRefused { .. } => "Refused",

@@ -104,7 +104,7 @@ pub(crate) async fn named(
             Lookup::Found(_) | Lookup::Nothing => {
                 return Err(SourceError::PathNotFound {
                     path: path.clone(),
-                    commit: checkout.commit().to_string(),
+                    commit: checkout.label(),
                 });
             }
         };

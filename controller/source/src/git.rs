@@ -123,6 +123,12 @@ impl Git {
                 "name a Secret with the keys identity (a private key) and known_hosts",
             ));
         }
+        if transport == Transport::Registry {
+            return Err(SourceError::refused(
+                format!("reading {} with git", repository.url()),
+                "only registries hold artifacts; write the address of a Git repository",
+            ));
+        }
         let is_local = transport == Transport::Local;
         if is_local && self.local_repositories == LocalRepositories::Refused {
             let what = format!("the local repository {}", repository.url());
@@ -312,6 +318,8 @@ fn protocols(repository: &Repository) -> &'static str {
     match repository.url().transport() {
         Transport::Ssh => "ssh",
         Transport::Local => "file",
+        // None of git's.
+        Transport::Registry => "none",
         Transport::Https | Transport::HttpLoopback | Transport::HttpCleartext => "https:http",
     }
 }

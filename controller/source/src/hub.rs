@@ -3,6 +3,7 @@
 //! Invariant: however many subscribers a repository has, it is asked for its references once per interval (the shortest
 //! of theirs), plus once after a [`SourceHub::poke`]. Subscribers hear of a look only when it changed something.
 
+mod artifacts;
 mod poll;
 mod publish;
 

@@ -3,7 +3,8 @@
 //! Purpose: from a URL, a reference and a path to a checked list of Kubernetes objects with a digest of their content.
 //! Invariants: repositories are hostile until proven otherwise (no hook, no plugin, no link out of the repository, no
 //! network while rendering); every run has limits on time, memory and output; no text of this crate holds a credential
-//! or a value from a file. Left out on purpose: anything of Kubernetes' API (no kube), OCI and Helm repositories.
+//! or a value from a file. Left out on purpose: anything of Kubernetes' API (no kube), and asking OCI registries and Helm
+//! repositories: what comes from there is handed in.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +33,7 @@
 //! ```
 
 mod access;
+mod artifact;
 mod checkout;
 mod credential;
 mod error;
@@ -56,6 +58,7 @@ mod url;
 mod versions;
 mod yaml;
 
+pub use crate::artifact::Artifact;
 pub use crate::checkout::{Checkout, CommitInfo};
 pub use crate::credential::Credential;
 pub use crate::error::{CredentialUse, Permanence, SourceError};
@@ -76,4 +79,4 @@ pub use crate::signature::{
 pub use crate::submodule::SubmoduleMode;
 pub use crate::tls::{Proxy, Tls};
 pub use crate::url::{RepositoryUrl, Transport};
-pub use crate::versions::{highest_version, is_exact_version};
+pub use crate::versions::{hidden_prerelease, highest_version, is_exact_version};

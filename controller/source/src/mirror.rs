@@ -5,6 +5,7 @@
 //! share it. The copy is a cache: damaged, too large or deleted, it is built anew. Fetches ask for single commits
 //! without history, so a rewritten branch is nothing special.
 
+mod artifacts;
 mod gitmodules;
 mod lock;
 mod objects;
@@ -88,6 +89,12 @@ impl Mirror {
         commit: &Oid,
         reference: &GitRef,
     ) -> Result<(), SourceError> {
+        if artifacts::is_registry(repository) {
+            if self.has(repository, commit).await? {
+                return Ok(());
+            }
+            return Err(self.damaged(repository, "an artifact is not in it any more"));
+        }
         self.git.admit(repository)?;
         if self.remembers(commit) {
             return Ok(());
@@ -331,7 +338,8 @@ impl Mirror {
     }
 }
 
-fn keep_ref(commit: &Oid) -> String {
+/// The name under which a whole commit is kept.
+pub(crate) fn keep_ref(commit: &Oid) -> String {
     format!("refs/belay/keep/{commit}")
 }
 

@@ -21,6 +21,8 @@ pub struct Repository {
     /// With the name of the Secret it is from.
     tls: Option<(Arc<str>, Arc<Tls>)>,
     proxy: Option<Arc<Proxy>>,
+    /// Who sees artifacts of a registry: the name of the Secret with the login.
+    visitor: Option<Arc<str>>,
 }
 
 impl Repository {
@@ -31,7 +33,22 @@ impl Repository {
             credential: None,
             tls: None,
             proxy: None,
+            visitor: None,
         }
+    }
+
+    /// Artifacts of a registry, as one login sees them. `identity` as for [`Credential::basic`]; none for everybody.
+    pub fn artifacts(url: RepositoryUrl, identity: Option<&str>) -> Result<Self, SourceError> {
+        if url.transport() != Transport::Registry {
+            return Err(SourceError::refused(
+                format!("reading {url} as artifacts"),
+                "write oci://host/path",
+            ));
+        }
+        Ok(Self {
+            visitor: identity.map(Into::into),
+            ..Self::anonymous(url)
+        })
     }
 
     /// A repository read with a credential, which must not travel in clear text over a network.
@@ -59,6 +76,10 @@ impl Repository {
             (Transport::HttpCleartext, Login::Header(_)) => Err(SourceError::refused(
                 format!("sending a credential to {url} in clear text"),
                 "use the https address",
+            )),
+            (Transport::Registry, _) => Err(SourceError::refused(
+                format!("a credential of git for {url}"),
+                "registries have their own",
             )),
             (Transport::Local, _) => Err(SourceError::refused(
                 format!("a credential for {url}"),
@@ -98,7 +119,10 @@ impl Repository {
 
     /// As it is, reached through a proxy.
     pub fn with_proxy(self, proxy: Proxy) -> Result<Self, SourceError> {
-        if matches!(self.url.transport(), Transport::Ssh | Transport::Local) {
+        if matches!(
+            self.url.transport(),
+            Transport::Ssh | Transport::Local | Transport::Registry
+        ) {
             return Err(SourceError::refused(
                 format!("a proxy for {}", self.url),
                 "only https addresses are reached through one; write the https address, or drop the proxy",
@@ -169,7 +193,9 @@ impl Repository {
             .credential
             .as_ref()
             .map(|credential| &credential.identity);
-        let identity = login.or(self.tls.as_ref().map(|(identity, _)| identity));
+        let identity = login
+            .or(self.tls.as_ref().map(|(identity, _)| identity))
+            .or(self.visitor.as_ref());
         RepositoryKey {
             url: self.url.clone(),
             identity: identity.cloned(),

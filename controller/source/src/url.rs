@@ -30,6 +30,8 @@ pub enum Transport {
     Ssh,
     /// A directory of this machine.
     Local,
+    /// No Git at all: artifacts of an OCI registry.
+    Registry,
 }
 
 const FORMS: &str = "write https://host/path, ssh://user@host/path, user@host:path, http://host/path, file:///path or an absolute path";
@@ -74,6 +76,25 @@ impl RepositoryUrl {
         }
         plain(&url)?;
         Ok(Self::of(&url, transport))
+    }
+
+    /// The address of artifacts in a registry, `oci://host/path`. Git can't be asked about it.
+    pub fn artifacts(text: &str) -> Result<Self, SourceError> {
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| url.scheme() == "oci" && url.host().is_some() && url.path().len() > 1);
+        let is_plain = |url: &Url| {
+            url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        };
+        match url.filter(is_plain) {
+            Some(url) if !has_control(text) => Ok(Self::of(&url, Transport::Registry)),
+            _ => refuse(
+                "write oci://host/path; a login goes into a Secret, a tag or digest into ref",
+            ),
+        }
     }
 
     fn of(url: &Url, transport: Transport) -> Self {

@@ -20,6 +20,19 @@ pub fn highest_version<'a>(
     Ok(found.max().map(|(_, text)| text))
 }
 
+/// A version that is not in the range, and would be if the range named a prerelease: for people who wonder.
+pub fn hidden_prerelease<'a>(
+    range: &str,
+    versions: impl IntoIterator<Item = &'a str>,
+) -> Result<Option<&'a str>, SourceError> {
+    let range = VersionRange::parse(range)?;
+    let mut versions = versions.into_iter();
+    Ok(versions.find(|text| {
+        let version = Version::parse(text.strip_prefix('v').unwrap_or(text));
+        version.is_ok_and(|version| range.is_near(&version))
+    }))
+}
+
 /// Whether the text is one version and no range, so that nothing else can ever be meant by it.
 pub fn is_exact_version(range: &str) -> bool {
     Version::parse(range.trim().trim_start_matches('v')).is_ok()
@@ -45,6 +58,9 @@ mod tests {
             );
         }
         assert!(highest_version("newest", versions).is_err());
+        let hidden = |range| hidden_prerelease(range, versions).unwrap();
+        assert_eq!(hidden("~1.11"), Some("1.11.0-rc.1"));
+        assert_eq!(hidden("^3"), None);
         assert!(is_exact_version("1.2.3") && is_exact_version("v1.2.3-rc.1"));
         assert!(!is_exact_version("1.2") && !is_exact_version("^1.2.3"));
     }

@@ -9,6 +9,8 @@ mod access;
 mod app;
 #[cfg(test)]
 mod app_tests;
+mod artifacts;
+mod bring;
 mod charts;
 mod cluster;
 mod finding;
@@ -18,15 +20,19 @@ mod inputs;
 mod keys;
 mod pinned;
 mod publish;
+mod registry;
 mod rendering;
 mod request;
 mod secrets;
+#[cfg(test)]
+mod served;
 mod trouble;
 mod wanted;
+mod web;
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt::{self, Write as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -48,6 +54,7 @@ use crate::{
     watch::Triggers,
 };
 use app::Apps;
+use artifacts::Artifacts;
 use charts::Charts;
 use cluster::Cluster;
 pub(super) use finding::{Finding, look_request};
@@ -69,6 +76,7 @@ struct Tools {
     client: Client,
     secrets: Secrets,
     charts: Charts,
+    artifacts: Artifacts,
     cluster: Cluster,
     apps: Apps,
     inputs: Arc<Inputs>,
@@ -96,6 +104,7 @@ impl Sources {
         });
         let tools = Tools {
             charts: Charts::new(context.settings.reach),
+            artifacts: Artifacts::new(context.settings.reach),
             cluster: Cluster::new(client.clone()),
             apps: Apps::new(context.settings.reach),
             secrets: Secrets::new(client.clone(), context.server, Arc::clone(&context.metrics)),
@@ -249,6 +258,15 @@ impl fmt::Debug for Sources {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A digest as hexadecimal digits.
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string can't fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// Digest of a source without any object.

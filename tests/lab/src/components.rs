@@ -37,6 +37,9 @@ options: {podPlayStageParallelism: 16, nodePlayStageParallelism: 4, nodeLeasePar
 /// The file that every pod's log is read from.
 pub(crate) const POD_LOG: &str = "pod.log";
 
+/// The login that the registry asks for.
+pub(crate) const REGISTRY_LOGIN: (&str, &str) = ("lab", "open sesame");
+
 /// The program a part runs.
 pub(crate) const fn program_of(part: Part) -> Option<Program> {
     match part {
@@ -46,6 +49,7 @@ pub(crate) const fn program_of(part: Part) -> Option<Program> {
         Part::Scheduler => Some(Program::KubeScheduler),
         Part::Kwok => Some(Program::Kwok),
         Part::Prometheus => Some(Program::Prometheus),
+        Part::Registry => Some(Program::Registry),
         Part::Gateway => Some(Program::Traefik),
         Part::Git | Part::Load | Part::Pods => None,
     }
@@ -69,6 +73,7 @@ impl Parameters<'_> {
             Part::Scheduler => self.scheduler(),
             Part::Kwok => self.kwok()?,
             Part::Prometheus => self.prometheus()?,
+            Part::Registry => self.registry()?,
             Part::Gateway => return Ok(self.gateway(program)),
             Part::Git | Part::Load | Part::Pods => Vec::new(),
         };
@@ -251,6 +256,18 @@ impl Parameters<'_> {
             "--log.level=warn".into(),
         ])
     }
+    fn registry(&self) -> Result<Vec<String>, LabError> {
+        let (user, password) = REGISTRY_LOGIN;
+        let login = self
+            .layout
+            .write("registry-login", &format!("{user}:{password}\n"))?;
+        Ok(vec![
+            format!("--listen={}", self.ports.address(Part::Registry)),
+            format!("--folder={}", self.layout.data(Part::Registry).display()),
+            format!("--login={}", login.display()),
+        ])
+    }
+
     /// Pods show their metrics at their own addresses, and name themselves in them.
     fn pods_scraped(&self) -> String {
         let kubeconfig = self.layout.kubeconfig(PROMETHEUS_USER);

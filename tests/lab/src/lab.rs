@@ -10,6 +10,7 @@ mod gateway;
 mod git;
 mod kubernetes;
 mod prometheus;
+mod registry;
 mod shared;
 mod start;
 mod status;

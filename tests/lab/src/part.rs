@@ -19,6 +19,8 @@ pub enum Part {
     Prometheus,
     /// Git repositories over smart HTTP. On request.
     Git,
+    /// An OCI registry that asks for a login. On request.
+    Registry,
     /// The load generator, which plays the traffic of ready pods. On request.
     Load,
     /// Servers on every pod's address, in place of the load. On request; needs [`crate::enter_plane`].
@@ -37,11 +39,12 @@ impl Part {
         Self::Kwok,
     ];
     /// The parts a lab has on request, in the order of their start.
-    pub const ON_REQUEST: [Self; 5] = [
+    pub const ON_REQUEST: [Self; 6] = [
         Self::Load,
         Self::Pods,
         Self::Prometheus,
         Self::Git,
+        Self::Registry,
         Self::Gateway,
     ];
 
@@ -55,6 +58,7 @@ impl Part {
             Self::Kwok => "kwok",
             Self::Prometheus => "prometheus",
             Self::Git => "git",
+            Self::Registry => "registry",
             Self::Load => "load",
             Self::Pods => "pods",
             Self::Gateway => "gateway",

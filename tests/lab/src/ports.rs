@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use crate::{LabError, Part};
 
 const FIRST: u16 = 20_000;
-const BLOCK: u16 = 18;
+const BLOCK: u16 = 19;
 const BLOCKS: u16 = 660;
 
 const NO_PORTS: LabError = LabError::NoPorts {
@@ -67,6 +67,7 @@ impl Ports {
                 Part::Load => 8,
                 Part::Gateway => 10,
                 Part::Pods => 12,
+                Part::Registry => 13,
             }
     }
 
@@ -87,7 +88,7 @@ impl Ports {
 
     /// Ports of the block that no part uses, for servers of a test.
     pub(crate) fn spare(&self) -> impl Iterator<Item = u16> + use<> {
-        self.base + 13..self.base + BLOCK
+        self.base + 14..self.base + BLOCK
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
             .map(|part| ports.of(part))
             .chain([ports.etcd_peer(), ports.gateway_admin()])
             .collect();
-        assert_eq!(all.len(), 12);
+        assert_eq!(all.len(), 13);
         assert!(ports.spare().all(|port| !all.contains(&port)));
     }
 }

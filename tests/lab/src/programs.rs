@@ -40,13 +40,15 @@ pub enum Program {
     Sops,
     /// The gateway.
     Traefik,
+    /// Keeps OCI artifacts and charts. Its `main` is ours, around the reference implementation's server.
+    Registry,
     /// Tells how Flux (kstatus) and Argo CD (Lua scripts) see an object. Its sources are ours, around their libraries.
     Health,
 }
 
 impl Program {
     /// All programs.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Etcd,
         Self::KubeApiServer,
         Self::KubeControllerManager,
@@ -58,6 +60,7 @@ impl Program {
         Self::Helm,
         Self::Sops,
         Self::Traefik,
+        Self::Registry,
         Self::Health,
     ];
 

@@ -14,6 +14,7 @@ mod inputs;
 mod judged;
 mod kinds;
 mod large;
+mod oci;
 mod owners;
 mod policies;
 mod prune;
@@ -44,7 +45,12 @@ const SOON: Duration = Duration::from_mins(2);
 
 async fn lab() -> &'static Lab {
     STAGE
-        .lab(|| Lab::builder().with(Part::Git).with(Part::Prometheus))
+        .lab(|| {
+            Lab::builder()
+                .with(Part::Git)
+                .with(Part::Prometheus)
+                .with(Part::Registry)
+        })
         .await
         .expect("the lab starts")
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{SOON, lab, open};
 
-async fn patch_spec(tenant: &Tenant, spec: &Value) {
+pub(super) async fn patch_spec(tenant: &Tenant, spec: &Value) {
     let patch = json!({ "spec": spec });
     tenant
         .api::<Release>()

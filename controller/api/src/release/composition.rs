@@ -12,7 +12,7 @@ use belay_engine::release::{
 use kube::{KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::{Git, Release};
+use super::{Origin, Release, Source};
 use crate::Duration;
 
 /// In `readableFrom`: every namespace.
@@ -137,7 +137,7 @@ impl Release {
             Some(other) => View::Shown(Box::new(Shown {
                 generation: other.metadata.generation.unwrap_or_default(),
                 stay: other.stay(),
-                kinship: kinship(&self.spec.source.git, &other.spec.source.git),
+                kinship: kinship(&self.spec.source, &other.spec.source),
                 status: other.status.clone().unwrap_or_default(),
             })),
             None if key.namespace == reader => View::Missing,
@@ -163,18 +163,28 @@ impl Release {
     }
 }
 
-fn kinship(ours: &Git, theirs: &Git) -> Kinship {
-    let address = |git: &Git| {
-        let url = git.url.trim_end_matches('/');
-        url.strip_suffix(".git").unwrap_or(url).to_owned()
+fn kinship(ours: &Source, theirs: &Source) -> Kinship {
+    let (same_place, same_reference) = match (ours.origin(), theirs.origin()) {
+        (Some(Origin::Git(ours)), Some(Origin::Git(theirs))) => (
+            address(&ours.url) == address(&theirs.url),
+            ours.reference == theirs.reference,
+        ),
+        (Some(Origin::Oci(ours)), Some(Origin::Oci(theirs))) => {
+            (ours.url == theirs.url, ours.reference == theirs.reference)
+        }
+        _ => (false, false),
     };
-    if address(ours) != address(theirs) {
-        Kinship::Foreign
-    } else if ours.reference == theirs.reference {
-        Kinship::SameReference
-    } else {
-        Kinship::SameRepository
+    match (same_place, same_reference) {
+        (false, _) => Kinship::Foreign,
+        (true, true) => Kinship::SameReference,
+        (true, false) => Kinship::SameRepository,
     }
+}
+
+/// The address of a Git repository without what hosts let people leave out.
+fn address(url: &str) -> &str {
+    let url = url.trim_end_matches('/');
+    url.strip_suffix(".git").unwrap_or(url)
 }
 
 #[cfg(test)]
@@ -235,8 +245,13 @@ mod tests {
 
     #[test]
     fn sources_are_compared_by_repository_and_reference() {
-        let git = |url: &str, branch: &str| -> Git {
-            serde_json::from_value(json!({"url": url, "ref": {"branch": branch}})).unwrap()
+        let git = |url: &str, branch: &str| -> Source {
+            let git = json!({"url": url, "ref": {"branch": branch}});
+            serde_json::from_value(json!({ "git": git })).unwrap()
+        };
+        let oci = |url: &str, tag: &str| -> Source {
+            let oci = json!({"url": url, "ref": {"tag": tag}});
+            serde_json::from_value(json!({ "oci": oci })).unwrap()
         };
         let main = git("https://git.example.com/shop.git", "main");
         let same = git("https://git.example.com/shop/", "main");
@@ -245,5 +260,10 @@ mod tests {
         assert_eq!(kinship(&main, &same), Kinship::SameReference);
         assert_eq!(kinship(&main, &next), Kinship::SameRepository);
         assert_eq!(kinship(&main, &other), Kinship::Foreign);
+        let stable = oci("oci://registry.example.com/shop", "stable");
+        let latest = oci("oci://registry.example.com/shop", "latest");
+        assert_eq!(kinship(&stable, &stable.clone()), Kinship::SameReference);
+        assert_eq!(kinship(&stable, &latest), Kinship::SameRepository);
+        assert_eq!(kinship(&stable, &main), Kinship::Foreign);
     }
 }

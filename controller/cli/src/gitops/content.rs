@@ -140,7 +140,7 @@ async fn of_repository(
     let hub = hub(work, LocalRepositories::Refused)?;
     let references = match &args.revision {
         Some(text) => request::revisions(text),
-        None => request::reference(&release.spec.source.git.reference).map(|one| vec![one]),
+        None => request::reference(&request::git(release)?.reference).map(|one| vec![one]),
     };
     let (reference, commit) = resolved(&hub, &repository, &references.map_err(failed)?).await?;
     let checkout = hub
@@ -230,7 +230,7 @@ async fn look(
 }
 
 async fn repository(release: &Release, cluster: Option<&Cluster>) -> Result<Repository, Error> {
-    let git = &release.spec.source.git;
+    let git = request::git(release)?;
     let url = RepositoryUrl::parse(&git.url).map_err(failed)?;
     let Some(reference) = &git.secret_ref else {
         return Ok(Repository::anonymous(url));

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use belay_api::{Release, release};
+use belay_api::{
+    Release,
+    release::{self, Origin},
+};
 use belay_source::{
     GitRef, HelmOptions, HelmValues, ImageOverride, RenderError, RenderKind, RenderRequest,
     Rendered, RepoPath, RepositoryUrl, Secrecy, SourceError, SubmoduleMode, Substitution,
@@ -23,6 +26,7 @@ const SPEC: &[&str] = &[
     "decryption",
     "images",
     "serviceAccountName",
+    "kubeConfig",
     "dependsOn",
     "promotion",
     "readableFrom",
@@ -32,7 +36,16 @@ const SPEC: &[&str] = &[
     "suspend",
     "deletionPolicy",
 ];
-const SOURCE: &[&str] = &["git"];
+const SOURCE: &[&str] = &["git", "oci"];
+const OCI: &[&str] = &[
+    "url",
+    "ref",
+    "path",
+    "secretRef",
+    // Which layer was pushed shows in what is rendered from a folder.
+    "layerSelector",
+    "interval",
+];
 const GIT: &[&str] = &[
     "url",
     "ref",
@@ -60,6 +73,7 @@ pub(super) fn understood(release: &Release) -> Result<Vec<String>, Error> {
     let refusals = [
         ("spec.source", unknown(&spec.source, SOURCE)?),
         ("spec.source.git", unknown(&spec.source.git, GIT)?),
+        ("spec.source.oci", unknown(&spec.source.oci, OCI)?),
         ("spec.render", unknown(&spec.render, RENDER)?),
         ("spec.render.plain", unknown(&plain(spec), &[])?),
         ("spec.render.kustomize", unknown(&kustomize(spec), &[])?),
@@ -74,13 +88,14 @@ pub(super) fn understood(release: &Release) -> Result<Vec<String>, Error> {
         )));
     }
     let mut beside: Vec<String> = unknown(spec, SPEC)?;
-    let git = &spec.source.git;
-    beside.extend(git.verify.is_some().then(|| "source.git.verify".to_owned()));
-    beside.extend(
-        git.proxy_secret_ref
-            .is_some()
-            .then(|| "source.git.proxySecretRef".to_owned()),
-    );
+    if let Some(git) = &spec.source.git {
+        beside.extend(git.verify.is_some().then(|| "source.git.verify".to_owned()));
+        beside.extend(
+            git.proxy_secret_ref
+                .is_some()
+                .then(|| "source.git.proxySecretRef".to_owned()),
+        );
+    }
     let warn = |field: &String| format!("spec.{field} is not taken into account here");
     Ok(beside.iter().map(warn).collect())
 }
@@ -106,6 +121,21 @@ fn unknown(part: &impl Serialize, known: &[&str]) -> Result<Vec<String>, Error> 
         .map(|(name, _)| name)
         .filter(|name| !known.contains(&name.as_str()))
         .collect())
+}
+
+/// The Git repository of the Release.
+pub(super) fn git(release: &Release) -> Result<&release::Git, Error> {
+    match release.spec.source.origin() {
+        Some(Origin::Git(git)) => Ok(git),
+        Some(Origin::Oci(oci)) => Err(Error::Source(format!(
+            "{} is an OCI artifact, which only Belay itself fetches: give --path with a folder of what was pushed, for example after \
+             flux pull artifact or oras pull",
+            oci.url
+        ))),
+        None => Err(Error::Source(
+            "spec.source: give exactly one of git and oci".to_owned(),
+        )),
+    }
 }
 
 /// What the Release follows.
@@ -138,9 +168,10 @@ pub(super) fn revisions(text: &str) -> Result<Vec<GitRef>, SourceError> {
 
 /// What is done with submodules.
 pub(super) fn submodules(release: &Release) -> SubmoduleMode {
-    match release.spec.source.git.submodules {
-        release::Submodules::Refuse => SubmoduleMode::Refuse,
-        release::Submodules::Fetch => SubmoduleMode::Fetch,
+    let git = release.spec.source.git.as_ref();
+    match git.map(|git| git.submodules) {
+        None | Some(release::Submodules::Refuse) => SubmoduleMode::Refuse,
+        Some(release::Submodules::Fetch) => SubmoduleMode::Fetch,
     }
 }
 
@@ -176,7 +207,7 @@ pub(super) fn rendering(
         }
         _ => RenderKind::Detect,
     };
-    let path = RepoPath::parse(spec.source.git.path.as_deref().unwrap_or_default());
+    let path = RepoPath::parse(spec.source.path());
     let mut request = RenderRequest::new(path.map_err(refused)?, kind);
     request.substitution = substitution(spec)?;
     Ok(request)
@@ -231,20 +262,36 @@ pub(super) fn with_images(
     rendered.with_images(&image_overrides(images)).map(Arc::new)
 }
 
+/// Whether the range of an artifact's versions can be read, if one is given.
+fn range(reference: &release::OciRef) -> Result<(), SourceError> {
+    let range = reference.semver.as_deref();
+    range.map_or(Ok(()), |range| GitRef::versions(range, "").map(drop))
+}
+
 /// What can't be followed or rendered whatever is in the repository: the field and a sentence.
 pub(super) fn refusals(release: &Release) -> Vec<(&'static str, String)> {
-    let git = &release.spec.source.git;
-    let of_reference = reference(&git.reference).err();
-    let of_url = RepositoryUrl::parse(&git.url).err();
-    let of_path = RepoPath::parse(git.path.as_deref().unwrap_or_default()).err();
-    let mut found: Vec<(&'static str, String)> = [
-        ("/spec/source/git/ref", of_reference),
-        ("/spec/source/git/url", of_url),
-        ("/spec/source/git/path", of_path),
-    ]
-    .into_iter()
-    .filter_map(|(pointer, error)| Some((pointer, error?.to_string())))
-    .collect();
+    let of_path = RepoPath::parse(release.spec.source.path()).err();
+    let of_source = match release.spec.source.origin() {
+        Some(Origin::Git(git)) => [
+            ("/spec/source/git/ref", reference(&git.reference).err()),
+            ("/spec/source/git/url", RepositoryUrl::parse(&git.url).err()),
+            ("/spec/source/git/path", of_path),
+        ],
+        Some(Origin::Oci(oci)) => [
+            ("/spec/source/oci/ref", range(&oci.reference).err()),
+            (
+                "/spec/source/oci/url",
+                RepositoryUrl::artifacts(&oci.url).err(),
+            ),
+            ("/spec/source/oci/path", of_path),
+        ],
+        // The rule of the definition says so.
+        None => return Vec::new(),
+    };
+    let mut found: Vec<(&'static str, String)> = of_source
+        .into_iter()
+        .filter_map(|(pointer, error)| Some((pointer, error?.to_string())))
+        .collect();
     if let Some(helm) = helm(&release.spec)
         && let Err(error) = HelmOptions::new("x", "x").values_files(&helm.values_files)
     {
@@ -276,8 +323,35 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_known_is_named() {
-        let found = unknown(&json!({"git": {}, "oci": {}, "none": null}), SOURCE).unwrap();
-        assert_eq!(found, ["oci"]);
+        let found = unknown(&json!({"git": {}, "bucket": {}, "none": null}), SOURCE).unwrap();
+        assert_eq!(found, ["bucket"]);
+    }
+
+    #[test]
+    fn an_artifact_is_rendered_from_a_folder_and_never_taken_for_a_repository() {
+        let release: Release = serde_json::from_value(json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"},
+            "spec": {
+                "source": {"oci": {
+                    "url": "oci://registry.example.com/shop", "ref": {"semver": "newest"}, "path": "deploy",
+                    "secretRef": {"name": "s"}, "layerSelector": {"mediaType": "a/b"}, "interval": "5m",
+                }},
+                "serviceAccountName": "d",
+            },
+        }))
+        .unwrap();
+        assert_eq!(understood(&release).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            rendering(&release, "n", None).unwrap().path.as_str(),
+            "deploy"
+        );
+        let error = git(&release).unwrap_err().to_string();
+        assert!(error.contains("--path"), "{error}");
+        let refused = refusals(&release);
+        assert!(
+            refused[0].0 == "/spec/source/oci/ref" && refused.len() == 1,
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Checkout {
             )),
             _ => Err(SourceError::PathNotFound {
                 path: path.to_string(),
-                commit: self.commit.to_string(),
+                commit: self.label(),
             }),
         }
     }

@@ -82,8 +82,9 @@ impl Mirror {
         commit: &Oid,
         paths: &[String],
     ) -> Result<Vec<Lookup>, SourceError> {
-        let mut names = vec![format!("{commit}^{{commit}}")];
-        names.extend(paths.iter().map(|path| format!("{commit}:{path}")));
+        let name = Self::name(repository, commit);
+        let mut names = vec![format!("{name}^{{commit}}")];
+        names.extend(paths.iter().map(|path| format!("{name}:{path}")));
         let mut answers = self.check(repository, &names).await?.into_iter();
         if !matches!(answers.next(), Some(Answer::Known(Lookup::Found(_)))) {
             return Err(self.damaged(repository, "a commit is missing"));
@@ -249,6 +250,7 @@ impl Mirror {
         commit: &Oid,
     ) -> Result<[String; 4], SourceError> {
         let _shared = self.shared().await?;
+        let name = Self::name(repository, commit);
         let format = "--format=%an%x00%ae%x00%ct%x00%s";
         let log = [
             "log",
@@ -257,7 +259,7 @@ impl Mirror {
             "--no-notes",
             "--encoding=UTF-8",
             format,
-            commit.as_str(),
+            &name,
             "--",
         ];
         let output = self.local(repository, &log).await?;

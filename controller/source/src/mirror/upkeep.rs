@@ -38,13 +38,7 @@ impl Mirror {
         commit: &Oid,
         reference: &GitRef,
     ) -> Result<(), SourceError> {
-        let (packs, bytes) = measure(&self.directory.join("objects/pack"));
-        if packs > PACKS_BEFORE_REPACK
-            && let Err(error) = self.collect_garbage(repository).await
-        {
-            tracing::warn!(url = %repository.url(), %error, "the local copy could not be repacked");
-        }
-        if bytes <= self.limit_bytes {
+        if !self.is_too_large(repository).await {
             return Ok(());
         }
         self.wipe().await?;
@@ -59,6 +53,17 @@ impl Mirror {
         }
         self.remember(commit);
         Ok(())
+    }
+
+    /// Whether the copy has grown past its limit, after packs were joined if it was time. The caller holds it alone.
+    pub(super) async fn is_too_large(&self, repository: &Repository) -> bool {
+        let (packs, bytes) = measure(&self.directory.join("objects/pack"));
+        if packs > PACKS_BEFORE_REPACK
+            && let Err(error) = self.collect_garbage(repository).await
+        {
+            tracing::warn!(url = %repository.url(), %error, "the local copy could not be repacked");
+        }
+        bytes > self.limit_bytes
     }
 
     async fn collect_garbage(&self, repository: &Repository) -> Result<(), SourceError> {

@@ -131,7 +131,7 @@ impl Mirror {
         commit: &Oid,
     ) -> Result<Oid, SourceError> {
         let _shared = self.shared().await?;
-        let name = format!("{commit}^{{tree}}");
+        let name = format!("{}^{{tree}}", Self::name(repository, commit));
         let output = self
             .local(
                 repository,

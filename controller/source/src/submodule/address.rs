@@ -45,7 +45,10 @@ pub(super) fn resolve(parent: &Repository, written: &str) -> Result<Address, Str
             ));
         }
         other if other == parent.url().transport() => {}
-        Transport::HttpLoopback | Transport::HttpCleartext | Transport::Local => {
+        Transport::HttpLoopback
+        | Transport::HttpCleartext
+        | Transport::Local
+        | Transport::Registry => {
             return Err(format!(
                 "its address {url} is less safe than the repository's; write its https address into .gitmodules"
             ));

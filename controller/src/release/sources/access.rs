@@ -2,6 +2,7 @@
 //!
 //! Invariant: no error says what a Secret holds, only what is missing in it.
 
+use belay_api::release::Git;
 use belay_source::{Credential, Proxy, Repository, RepositoryUrl, SourceError, Tls, Transport};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -34,12 +35,11 @@ impl Tools {
 
     /// The repository, and until when its login is good.
     pub(super) async fn open(&self, request: &Request) -> Result<Opened, Trouble> {
-        let opened = self.opened(request).await;
+        let opened = self.opened(request.git()?, request.namespace()).await;
         opened.map_err(Trouble::unavailable)
     }
 
-    async fn opened(&self, request: &Request) -> Result<Opened, String> {
-        let (git, namespace) = (request.git(), request.namespace());
+    async fn opened(&self, git: &Git, namespace: &str) -> Result<Opened, String> {
         let url = RepositoryUrl::parse(&git.url).map_err(|error| error.to_string())?;
         let way = match &git.proxy_secret_ref {
             Some(reference) => Some(self.way(namespace, &reference.name).await?),
@@ -86,12 +86,10 @@ impl Tools {
 
     /// Word of changes of the Secrets on the way to the repository.
     pub(super) fn way_changes(&self, request: &Request) -> Changes {
-        let git = request.git();
-        let secrets = [&git.secret_ref, &git.proxy_secret_ref];
-        let names = secrets
-            .into_iter()
-            .flatten()
-            .map(|reference| &*reference.name);
+        let git = request.git().ok();
+        let secrets = git.map(|git| [&git.secret_ref, &git.proxy_secret_ref]);
+        let secrets = secrets.into_iter().flatten().flatten();
+        let names = secrets.map(|reference| &*reference.name);
         self.secrets.changes(request.namespace(), names)
     }
 }

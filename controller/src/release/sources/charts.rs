@@ -7,10 +7,9 @@
 mod index;
 mod kept;
 mod oci;
-mod web;
 
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -19,26 +18,19 @@ use belay_source::{ChartArchive, highest_version, is_exact_version};
 use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 
-use super::trouble::Trouble;
+use super::{
+    hex,
+    registry::{self, is_this_machine},
+    trouble::Trouble,
+    web::{Login, Web},
+};
 use crate::gates::probe::address::Reach;
 use kept::Kept;
-use web::Web;
 
+/// Where a login for a chart is named.
+const FIELD: &str = "render.helm.chart.secretRef";
 /// Largest chart that is fetched.
 const CHART_BYTES: usize = 16 << 20;
-
-/// A user name and a password.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Login {
-    pub(super) username: String,
-    pub(super) password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").finish_non_exhaustive()
-    }
-}
 
 /// Which chart.
 #[derive(Clone, Debug)]
@@ -131,7 +123,7 @@ impl Charts {
         checked(
             wanted,
             &entry.version,
-            &answer.expect_success(&place)?,
+            &answer.expect_success(&place, FIELD)?,
             &digest,
         )
     }
@@ -142,13 +134,14 @@ impl Charts {
         path: &str,
         wanted: &Wanted<'_>,
     ) -> Result<ChartArchive, Trouble> {
-        let mut session = oci::Session::new(&self.web, registry, path, wanted);
+        let path = format!("{path}/{}", wanted.name);
+        let found = oci::Found::new(&self.web, registry, path.trim_start_matches('/'), wanted);
         let version = if is_exact_version(wanted.version) {
             wanted.version.trim_start_matches('v').to_owned()
         } else {
-            choose(wanted, session.versions().await?, |version| version)?
+            choose(wanted, found.versions().await?, |version| version)?
         };
-        let (bytes, digest) = session.chart(&version).await?;
+        let (bytes, digest) = found.chart(&version).await?;
         checked(wanted, &version, &bytes, &digest)
     }
 
@@ -204,25 +197,17 @@ fn visitor(wanted: &Wanted<'_>) -> String {
     hex(bytes)
 }
 
-fn hex(bytes: [u8; 32]) -> String {
-    bytes.iter().fold(String::new(), |mut digits, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
-
 fn place(wanted: &Wanted<'_>) -> Result<Place, Trouble> {
     let refuse = |why: &str| Trouble::unavailable(format!("render.helm.chart.repository: {why}"));
     let address = wanted.repository;
-    let (text, is_oci) = match address.strip_prefix("oci://") {
-        // As other clients do: a registry on this machine has no certificate.
-        Some(rest) if is_this_machine(rest) => (format!("http://{rest}"), true),
-        Some(rest) => (format!("https://{rest}"), true),
-        None => (address.to_owned(), false),
+    let unreadable = || refuse("write https://host/path or oci://host/path");
+    let (mut url, path) = match address.strip_prefix("oci://") {
+        Some(rest) => {
+            let (url, path) = registry::place(rest).ok_or_else(unreadable)?;
+            (url, Some(path))
+        }
+        None => (Url::parse(address).map_err(|_| unreadable())?, None),
     };
-    let mut url =
-        Url::parse(&text).map_err(|_| refuse("write https://host/path or oci://host/path"))?;
     let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
     if !is_bare || !matches!(url.scheme(), "http" | "https") {
         return Err(refuse(
@@ -235,22 +220,12 @@ fn place(wanted: &Wanted<'_>) -> Result<Place, Trouble> {
             "a login is not sent in clear text; use the https address",
         ));
     }
-    let path = url.path().trim_matches('/').to_owned();
-    if is_oci {
-        url.set_path("/");
+    if let Some(path) = path {
         return Ok(Place::Oci(url, path));
     }
+    let path = url.path().trim_matches('/').to_owned();
     url.set_path(&format!("{path}/"));
     Ok(Place::Http(url))
-}
-
-fn is_this_machine(address: &str) -> bool {
-    let authority = address.split('/').next().unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 impl fmt::Debug for Charts {

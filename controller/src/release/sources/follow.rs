@@ -1,18 +1,22 @@
 //! The task that follows one source.
 
+mod registry;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use belay_api::{Release, release::VerifyMode};
+use belay_api::{
+    Release,
+    release::{Git, Origin},
+};
 use belay_engine::release::{
     observed::Asked,
     status::{self, Content},
 };
 use belay_source::{
-    Candidate, GitRef, Observation, Oid, RenderError, Rendered, Signature, SignedObject,
-    SourceError, Subscription,
+    Candidate, GitRef, Observation, Oid, Signature, SignedObject, SourceError, Subscription,
 };
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
@@ -21,9 +25,11 @@ use tokio::sync::watch;
 use super::{
     Finding, Request, Tools,
     access::Opened,
+    bring::Brought,
     digest,
     inputs::Followed,
     lock,
+    request::reference,
     trouble::{Place, Trouble},
     wanted::Wanted,
 };
@@ -34,88 +40,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 
 /// How long a credential that does not work is kept before the Secret is read again.
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(10);
-
-/// What one commit means.
-pub(super) struct Brought {
-    pub(super) rendered: Arc<Rendered>,
-    pub(super) signatures: Vec<Signature>,
-}
-
-impl Tools {
-    /// The objects of one commit, once its signatures are accepted.
-    pub(super) async fn render(
-        &self,
-        request: &Request,
-        candidate: &Candidate,
-    ) -> Result<Brought, Trouble> {
-        let repository = self.repository(request).await?;
-        let hub = self.hub().await?;
-        let signatures = match self.policy(request).await? {
-            Some(policy) => hub.verify(&repository, candidate, &policy).await?,
-            None => Vec::new(),
-        };
-        let checkout = hub
-            .checkout(&repository, &candidate.reference, &candidate.commit)
-            .await?
-            .through_submodules(request.submodules(), hub);
-        let contents = self.inputs.follow(&request.inputs())?.read().await?;
-        let rendering = request
-            .rendering(&self.cluster, &self.charts, &contents)
-            .await?;
-        let rendered = match self.renderer.render(&checkout, &rendering).await {
-            Err(RenderError::EmptyRender { .. }) if request.allow_empty => {
-                Arc::new(Rendered::nothing())
-            }
-            rendered => rendered?,
-        };
-        Ok(Brought {
-            rendered: request.with_images(rendered)?,
-            signatures,
-        })
-    }
-
-    /// The commit of a revision such as `v1.2.3@sha1:1f0c…`, with the tag object where a signature on it is asked for.
-    pub(super) async fn candidate(
-        &self,
-        request: &Request,
-        revision: &str,
-    ) -> Result<Candidate, Trouble> {
-        let (before, commit) = revision
-            .rsplit_once(':')
-            .ok_or_else(|| Trouble::unavailable("the revision names no commit"))?;
-        let label = before.rsplit_once('@').map(|(label, _)| label);
-        let commit = Oid::parse(commit)?;
-        let is_tag = request
-            .verify()
-            .is_some_and(|verify| verify.mode != VerifyMode::Head);
-        let Some(label) = label.filter(|_| is_tag) else {
-            return Ok(Candidate::of_commit(commit));
-        };
-        let tag = match label.strip_prefix("refs/tags/") {
-            Some(name) => GitRef::tag(name)?,
-            None => GitRef::tag(label)?,
-        };
-        let repository = self.repository(request).await?;
-        let listing = self.hub().await?.list(&repository).await?;
-        let found = listing.candidates(&tag)?.into_iter();
-        let mut same = found.filter(|candidate| candidate.commit == commit);
-        same.next()
-            .ok_or_else(|| Trouble::unavailable(format!("{tag} has moved away from {commit}")))
-    }
-
-    /// Of several tags with one version, the one whose commit is the newest.
-    async fn newest(
-        &self,
-        request: &Request,
-        candidates: &[Candidate],
-    ) -> Result<Candidate, Trouble> {
-        if let [only] = candidates {
-            return Ok(only.clone());
-        }
-        let repository = self.repository(request).await?;
-        Ok(self.hub().await?.newest(&repository, candidates).await?)
-    }
-}
 
 struct Follower {
     tools: Arc<Tools>,
@@ -198,7 +122,15 @@ impl Follower {
     /// Follows until the repository or its credential must be made anew.
     async fn look(&mut self) -> Result<(), Trouble> {
         self.inputs = self.tools.inputs.follow(&self.request.inputs())?;
-        let reference = self.request.reference()?;
+        let request = self.request.clone();
+        match request.origin()? {
+            Origin::Git(git) => self.look_at_git(git).await,
+            Origin::Oci(oci) => self.look_at_registry(oci).await,
+        }
+    }
+
+    async fn look_at_git(&mut self, git: &Git) -> Result<(), Trouble> {
+        let reference = reference(&git.reference)?;
         let tools = Arc::clone(&self.tools);
         let mut keys = tools.key_changes(&self.request);
         if let Some(commit) = reference.fixed_commit().cloned() {
@@ -444,10 +376,18 @@ impl Follower {
 
     /// First line of the commit's message, if it can be had without trouble.
     async fn subject(&self, commit: &Oid) -> Option<String> {
-        let repository = self.tools.repository(&self.request).await.ok()?;
-        let reference = GitRef::commit(commit.as_str()).ok()?;
-        let hub = self.tools.hub().await.ok()?;
-        let checkout = hub.checkout(&repository, &reference, commit).await.ok()?;
+        let checkout = match self.request.origin().ok()? {
+            Origin::Git(_) => {
+                let repository = self.tools.repository(&self.request).await.ok()?;
+                let reference = GitRef::commit(commit.as_str()).ok()?;
+                let hub = self.tools.hub().await.ok()?;
+                hub.checkout(&repository, &reference, commit).await.ok()?
+            }
+            Origin::Oci(oci) => {
+                let artifact = self.tools.artifact(&self.request, oci, commit);
+                artifact.await.ok()?
+            }
+        };
         let described = checkout.describe().await.ok()?;
         Some(described.subject).filter(|subject| !subject.is_empty())
     }

@@ -2,7 +2,10 @@
 //!
 //! Invariant: the commit can't move, so it is fetched and rendered once and costs nothing after that.
 
-use belay_api::{Release, release::GitRef};
+use belay_api::{
+    Release,
+    release::{GitRef, OciRef},
+};
 use belay_engine::release::{
     observed::Asked,
     status::{Content, short_revision},
@@ -63,11 +66,19 @@ fn named(asked: Asked, label: Option<&str>) -> Asked {
 impl Request {
     /// Makes it about one commit; gives the name of what it was about.
     fn pin(&mut self, commit: &str) -> Option<String> {
+        if let Some(oci) = &mut self.source.oci {
+            let fixed = OciRef {
+                digest: Some(format!("sha256:{commit}")),
+                ..OciRef::default()
+            };
+            return std::mem::replace(&mut oci.reference, fixed).tag;
+        }
+        let git = self.source.git.as_mut()?;
         let fixed = GitRef {
             commit: Some(commit.to_owned()),
             ..GitRef::default()
         };
-        let before = std::mem::replace(&mut self.git.reference, fixed);
+        let before = std::mem::replace(&mut git.reference, fixed);
         before.branch.or(before.tag).or(before.name)
     }
 }
@@ -88,5 +99,23 @@ mod tests {
         };
         assert_eq!(named.revision, "main@sha1:1f0c9ab77");
         assert_eq!(named.short, "main@1f0c9ab");
+    }
+
+    #[test]
+    fn a_chosen_artifact_is_asked_for_by_its_digest() {
+        let release: Release = serde_json::from_value(json!({
+            "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"},
+            "spec": {
+                "source": {"oci": {"url": "oci://registry.example.com/shop", "ref": {"tag": "stable"}}},
+                "serviceAccountName": "d",
+            },
+        }))
+        .unwrap();
+        let mut request = Request::of(&release);
+        let digits = "a".repeat(64);
+        assert_eq!(request.pin(&digits).as_deref(), Some("stable"));
+        let reference = request.source.oci.unwrap().reference;
+        assert_eq!(reference.digest, Some(format!("sha256:{digits}")));
+        assert_eq!((reference.tag, reference.semver), (None, None));
     }
 }

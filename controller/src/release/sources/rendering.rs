@@ -7,11 +7,12 @@ use belay_source::{
 };
 
 use super::{
-    charts::{self, Charts, Login},
+    charts::{self, Charts},
     cluster::Cluster,
     inputs::{Contents, Wanted},
     request::Request,
     trouble::Trouble,
+    web::Login,
 };
 use crate::apply::Identity;
 
@@ -88,7 +89,7 @@ impl Request {
             }
             _ => RenderKind::Detect,
         };
-        let path = RepoPath::parse(self.git.path.as_deref().unwrap_or_default())?;
+        let path = RepoPath::parse(self.source.path())?;
         let mut request = RenderRequest::new(path, kind);
         let substitute = self.render.as_ref().and_then(|r| r.substitute.as_ref());
         request.substitution = match substitute {

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use belay_api::{Release, release};
+use belay_api::{
+    Release,
+    release::{self, Origin},
+};
 use belay_source::{GitRef, SourceError, SubmoduleMode};
 use kube::ResourceExt as _;
+
+use super::trouble::Trouble;
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +17,7 @@ pub(super) struct Request {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) account: String,
-    pub(super) git: release::Git,
+    pub(super) source: release::Source,
     pub(super) render: Option<release::Render>,
     pub(super) decryption: Option<release::Decryption>,
     pub(super) images: Vec<release::Image>,
@@ -26,7 +31,7 @@ impl Request {
             namespace: release.namespace().unwrap_or_default(),
             name: release.name_any(),
             account: release.spec.service_account_name.clone(),
-            git: release.spec.source.git.clone(),
+            source: release.spec.source.clone(),
             render: release.spec.render.clone(),
             decryption: release.spec.decryption.clone(),
             images: release.spec.images.clone(),
@@ -39,37 +44,50 @@ impl Request {
     }
 
     pub(super) fn verify(&self) -> Option<&release::Verify> {
-        self.git.verify.as_ref()
+        self.source.git.as_ref()?.verify.as_ref()
     }
 
     pub(super) fn interval(&self) -> Duration {
-        self.git.interval.get()
+        self.source.interval().get()
     }
 
-    pub(super) fn reference(&self) -> Result<GitRef, SourceError> {
-        let reference = &self.git.reference;
-        let prefix = reference.tag_prefix.as_deref().unwrap_or_default();
-        if let Some(branch) = &reference.branch {
-            GitRef::branch(branch)
-        } else if let Some(tag) = &reference.tag {
-            GitRef::tag(tag)
-        } else if let Some(range) = &reference.semver {
-            GitRef::versions(range, prefix)
-        } else if let Some(name) = &reference.name {
-            GitRef::named(name)
-        } else {
-            GitRef::commit(reference.commit.as_deref().unwrap_or_default())
+    /// The source that is given.
+    pub(super) fn origin(&self) -> Result<Origin<'_>, Trouble> {
+        let origin = self.source.origin();
+        origin.ok_or_else(|| Trouble::unavailable("spec.source: give exactly one of git and oci"))
+    }
+
+    /// The repository, for what only Git can do.
+    pub(super) fn git(&self) -> Result<&release::Git, Trouble> {
+        match self.origin()? {
+            Origin::Git(git) => Ok(git),
+            Origin::Oci(_) => Err(Trouble::unavailable(
+                "the source is an OCI artifact, and this needs a Git repository",
+            )),
         }
     }
+}
 
-    pub(super) fn submodules(&self) -> SubmoduleMode {
-        match self.git.submodules {
-            release::Submodules::Refuse => SubmoduleMode::Refuse,
-            release::Submodules::Fetch => SubmoduleMode::Fetch,
-        }
+/// What becomes of submodules of a repository.
+pub(super) fn submodules(git: &release::Git) -> SubmoduleMode {
+    match git.submodules {
+        release::Submodules::Refuse => SubmoduleMode::Refuse,
+        release::Submodules::Fetch => SubmoduleMode::Fetch,
     }
+}
 
-    pub(super) fn git(&self) -> &release::Git {
-        &self.git
+/// What a Git repository is followed by.
+pub(super) fn reference(reference: &release::GitRef) -> Result<GitRef, SourceError> {
+    let prefix = reference.tag_prefix.as_deref().unwrap_or_default();
+    if let Some(branch) = &reference.branch {
+        GitRef::branch(branch)
+    } else if let Some(tag) = &reference.tag {
+        GitRef::tag(tag)
+    } else if let Some(range) = &reference.semver {
+        GitRef::versions(range, prefix)
+    } else if let Some(name) = &reference.name {
+        GitRef::named(name)
+    } else {
+        GitRef::commit(reference.commit.as_deref().unwrap_or_default())
     }
 }

@@ -6,7 +6,7 @@ use belay_source::{Permanence, RenderError, SourceError};
 use crate::apply::Failure;
 
 /// Why a source can't be had or rendered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::release) struct Trouble {
     pub(in crate::release) place: Place,
     pub(in crate::release) message: String,
@@ -67,7 +67,8 @@ fn place(error: &SourceError) -> Place {
         (
             SourceError::PathNotFound { .. }
             | SourceError::TooLarge { .. }
-            | SourceError::SubmoduleRefused { .. },
+            | SourceError::SubmoduleRefused { .. }
+            | SourceError::Artifact { .. },
             _,
         ) => Place::Content,
         // A commit that is not there yet may still be pushed: it is looked for again.

@@ -38,6 +38,11 @@ impl Wanted {
         self.at_hand.clone_from(&self.asked.borrow_and_update());
     }
 
+    /// Whether somebody asked for the present look.
+    pub(super) const fn is_at_hand(&self) -> bool {
+        self.at_hand.is_some()
+    }
+
     /// The request that what was just found answers, if there is one.
     pub(super) fn answered(&mut self) -> Option<String> {
         self.at_hand.take()

@@ -135,6 +135,7 @@ impl Lab {
         let address = self.ports.address(part);
         match part {
             Part::Etcd => answers(&format!("http://{address}/health"), READY_WITHIN).await,
+            Part::Registry => answers(&format!("http://{address}/"), READY_WITHIN).await,
             Part::Prometheus => answers(&format!("http://{address}/-/ready"), READY_WITHIN).await,
             Part::ApiServer => self.api_server_ready().await,
             Part::Gateway => self.gateway_ready().await,

@@ -114,6 +114,14 @@ static TRAEFIK: Recipe = Recipe {
     tags: "",
     variables: &["github.com/traefik/traefik/v3/pkg/version.Version=3.6.12"],
 };
+static REGISTRY: Recipe = Recipe {
+    name: "registry",
+    module: "registry",
+    package: "belay.dev/lab/registry",
+    version: "v1.0.0",
+    tags: "",
+    variables: &[],
+};
 static HEALTH: Recipe = Recipe {
     name: "health",
     module: "health",
@@ -137,6 +145,7 @@ impl Program {
             Self::Helm => &HELM,
             Self::Sops => &SOPS,
             Self::Traefik => &TRAEFIK,
+            Self::Registry => &REGISTRY,
             Self::Health => &HEALTH,
         }
     }

@@ -142,6 +142,12 @@ pub(super) async fn commit(
     args: &TraceArgs,
     cluster: &Cluster,
 ) -> Result<Commit, Error> {
+    if release.spec.source.oci.is_some() {
+        return Err(Error::Source(
+            "an OCI artifact names none; its revision and subject tell what it was made from, where whoever pushed it said so"
+                .to_owned(),
+        ));
+    }
     let id = version.revision.rsplit(':').next().unwrap_or_default();
     if args.no_fetch {
         return Err(Error::Source(

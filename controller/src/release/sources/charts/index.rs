@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::{super::trouble::Trouble, Wanted, web::Web};
+use super::{
+    super::{trouble::Trouble, web::Web},
+    FIELD, Wanted,
+};
 
 /// Largest index that is read.
 const INDEX_BYTES: usize = 32 << 20;
@@ -42,7 +45,7 @@ pub(super) async fn entries(
     let answer = web
         .get(&url, wanted.login.as_ref(), None, INDEX_BYTES)
         .await?;
-    let body = answer.expect_success("index.yaml of a Helm repository")?;
+    let body = answer.expect_success("index.yaml of a Helm repository", FIELD)?;
     let name = wanted.name.to_owned();
     // A large one takes seconds; the reactor has other things to do.
     let read = tokio::task::spawn_blocking(move || read(&body, &name)).await;

@@ -3,61 +3,16 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
-    extract::{Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use super::*;
+use super::{super::served::Server, *};
 
 const CHART: &[u8] = b"a packed chart";
 const OLDER: &[u8] = b"an older one";
-
-/// What a server was asked for: path, and what it was shown.
-type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
-
-/// What a server gives at a path.
-type Answers = Arc<dyn Fn(&str, Option<&str>) -> Response + Send + Sync>;
-
-struct Server {
-    address: String,
-    asked: Asked,
-}
-
-impl Server {
-    async fn start(
-        answers: impl Fn(&str, Option<&str>) -> Response + Send + Sync + 'static,
-    ) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let asked = Asked::default();
-        let state = (Arc::clone(&asked), Arc::new(answers) as Answers);
-        let router = Router::new().fallback(answer).with_state(state);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, asked }
-    }
-
-    fn paths(&self) -> Vec<String> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().map(|(path, _)| path.clone()).collect()
-    }
-
-    fn shown(&self) -> Vec<Option<String>> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().map(|(_, shown)| shown.clone()).collect()
-    }
-}
-
-async fn answer(State((asked, answers)): State<(Asked, Answers)>, request: Request) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION);
-    let shown = shown.map(|value| value.to_str().unwrap().to_owned());
-    let path = request.uri().to_string();
-    asked.lock().unwrap().push((path.clone(), shown.clone()));
-    answers(&path, shown.as_deref())
-}
 
 fn digest(bytes: &[u8]) -> String {
     let bytes: [u8; 32] = Sha256::digest(bytes).into();
@@ -238,7 +193,7 @@ async fn a_chart_of_a_registry_is_found_by_its_tags_with_a_token() {
     let chart = charts.get(&wanted_now).await.unwrap();
     assert_eq!(chart, ChartArchive::new("web", "1.10.0+a", CHART));
     // When a manifest is not what its digest says, or is not there, then that is told.
-    for (version, words) in [("1.2.0", "does not answer"), ("3.0.0", "has no")] {
+    for (version, words) in [("1.2.0", "digests differ"), ("3.0.0", "does not have")] {
         let trouble = charts
             .get(&wanted(&repository, version, Some(login())))
             .await;

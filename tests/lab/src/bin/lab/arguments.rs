@@ -158,6 +158,8 @@ pub(crate) enum Extra {
     Load,
     /// Servers on every pod's address, in place of the load; in a network namespace of its own
     Pods,
+    /// An OCI registry that asks for the login lab, "open sesame"
+    Registry,
     /// A real gateway, Traefik, in front of the pods' servers, which come along
     Gateway,
 }
@@ -174,6 +176,7 @@ impl Shape {
             builder = builder.with(match extra {
                 Extra::Prometheus => Part::Prometheus,
                 Extra::Git => Part::Git,
+                Extra::Registry => Part::Registry,
                 Extra::Load => Part::Load,
                 Extra::Pods => Part::Pods,
                 Extra::Gateway => Part::Gateway,

@@ -1,14 +1,17 @@
-//! Requests to repositories and registries.
+//! Requests to Helm repositories and OCI registries.
+//!
+//! Invariant: what a request shows of its sender goes to the first origin alone, however often it is redirected; every answer has a
+//! limit on its size, every request one on its time.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Certificate, Client, ClientBuilder, Method, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
     redirect::Policy,
 };
 
-use super::{super::trouble::Trouble, Login};
+use super::trouble::Trouble;
 use crate::gates::probe::address::{Guarded, Reach, refusal};
 
 /// Time limit of one request, with its answer.
@@ -17,6 +20,20 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Redirects that are followed, one after the other.
 const HOPS: usize = 5;
 
+/// A user name and a password.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Login {
+    pub(super) username: String,
+    pub(super) password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
+}
+
+/// A client that goes where the operator lets it.
 pub(super) struct Web {
     client: Result<Client, String>,
     reach: Reach,
@@ -38,17 +55,19 @@ pub(super) enum Proof<'a> {
 }
 
 impl Answer {
-    /// The body, or what the status says about `what`.
-    pub(super) fn expect_success(self, what: &str) -> Result<Vec<u8>, Trouble> {
+    /// The body, or what the status says about `what`. `field` is where a login for it is named.
+    pub(super) fn expect_success(self, what: &str, field: &str) -> Result<Vec<u8>, Trouble> {
         if self.status.is_success() {
             return Ok(self.body);
         }
         let host = self.host;
         Err(match self.status.as_u16() {
             401 | 403 => Trouble::unavailable(format!(
-                "{host} does not let Belay read {what}; name a Secret with username and password in render.helm.chart.secretRef, or correct it"
+                "{host} does not let Belay read {what}; name a Secret with username and password in {field}, or correct it"
             )),
-            404 | 410 => Trouble::unavailable(format!("{host} has no {what}; correct the address")),
+            404 | 410 => Trouble::unavailable(format!(
+                "{host} does not have {what}; correct the address, or push it"
+            )),
             code if code == 429 || code >= 500 => Trouble::passing(format!(
                 "{host} can't give {what} at the moment (status {code})"
             )),
@@ -61,17 +80,26 @@ impl Answer {
 
 impl Web {
     pub(super) fn new(reach: Reach) -> Self {
-        let client = Client::builder()
-            // Followed by hand: a login must not go to another origin.
-            .redirect(Policy::none())
-            .dns_resolver(Guarded::new(reach))
-            .timeout(TIMEOUT)
-            .connect_timeout(CONNECT)
-            .build();
+        let client = builder(reach).build();
         Self {
             client: client.map_err(|error| error.to_string()),
             reach,
         }
+    }
+
+    /// Trusts these authorities instead of the system's.
+    pub(super) fn trusting(reach: Reach, authorities: &str) -> Result<Self, String> {
+        let known = Certificate::from_pem_bundle(authorities.as_bytes()).unwrap_or_default();
+        if known.is_empty() {
+            return Err("ca.crt holds no certificate in PEM".to_owned());
+        }
+        let client = builder(reach).tls_certs_only(known).build();
+        // The cause may quote what it could not read.
+        let client = client.map_err(|_| "ca.crt can't be used".to_owned())?;
+        Ok(Self {
+            client: Ok(client),
+            reach,
+        })
     }
 
     /// Asks with a login.
@@ -83,12 +111,14 @@ impl Web {
         limit_bytes: usize,
     ) -> Result<Answer, Trouble> {
         let proof = login.map(Proof::Login);
-        self.ask(url, proof.as_ref(), accept, limit_bytes).await
+        self.ask(Method::GET, url, proof.as_ref(), accept, limit_bytes)
+            .await
     }
 
     /// Asks, and follows redirects; what it shows of the sender goes to the first origin alone.
     pub(super) async fn ask(
         &self,
+        method: Method,
         url: &Url,
         proof: Option<&Proof<'_>>,
         accept: Option<&'static str>,
@@ -98,7 +128,7 @@ impl Web {
         let first = url.origin();
         for _ in 0..=HOPS {
             let proof = proof.filter(|_| url.origin() == first);
-            let response = self.one(&url, proof, accept).await?;
+            let response = self.one(method.clone(), &url, proof, accept).await?;
             let Some(target) = location(&response) else {
                 return read(response, &url, limit_bytes).await;
             };
@@ -112,6 +142,7 @@ impl Web {
 
     async fn one(
         &self,
+        method: Method,
         url: &Url,
         proof: Option<&Proof<'_>>,
         accept: Option<&'static str>,
@@ -124,7 +155,7 @@ impl Web {
             .client
             .as_ref()
             .map_err(|error| refuse(error.clone()))?;
-        let mut request = client.get(url.clone());
+        let mut request = client.request(method, url.clone());
         if let Some(accept) = accept {
             request = request.header(ACCEPT, accept);
         }
@@ -141,6 +172,15 @@ impl Web {
         };
         request.send().await.map_err(|error| failure(url, &error))
     }
+}
+
+fn builder(reach: Reach) -> ClientBuilder {
+    Client::builder()
+        // Followed by hand: a login must not go to another origin.
+        .redirect(Policy::none())
+        .dns_resolver(Guarded::new(reach))
+        .timeout(TIMEOUT)
+        .connect_timeout(CONNECT)
 }
 
 fn failure(url: &Url, error: &reqwest::Error) -> Trouble {
