@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{SOON, lab};
 
 /// Lets the tenant's account read this one Secret, and nothing else of its kind.
-async fn allow_secret(tenant: &Tenant, secret: &str) {
+pub(super) async fn allow_secret(tenant: &Tenant, secret: &str) {
     let name = format!("read-{secret}");
     let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get", "list", "watch"]}]);
     let role = json!({"metadata": {"name": name}, "rules": rules});
