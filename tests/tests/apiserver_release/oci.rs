@@ -1,10 +1,11 @@
 //! Releases from artifacts of a real OCI registry.
 
+use belay_api::Release;
 use belay_engine::release::{Phase, ReleaseStatus, status::FailureReason};
 use belay_lab::Part;
 use belay_tests::{
     registry::{Artifact, Registry},
-    tenant::{Tenant, config_map, deployment},
+    tenant::{ACCOUNT, Tenant, config_map, deployment},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
@@ -217,4 +218,50 @@ async fn what_fails_goes_back_to_the_artifact_before_also_while_the_registry_is_
     assert_eq!(image(&tenant, "web").await, "web:v2");
     let verified = status.verified.unwrap().content.revision;
     assert_eq!(verified, format!("stable@{second}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_goes_on_to_the_next_release_when_the_one_before_has_verified_it() {
+    let _runs = RUNS.read().await;
+    // Given two Releases of one tag, of which the second waits for the first.
+    let (tenant, registry) = tenant("oci-promote").await;
+    let artifact = |version: &str| {
+        let web = deployment("web", &format!("web:{version}"), 1, "config");
+        let files = [
+            ("deploy/config.yaml", &*config_map("config", version)),
+            ("deploy/web.yaml", &web),
+            ("next/config.yaml", &config_map("elsewhere", version)),
+        ];
+        Artifact::flux(&files, version).unwrap()
+    };
+    let push = async |version: &str| {
+        let artifact = artifact(version);
+        let pushed = registry.push(&tenant.namespace, "stable", &artifact).await;
+        pushed.unwrap()
+    };
+    let first = push("v1").await;
+    let mut spec = source(&tenant, &registry, &json!({"tag": "stable"}));
+    spec["verification"] = json!({"timeout": "20s"});
+    tenant.release(&spec).await.unwrap();
+    tenant.phase(Phase::Verified, &first, SOON).await.unwrap();
+    let mut next = spec["source"].clone();
+    next["oci"]["path"] = json!("next");
+    let next = json!({
+        "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "next"},
+        "spec": {
+            "source": next, "serviceAccountName": ACCOUNT, "promotion": {"after": [{"release": "shop"}]},
+        },
+    });
+    tenant.make::<Release>(next).await.unwrap();
+    let goes_on = async |version: &str| {
+        let value = tenant.value_is("elsewhere", Some(version), SOON);
+        value.await.unwrap();
+    };
+    goes_on("v1").await;
+    // When an artifact fails in the first, then the second does not get it, and gets the one after that.
+    let bad = push("v2-neverready").await;
+    tenant.phase(Phase::Rejected, &bad, SOON).await.unwrap();
+    goes_on("v1").await;
+    push("v3").await;
+    goes_on("v3").await;
 }
