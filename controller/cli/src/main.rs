@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut out = std::io::stdout();
     let style = Style::of_terminal();
-    match run(args, style, &mut out).await {
+    match Box::pin(run(args, style, &mut out)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = out.flush();

@@ -214,7 +214,7 @@ async fn a_repository_is_followed_with_the_tokens_of_a_github_app() {
         .release(&json!({"source": {"git": git}}))
         .await
         .unwrap();
-    assert_eq!(release.spec.source.git.url, tenant.repo.url());
+    assert_eq!(release.spec.source.url(), tenant.repo.url());
     let line = other.lines().nth(1).unwrap();
     away(&tenant, "githubAppPrivateKey", line).await;
     // When it signs with its own, then one token opens the repository for every look.
