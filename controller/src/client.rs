@@ -4,6 +4,8 @@
 //! Invariant: a failed request is reported, never repeated here. Reconciliation is the only retry there is: it looks at the
 //! cluster again before it writes again, so that a write whose answer got lost is recognised instead of repeated.
 
+mod foreign;
+
 use std::{future::Future, net::SocketAddr, sync::Arc, vec};
 
 use hyper_util::{
@@ -23,6 +25,8 @@ use tower::{BoxError, ServiceBuilder, service_fn};
 use crate::{
     Error, Result, limits, runtime::Reach, telemetry::Metrics, telemetry::meter::MeterLayer,
 };
+
+pub use foreign::foreign;
 
 /// A metered client for `config`, which connects to no address that `reach` leaves out. An address that stands in `config` itself is
 /// to be judged before.

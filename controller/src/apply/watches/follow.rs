@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, PartialObjectMeta},
+    core::Status,
     runtime::{WatchStreamExt as _, watcher},
 };
 
@@ -20,6 +21,9 @@ use crate::apply::{Target, fields, owners::owner_of, words};
 
 /// Vanished objects that are remembered per watch.
 const GONE_KEPT: usize = 1024;
+
+/// Objects that one watch takes in: ten times as many as a Release may have.
+const MOST: usize = 100_000;
 
 type Meta = PartialObjectMeta<DynamicObject>;
 
@@ -54,6 +58,12 @@ pub(super) async fn follow(
                 listed.clear();
                 listing_since = Some(Instant::now());
             }
+            Ok(watcher::Event::InitApply(_)) if listed.len() >= MOST => {
+                return give_up(&watches, &watch);
+            }
+            Ok(watcher::Event::Apply(_)) if write(&watch).len() >= MOST => {
+                return give_up(&watches, &watch);
+            }
             Ok(watcher::Event::InitApply(object)) => {
                 listed.insert(object.name_any(), see(&object));
             }
@@ -76,7 +86,9 @@ pub(super) async fn follow(
                 told(&watches, before.as_ref(), None);
             }
             Err(error) => {
-                target.doubt();
+                if !is_an_answer(&error) {
+                    target.doubt();
+                }
                 if let Some(why) = refusal(&error)
                     && watch.state.send_replace(State::Refused(why)) == State::Starting
                 {
@@ -88,15 +100,31 @@ pub(super) async fn follow(
     }
 }
 
+/// Ends a watch that shows more than is taken in.
+fn give_up(watches: &Watches, watch: &Arc<Watch>) {
+    let why = format!("it shows more than {MOST} objects");
+    watch.state.send_replace(State::Refused(why));
+    watches.tell_all(watch);
+}
+
+/// Whether an API server that knows who asks said no: then it is there, and will say so again.
+fn is_an_answer(error: &watcher::Error) -> bool {
+    answer(error).is_some_and(|status| matches!(status.code, 403..=405))
+}
+
 /// Why the API server refuses this watch, if it does: a failure of the moment is no refusal.
 fn refusal(error: &watcher::Error) -> Option<String> {
-    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
-    | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-    | watcher::Error::WatchError(status)) = error
-    else {
-        return None;
-    };
+    let status = answer(error)?;
     matches!(status.code, 401 | 403 | 404 | 405).then(|| status.message.clone())
+}
+
+fn answer(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
 }
 
 fn see(object: &Meta) -> Seen {

@@ -200,7 +200,7 @@ impl Task {
         let tools = &self.tools;
         let address = kubeconfig.address;
         // What is wrong with a certificate may quote it.
-        let client = client::build(kubeconfig.config, tools.reach, &tools.metrics).map_err(|_| {
+        let client = client::foreign(kubeconfig.config, tools.reach, &tools.metrics).map_err(|_| {
             "its certificates, key or token can't be used; write them as kubectl config view --raw --flatten does".to_owned()
         })?;
         let doubts = Arc::new(Notify::new());
