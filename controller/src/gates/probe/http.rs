@@ -13,13 +13,13 @@ mod path;
 #[cfg(test)]
 mod recipes;
 mod request;
-mod send;
+pub(crate) mod send;
 #[cfg(test)]
 mod tests;
 mod time;
 mod tls;
 #[cfg(test)]
-mod tls_tests;
+pub(crate) mod tls_tests;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -12,7 +12,10 @@ use reqwest::{
 };
 
 use super::trouble::Trouble;
-use crate::gates::probe::address::{Guarded, Reach, refusal};
+use crate::gates::probe::{
+    address::{Guarded, Reach, refusal},
+    http::send::is_certificate,
+};
 
 /// Time limit of one request, with its answer.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -190,6 +193,10 @@ fn failure(url: &Url, error: &reqwest::Error) -> Trouble {
         None if error.is_timeout() => {
             Trouble::passing(format!("{} did not answer in time", host(url)))
         }
+        None if is_certificate(error) => Trouble::passing(format!(
+            "{} shows a certificate that is not trusted, or is for another name; correct it, or the address",
+            host(url)
+        )),
         None => Trouble::passing(format!("{} can't be reached, or broke off", host(url))),
     }
 }

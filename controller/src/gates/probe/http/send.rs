@@ -150,7 +150,7 @@ impl<'a> Hop<'a> {
 }
 
 /// Whether the server's certificate was at fault.
-fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_certificate(error: &(dyn Error + 'static)) -> bool {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return matches!(tls, rustls::Error::InvalidCertificate(_));
     }

@@ -16,16 +16,18 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{HttpQuestion, Known, tests::prober};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+/// Signs certificates.
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+/// A new one that nobody trusts yet.
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// A server with a certificate for `name`; with `clients` it wants a certificate of that authority. Gives its port.
-async fn serve(authority: &Authority, name: &str, clients: Option<&Authority>) -> u16 {
+pub(crate) async fn serve(authority: &Authority, name: &str, clients: Option<&Authority>) -> u16 {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();

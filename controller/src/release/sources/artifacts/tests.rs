@@ -12,6 +12,7 @@ use super::{
     super::{served::Server, trouble::Place as Fault},
     *,
 };
+use crate::gates::probe::http::tls_tests::{Authority, authority, serve};
 
 const LAYER_TYPE: &str = "application/vnd.cncf.flux.content.v1.tar+gzip";
 
@@ -243,5 +244,32 @@ async fn an_artifact_is_what_its_digest_says_or_is_not_taken() {
     assert!(
         fault == Fault::Environment && message.contains("digests differ"),
         "{message}"
+    );
+}
+
+#[tokio::test]
+async fn the_authority_of_the_secret_is_trusted_instead_of_the_systems() {
+    let _ = artifacts();
+    // Given a registry whose certificate is of an authority of its own
+    let (ours, other) = (authority(), authority());
+    let port = serve(&ours, "localhost", None).await;
+    let url = Url::parse(&format!("https://localhost:{port}/v2/")).unwrap();
+    let reach = Reach::NetworkAndLoopback;
+    let answers = async |web: Web| web.get(&url, None, None, 1024).await;
+    let trusting = |authority: &Authority| Web::trusting(reach, &authority.pem()).unwrap();
+    // then it is asked by who trusts that, and by nobody else.
+    assert!(answers(trusting(&ours)).await.is_ok());
+    for web in [trusting(&other), Web::new(reach)] {
+        let trouble = answers(web).await.unwrap_err();
+        assert!(
+            trouble.message.contains("certificate"),
+            "{}",
+            trouble.message
+        );
+    }
+    let refused = Web::trusting(reach, "canary").err().unwrap();
+    assert!(
+        refused.contains("ca.crt") && !refused.contains("canary"),
+        "{refused}"
     );
 }
