@@ -75,6 +75,9 @@ pub struct Args {
     /// The git program: a path, or a name to look up in PATH.
     #[arg(long, env = "BELAY_GIT", default_value = "git")]
     pub git_program: PathBuf,
+    /// The git-lfs program: a path, or a name to look up in PATH. Needed by Releases with files in Git LFS alone.
+    #[arg(long, env = "BELAY_GIT_LFS", default_value = "git-lfs")]
+    pub git_lfs_program: PathBuf,
     /// The kustomize program: a path, or a name to look up in PATH.
     #[arg(long, env = "BELAY_KUSTOMIZE", default_value = "kustomize")]
     pub kustomize_program: PathBuf,
@@ -120,6 +123,7 @@ impl Args {
             git: GitSettings {
                 cache_directory: self.cache_directory,
                 git_program: self.git_program,
+                git_lfs_program: self.git_lfs_program,
                 kustomize_program: self.kustomize_program,
                 helm_program: self.helm_program,
                 sops_program: self.sops_program,

@@ -57,6 +57,8 @@ pub struct GitSettings {
     pub cache_directory: PathBuf,
     /// The git program: a path, or a name to look up in `PATH`.
     pub git_program: PathBuf,
+    /// The git-lfs program: a path, or a name to look up in `PATH`.
+    pub git_lfs_program: PathBuf,
     /// The kustomize program: a path, or a name to look up in `PATH`.
     pub kustomize_program: PathBuf,
     /// The helm program: a path, or a name to look up in `PATH`.
@@ -72,6 +74,7 @@ impl Default for GitSettings {
         Self {
             cache_directory: PathBuf::from("/var/cache/belay"),
             git_program: PathBuf::from("git"),
+            git_lfs_program: PathBuf::from("git-lfs"),
             kustomize_program: PathBuf::from("kustomize"),
             helm_program: PathBuf::from("helm"),
             sops_program: PathBuf::from("sops"),

@@ -70,6 +70,7 @@ impl Stage {
                     cache_directory: lab.dir().join("git-cache"),
                     kustomize_program: lab.program(Program::Kustomize).await?,
                     helm_program: lab.program(Program::Helm).await?,
+                    git_lfs_program: lab.program(Program::GitLfs).await?,
                     sops_program: lab.program(Program::Sops).await?,
                     ..GitSettings::default()
                 };

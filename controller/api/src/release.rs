@@ -8,6 +8,7 @@ pub mod health;
 pub mod ignore;
 pub mod images;
 pub mod inputs;
+pub mod lfs;
 pub mod oci;
 pub mod plan;
 pub mod prune;
@@ -34,6 +35,7 @@ pub use health::{HealthRule, HealthRules};
 pub use ignore::{IgnoreRule, ObjectSelector};
 pub use images::Image;
 pub use inputs::{InputKind, Substitute, ValuesFrom, VariablesFrom};
+pub use lfs::Lfs;
 pub use oci::{LayerSelector, Oci, OciRef};
 pub use prune::PruneBudget;
 pub use remote::{KubeConfig, KubeConfigSecret};
@@ -176,6 +178,10 @@ pub struct Git {
     /// with the same credential, others by https without one.
     #[serde(default)]
     pub submodules: Submodules,
+    /// Whether pointers to Git LFS in what is read refuse the version (`Refuse`), or what they point to is fetched from the LFS server of
+    /// the repository itself (`Fetch`), which goes by https.
+    #[serde(default)]
+    pub lfs: Lfs,
     /// Whose signatures are asked for. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub(crate) use locate::{Directory, Place};
 
 use crate::files::{self, FileSet, Wanted};
+use crate::lfs::LfsMode;
 use crate::mirror::Mirror;
 use crate::settings::FileLimits;
 use crate::submodule::{SubmoduleMode, Submodules};
@@ -26,6 +27,7 @@ pub struct Checkout {
     limits: FileLimits,
     /// None: they are not read.
     submodules: Option<Submodules>,
+    lfs: LfsMode,
 }
 
 /// Who made a commit, when, and what for. Foreign text: shortened and without control characters.
@@ -59,6 +61,7 @@ impl Checkout {
             reference,
             limits,
             submodules: None,
+            lfs: LfsMode::Refuse,
         })
     }
 
@@ -76,6 +79,21 @@ impl Checkout {
     pub(crate) fn with(mut self, submodules: Submodules) -> Self {
         self.submodules = Some(submodules);
         self
+    }
+
+    /// As it is, with files in Git LFS fetched where they are read, or refused.
+    #[must_use]
+    pub fn through_lfs(mut self, mode: LfsMode) -> Self {
+        self.lfs = mode;
+        self
+    }
+
+    pub(crate) fn lfs_mode(&self) -> LfsMode {
+        self.lfs
+    }
+
+    pub(crate) fn limits(&self) -> FileLimits {
+        self.limits
     }
 
     pub(crate) fn submodule_mode(&self) -> SubmoduleMode {

@@ -121,6 +121,14 @@ pub enum SourceError {
         /// What is wrong with its repository.
         error: Box<SourceError>,
     },
+    /// What a pointer to Git LFS stands for can't be had.
+    #[error("the file {file}: {error}")]
+    LargeFile {
+        /// Its path in the repository.
+        file: String,
+        /// What is wrong.
+        error: Box<SourceError>,
+    },
     /// What the commit says of its submodules is unsafe or unsupported.
     #[error("{what} is refused: {why}")]
     SubmoduleRefused {
@@ -181,7 +189,7 @@ impl SourceError {
     /// Whether trying the same again can help.
     pub fn permanence(&self) -> Permanence {
         match self {
-            Self::Submodule { error, .. } => error.permanence(),
+            Self::Submodule { error, .. } | Self::LargeFile { error, .. } => error.permanence(),
             Self::Unreachable { .. }
             | Self::Superseded { .. }
             | Self::TimedOut { .. }
@@ -214,7 +222,7 @@ impl SourceError {
             Self::PathNotFound { .. } => "PathNotFound",
             Self::Artifact { .. } => "ArtifactRefused",
             Self::Unverified { .. } => "SignatureRefused",
-            Self::Submodule { error, .. } => error.reason(),
+            Self::Submodule { error, .. } | Self::LargeFile { error, .. } => error.reason(),
             Self::Refused { .. } | Self::SubmoduleRefused { .. } => "Refused",
             Self::TimedOut { .. } => "TimedOut",
             Self::TooLarge { .. } => "TooLarge",

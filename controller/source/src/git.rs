@@ -7,6 +7,7 @@
 //! refspec. Needs git 2.31 or newer; newer ones work less (`--filter` is used where the server knows it).
 
 mod failure;
+mod lfs;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ const TOOL_FILE_BYTES: u64 = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Git {
     program: PathBuf,
+    lfs_program: PathBuf,
     /// An empty directory: home, working directory, and the place above which git looks for nothing.
     home: PathBuf,
     /// Folders of single runs.
@@ -92,6 +94,7 @@ impl Git {
     ) -> Self {
         Self {
             program: settings.git_program.clone(),
+            lfs_program: settings.git_lfs_program.clone(),
             home,
             scratch,
             ssh,

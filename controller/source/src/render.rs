@@ -217,6 +217,7 @@ impl Renderer {
         let key = CacheKey {
             repository: checkout.repository().key(),
             submodules: checkout.submodule_mode(),
+            lfs: checkout.lfs_mode(),
             request: request.clone(),
         };
         if let Some(outcome) = self.recall(checkout, &key).await? {

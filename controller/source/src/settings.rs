@@ -19,6 +19,8 @@ pub struct SourceSettings {
     pub cache_directory: PathBuf,
     /// The git program: a path, or a name to look up in `PATH`.
     pub git_program: PathBuf,
+    /// The git-lfs program, for repositories whose files lie in Git LFS.
+    pub git_lfs_program: PathBuf,
     /// The program that checks PGP signatures.
     pub gpg_program: PathBuf,
     /// The program for repositories over SSH: OpenSSH 8.4 or newer.
@@ -56,6 +58,7 @@ impl SourceSettings {
         Self {
             cache_directory: cache_directory.into(),
             git_program: PathBuf::from("git"),
+            git_lfs_program: PathBuf::from("git-lfs"),
             gpg_program: PathBuf::from("gpg"),
             ssh_program: PathBuf::from("ssh"),
             ssh_keygen_program: PathBuf::from("ssh-keygen"),

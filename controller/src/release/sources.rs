@@ -233,6 +233,9 @@ impl Tools {
             .get_or_try_init(|| async {
                 let mut settings = SourceSettings::new(&self.settings.cache_directory);
                 settings.git_program.clone_from(&self.settings.git_program);
+                settings
+                    .git_lfs_program
+                    .clone_from(&self.settings.git_lfs_program);
                 if self.settings.allow_local {
                     settings.local_repositories = LocalRepositories::Allowed;
                 }

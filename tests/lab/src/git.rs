@@ -1,9 +1,10 @@
 //! Real Git repositories over smart HTTP.
 //!
 //! Git's own `git http-backend` serves them; only the bridge from HTTP to its CGI interface is the lab's (`git/bridge`). A repository
-//! may ask for a name and a password. Left out: SSH, and anything about who may write: everybody who may read may push.
+//! may ask for a name and a password. Files in Git LFS lie beside them (`git/lfs`). Left out: SSH, and anything about who may write: everybody who may read may push.
 
 mod bridge;
+mod lfs;
 mod repo;
 
 use std::collections::BTreeMap;

@@ -38,6 +38,8 @@ pub enum Program {
     Helm,
     /// Encrypts and opens files.
     Sops,
+    /// Fetches files that lie beside Git.
+    GitLfs,
     /// The gateway.
     Traefik,
     /// Keeps OCI artifacts and charts. Its `main` is ours, around the reference implementation's server.
@@ -48,7 +50,7 @@ pub enum Program {
 
 impl Program {
     /// All programs.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Etcd,
         Self::KubeApiServer,
         Self::KubeControllerManager,
@@ -59,6 +61,7 @@ impl Program {
         Self::Kustomize,
         Self::Helm,
         Self::Sops,
+        Self::GitLfs,
         Self::Traefik,
         Self::Registry,
         Self::Health,

@@ -15,6 +15,7 @@ mod inputs;
 mod judged;
 mod kinds;
 mod large;
+mod lfs;
 mod oci;
 mod owners;
 mod policies;

@@ -147,7 +147,8 @@ async fn of_repository(
         .checkout(&repository, &reference, &commit)
         .await
         .map_err(failed)?
-        .through_submodules(request::submodules(release), &hub);
+        .through_submodules(request::submodules(release), &hub)
+        .through_lfs(request::lfs(release));
     let short: String = commit.as_str().chars().take(7).collect();
     let name = match reference.label() {
         Some(label) => format!("{label}@{short}"),

@@ -10,8 +10,9 @@ use belay_api::{
     release::{self, Origin},
 };
 use belay_source::{
-    GitRef, HelmOptions, HelmValues, ImageOverride, RenderError, RenderKind, RenderRequest,
-    Rendered, RepoPath, RepositoryUrl, Secrecy, SourceError, SubmoduleMode, Substitution,
+    GitRef, HelmOptions, HelmValues, ImageOverride, LfsMode, RenderError, RenderKind,
+    RenderRequest, Rendered, RepoPath, RepositoryUrl, Secrecy, SourceError, SubmoduleMode,
+    Substitution,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -53,6 +54,7 @@ const GIT: &[&str] = &[
     "secretRef",
     "proxySecretRef",
     "submodules",
+    "lfs",
     "verify",
     "interval",
     "webhook",
@@ -172,6 +174,15 @@ pub(super) fn submodules(release: &Release) -> SubmoduleMode {
     match git.map(|git| git.submodules) {
         None | Some(release::Submodules::Refuse) => SubmoduleMode::Refuse,
         Some(release::Submodules::Fetch) => SubmoduleMode::Fetch,
+    }
+}
+
+/// What is done with files in Git LFS.
+pub(super) fn lfs(release: &Release) -> LfsMode {
+    let git = release.spec.source.git.as_ref();
+    match git.map(|git| git.lfs) {
+        None | Some(release::Lfs::Refuse) => LfsMode::Refuse,
+        Some(release::Lfs::Fetch) => LfsMode::Fetch,
     }
 }
 
@@ -312,7 +323,7 @@ mod tests {
         let release: Release = serde_json::from_value(json!({
             "apiVersion": "belay.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"},
             "spec": {
-                "source": {"git": {"url": "https://g/s.git", "ref": {"branch": "main"}, "path": "a", "secretRef": {"name": "s"}, "submodules": "Fetch"}},
+                "source": {"git": {"url": "https://g/s.git", "ref": {"branch": "main"}, "path": "a", "secretRef": {"name": "s"}, "submodules": "Fetch", "lfs": "Fetch"}},
                 "render": {"helm": {"releaseName": "a", "valuesFiles": ["v"], "values": {"a": 1}, "kubeVersion": "1.36.0", "apiVersions": ["a/v1"]}},
                 "serviceAccountName": "d", "suspend": true,
             },

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Mirror;
 use crate::git::{Call, Side, words};
+use crate::lfs::Pointer;
 use crate::text::lines;
 use crate::{Oid, Repository, SourceError};
 pub(super) use parse::parse_entry;
@@ -241,6 +242,17 @@ impl Mirror {
         let _shared = self.shared().await?;
         let output = self.git.run(call).await?;
         parse_contents(ids, &output).ok_or_else(|| self.damaged(repository, "a file can't be read"))
+    }
+
+    /// What a pointer to Git LFS stands for, from the repository's server.
+    pub(crate) async fn large_file(
+        &self,
+        repository: &Repository,
+        pointer: &Pointer,
+    ) -> Result<Vec<u8>, SourceError> {
+        self.git
+            .large_file(repository, pointer, self.fetch_timeout)
+            .await
     }
 
     /// Author's name, e-mail address, commit time and subject, as git prints them.

@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{RenderError, RenderRequest, Rendered};
-use crate::SubmoduleMode;
 use crate::files::Input;
 use crate::repository::RepositoryKey;
+use crate::{LfsMode, SubmoduleMode};
 
 /// What a render gave.
 pub(super) type Outcome = Result<Arc<Rendered>, RenderError>;
@@ -25,6 +25,7 @@ const VARIANTS: usize = 4;
 pub(super) struct CacheKey {
     pub(super) repository: RepositoryKey,
     pub(super) submodules: SubmoduleMode,
+    pub(super) lfs: LfsMode,
     pub(super) request: RenderRequest,
 }
 
@@ -155,6 +156,7 @@ mod tests {
         CacheKey {
             repository: Repository::anonymous(url).key(),
             submodules: SubmoduleMode::Refuse,
+            lfs: LfsMode::Refuse,
             request,
         }
     }

@@ -18,6 +18,7 @@ use super::words::{speaks_of_secrets, without_groups};
 use super::{Attempt, Extras, RenderError, Secrecy};
 use crate::RepoPath;
 use crate::checkout::Checkout;
+use crate::lfs;
 use crate::yaml::{self, Limits};
 
 use layout::Layout;
@@ -57,6 +58,10 @@ impl Kustomize {
         }
         let inputs = layout.inputs.clone();
         let read = std::mem::take(&mut layout.read);
+        let is_read = |file: &str| read.contains(file);
+        if let Err(error) = lfs::resolve(checkout, &mut layout.files, is_read).await {
+            return Ok(Attempt::failed(inputs, error.into()));
+        }
         let pointed = layout
             .files
             .iter()
@@ -65,7 +70,6 @@ impl Kustomize {
         if let Err(error) = pointed {
             return Ok(Attempt::failed(inputs, error));
         }
-        let is_read = |file: &str| read.contains(file);
         let secrecy = match extras.opener.open(&mut layout.files, is_read).await {
             Ok(opened) => secrecy_of_all(&opened),
             Err(error) => return Ok(Attempt::failed(inputs, error)),

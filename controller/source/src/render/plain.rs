@@ -9,10 +9,8 @@ use super::{Attempt, Extras, KUSTOMIZATION_NAMES, RenderError, Rendered, Substit
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::files::{FileSet, Wanted};
+use crate::lfs::{self, is_pointer};
 use crate::yaml::{self, Document, Limits};
-
-/// What a file that lies in Git LFS has in its place.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Renders the files below `path`.
 pub(super) async fn render(
@@ -22,6 +20,9 @@ pub(super) async fn render(
 ) -> Result<Attempt, RenderError> {
     let mut files = checkout.files(path, Wanted::Manifests).await?;
     let inputs = files.inputs.clone();
+    if let Err(error) = lfs::resolve(checkout, &mut files.files, |_| true).await {
+        return Ok(Attempt::failed(inputs, error.into()));
+    }
     let opened = match extras.opener.open(&mut files.files, |_| true).await {
         Ok(opened) => opened,
         Err(error) => return Ok(Attempt::failed(inputs, error)),
@@ -86,8 +87,8 @@ fn is_chart(file: &str) -> bool {
 
 /// Refuses a file whose content is elsewhere: taken as it is, the pointer would become what is applied.
 pub(super) fn refuse_pointer(file: &str, bytes: &[u8]) -> Result<(), RenderError> {
-    if bytes.starts_with(LFS_POINTER) {
-        let instead = "files in Git LFS are not fetched; commit the file itself";
+    if is_pointer(bytes) {
+        let instead = "say source.git.lfs: Fetch in the Release if it is a plain pointer and no kustomization, or commit the file itself";
         return Err(RenderError::refused(file, "a pointer to Git LFS", instead));
     }
     Ok(())

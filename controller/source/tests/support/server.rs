@@ -1,4 +1,5 @@
-//! The real `git http-backend` behind a few lines of HTTP, with a password or a redirect where a test wants one.
+//! The real `git http-backend` behind a few lines of HTTP, with a password or a redirect where a test wants one, and as much of
+//! an LFS server as a download needs. Its files lie elsewhere on the server (`/storage`), as with most forges.
 #![allow(dead_code, unreachable_pub, reason = "a module of test binaries")]
 
 use std::collections::HashMap;
@@ -48,7 +49,7 @@ impl Server {
         format!("http://{}/{path}", self.address)
     }
 
-    /// The headers of all requests so far, names in lower case.
+    /// The headers of all requests so far, names in lower case, with `path`.
     pub fn requests(&self) -> Vec<HashMap<String, String>> {
         self.requests.lock().unwrap().clone()
     }
@@ -78,7 +79,11 @@ fn answer(
             None => break,
         };
     }
+    headers.insert("path".to_owned(), target.clone());
     log.lock().unwrap().push(headers.clone());
+    if let Some(oid) = target.strip_prefix("/storage/") {
+        return send(out, &std::fs::read(root.join("lfs").join(oid))?);
+    }
     match behaviour {
         Behaviour::Guarded(expected) if headers.get("authorization") != Some(expected) => {
             write!(
@@ -97,10 +102,37 @@ fn answer(
                 .unwrap_or(0);
             let mut body = vec![0; length];
             reader.read_exact(&mut body)?;
+            if target.ends_with("/info/lfs/objects/batch") {
+                return send(out, batch(root, &headers, &body).as_bytes());
+            }
             return serve(out, root, &method, &target, &headers, &body);
         }
     }
     write!(out, "Content-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn send(mut out: TcpStream, content: &[u8]) -> std::io::Result<()> {
+    write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.git-lfs+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        content.len()
+    )?;
+    out.write_all(content)
+}
+
+/// Where the one object that is asked for can be had, or that it is missing.
+fn batch(root: &Path, headers: &HashMap<String, String>, body: &[u8]) -> String {
+    let request: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let object = &request["objects"][0];
+    let (oid, size) = (object["oid"].as_str().unwrap(), &object["size"]);
+    let answer = if root.join("lfs").join(oid).exists() {
+        let href = format!("http://{}/storage/{oid}", headers["host"]);
+        serde_json::json!({"oid": oid, "size": size, "actions": {"download": {"href": href}}})
+    } else {
+        let error = serde_json::json!({"code": 404, "message": "Object does not exist"});
+        serde_json::json!({"oid": oid, "size": size, "error": error})
+    };
+    serde_json::json!({ "objects": [answer] }).to_string()
 }
 
 fn serve(

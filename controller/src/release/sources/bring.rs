@@ -5,7 +5,11 @@ use std::sync::Arc;
 use belay_api::release::{Git, Origin, VerifyMode};
 use belay_source::{Candidate, Checkout, GitRef, Oid, RenderError, Rendered, Signature};
 
-use super::{Request, Tools, request::submodules, trouble::Trouble};
+use super::{
+    Request, Tools,
+    request::{lfs, submodules},
+    trouble::Trouble,
+};
 
 /// What one commit or artifact means.
 pub(super) struct Brought {
@@ -59,7 +63,8 @@ impl Tools {
         let checkout = hub
             .checkout(&repository, &candidate.reference, &candidate.commit)
             .await?
-            .through_submodules(submodules(git), hub);
+            .through_submodules(submodules(git), hub)
+            .through_lfs(lfs(git));
         Ok((checkout, signatures))
     }
 

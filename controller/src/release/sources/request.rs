@@ -6,7 +6,7 @@ use belay_api::{
     Release,
     release::{self, Origin},
 };
-use belay_source::{GitRef, SourceError, SubmoduleMode};
+use belay_source::{GitRef, LfsMode, SourceError, SubmoduleMode};
 use kube::ResourceExt as _;
 
 use super::trouble::Trouble;
@@ -73,6 +73,14 @@ pub(super) fn submodules(git: &release::Git) -> SubmoduleMode {
     match git.submodules {
         release::Submodules::Refuse => SubmoduleMode::Refuse,
         release::Submodules::Fetch => SubmoduleMode::Fetch,
+    }
+}
+
+/// What becomes of files of a repository that are in Git LFS.
+pub(super) fn lfs(git: &release::Git) -> LfsMode {
+    match git.lfs {
+        release::Lfs::Refuse => LfsMode::Refuse,
+        release::Lfs::Fetch => LfsMode::Fetch,
     }
 }
 

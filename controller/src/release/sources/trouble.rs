@@ -71,8 +71,10 @@ fn place(error: &SourceError) -> Place {
             | SourceError::Artifact { .. },
             _,
         ) => Place::Content,
-        // A commit that is not there yet may still be pushed: it is looked for again.
-        (SourceError::Submodule { error, .. }, _) => place(error),
+        // A commit or file that is not there yet may still be pushed: it is looked for again.
+        (SourceError::Submodule { error, .. } | SourceError::LargeFile { error, .. }, _) => {
+            place(error)
+        }
         (SourceError::Unverified { .. }, _) => Place::Signature,
         (_, Permanence::Permanent) => Place::Environment,
         (_, Permanence::Transient) => Place::Passing,

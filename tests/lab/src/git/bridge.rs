@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{GitHost, Login};
+use super::{GitHost, Login, lfs};
 
 /// The largest push.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
@@ -76,6 +76,9 @@ impl Bridge {
         let body = to_bytes(body, BODY_LIMIT)
             .await
             .map_err(|error| format!("cannot read the request: {error}\n"))?;
+        if let Some(answer) = lfs::answer(&self.host, &head.method, head.uri.path(), &body) {
+            return Ok(answer);
+        }
         let header = |name: &str| {
             head.headers
                 .get(name)

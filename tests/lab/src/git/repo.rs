@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::lfs;
 use crate::LabError;
 
 const MAIN: &str = "main";
@@ -104,6 +105,20 @@ impl GitRepo {
         }
         write(&folder, files).await?;
         record(&folder, MAIN, message).await
+    }
+
+    /// Puts a content where the server has files of Git LFS. Returns the pointer to commit.
+    pub async fn store(&self, content: &[u8]) -> Result<String, LabError> {
+        let (digest, pointer) = lfs::pointer(content);
+        let folder = self.bare.join("lfs");
+        fs::create_dir_all(&folder)
+            .await
+            .map_err(LabError::io(format!("create {}", folder.display())))?;
+        let file = folder.join(digest);
+        fs::write(&file, content)
+            .await
+            .map_err(LabError::io(format!("write {}", file.display())))?;
+        Ok(pointer)
     }
 
     /// Puts a submodule at a path of `main`, or moves it to another commit, and pushes. What `.gitmodules` says is the caller's. Returns the

@@ -42,6 +42,10 @@ fn fitting(program: Program) -> Option<Fitting> {
             arguments: &["--version", "--disable-version-check"],
             fits: |version| version >= (3, 9, 0) && version.0 == 3,
         }),
+        Program::GitLfs => Some(Fitting {
+            arguments: &["version"],
+            fits: |version| version >= (3, 0, 0) && version.0 == 3,
+        }),
         Program::Prometheus => Some(Fitting {
             arguments: &["--version"],
             // Older ones don't know how to be asked for native histograms.

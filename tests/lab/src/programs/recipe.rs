@@ -106,6 +106,14 @@ static SOPS: Recipe = Recipe {
     tags: "",
     variables: &[],
 };
+static GIT_LFS: Recipe = Recipe {
+    name: "git-lfs",
+    module: "git-lfs",
+    package: "github.com/git-lfs/git-lfs/v3",
+    version: "v3.8.1",
+    tags: "",
+    variables: &[],
+};
 static TRAEFIK: Recipe = Recipe {
     name: "traefik",
     module: "traefik",
@@ -144,6 +152,7 @@ impl Program {
             Self::Kustomize => &KUSTOMIZE,
             Self::Helm => &HELM,
             Self::Sops => &SOPS,
+            Self::GitLfs => &GIT_LFS,
             Self::Traefik => &TRAEFIK,
             Self::Registry => &REGISTRY,
             Self::Health => &HEALTH,

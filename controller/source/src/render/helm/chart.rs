@@ -11,6 +11,7 @@ use super::{ChartArchive, HelmOptions, schema};
 use crate::RepoPath;
 use crate::checkout::Checkout;
 use crate::files::{Input, Wanted};
+use crate::lfs;
 use crate::render::RenderError;
 use crate::render::plain::{parse_file, refuse_pointer};
 
@@ -122,7 +123,7 @@ impl Chart {
 
     /// Copies the files of one chart to where Helm shall find them.
     async fn add(&mut self, checkout: &Checkout, next: &Pending) -> Result<(), RenderError> {
-        let set = checkout.files(&next.from, Wanted::Everything).await?;
+        let mut set = checkout.files(&next.from, Wanted::Everything).await?;
         // First: what is refused below depends on them.
         self.inputs.extend(set.inputs);
         self.notes.extend(set.notes);
@@ -134,6 +135,7 @@ impl Chart {
                 "commit the file itself",
             ));
         }
+        lfs::resolve(checkout, &mut set.files, |_| true).await?;
         for (path, content) in set.files {
             refuse_pointer(&path, &content)?;
             if schema::is_schema(&path) {
@@ -244,8 +246,9 @@ impl Chart {
         checkout: &Checkout,
         options: &HelmOptions,
     ) -> Result<(), RenderError> {
-        let set = checkout.named_files(&options.values_files).await?;
+        let mut set = checkout.named_files(&options.values_files).await?;
         self.inputs.extend(set.inputs);
+        lfs::resolve(checkout, &mut set.files, |_| true).await?;
         for (path, content) in set.files {
             refuse_pointer(&path, &content)?;
             self.files.entry(path).or_insert(content);
