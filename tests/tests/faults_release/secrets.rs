@@ -170,37 +170,38 @@ async fn simple(lab: &Lab) -> Tenant {
     tenant
 }
 
-/// Ways to a repository that lead nowhere, each with a credential.
+/// Ways to a repository, a registry or a cluster that lead nowhere, each with a credential.
 async fn ways(lab: &Lab) -> Vec<Tenant> {
-    let nowhere = "https://127.0.0.1:1/shop.git";
-    let ssh = "ssh://git@127.0.0.1:1/shop.git";
+    let git =
+        |url: &str, field: &str| json!({"source": {"git": {"url": url, field: {"name": "way"}}}});
+    let https = |field: &str| git("https://127.0.0.1:1/shop.git", field);
+    let ssh = git("ssh://git@127.0.0.1:1/shop.git", "secretRef");
+    let oci = json!({"source": {"git": null, "oci": {"url": "oci://127.0.0.1:1/shop", "ref": {"tag": "v1"}, "secretRef": {"name": "way"}}}});
     let app = json!({"githubAppID": "1", "githubAppInstallationID": "2", "githubAppPrivateKey": canary("app"),
         "githubAppBaseURL": "https://127.0.0.1:1/api/v3"});
     let pair = json!({"tls.crt": canary("certificate"), "tls.key": canary("tls-key")});
     let proxy =
         json!({"address": "http://127.0.0.1:1", "username": "reader", "password": canary("proxy")});
     let key = json!({"identity": canary("identity"), "password": canary("passphrase"), "known_hosts": "127.0.0.1 ssh-ed25519 AAAA"});
+    let login = json!({"username": "reader", "password": canary("registry")});
+    let docker =
+        json!({"auths": {"127.0.0.1:1": {"username": "reader", "password": canary("docker")}}});
+    let docker = json!({".dockerconfigjson": docker.to_string()});
+    let bearer = json!({"bearerToken": canary("bearer")});
     let ways = [
-        (
-            "shown-bearer",
-            nowhere,
-            "secretRef",
-            json!({"bearerToken": canary("bearer")}),
-        ),
-        ("shown-app", nowhere, "secretRef", app),
-        ("shown-tls", nowhere, "secretRef", pair),
-        ("shown-proxy", nowhere, "proxySecretRef", proxy),
-        ("shown-ssh", ssh, "secretRef", key),
+        ("shown-bearer", https("secretRef"), bearer),
+        ("shown-app", https("secretRef"), app),
+        ("shown-tls", https("secretRef"), pair),
+        ("shown-proxy", https("proxySecretRef"), proxy),
+        ("shown-ssh", ssh, key),
+        ("shown-oci", oci.clone(), login),
+        ("shown-docker", oci, docker),
     ];
     let mut tenants = Vec::new();
-    for (name, url, field, data) in ways {
+    for (name, spec, data) in ways {
         let tenant = Tenant::create(lab, name).await.unwrap();
         secret(&tenant, "way", data).await;
-        let git = json!({"url": url, field: {"name": "way"}});
-        tenant
-            .release(&json!({"source": {"git": git}}))
-            .await
-            .unwrap();
+        tenant.release(&spec).await.unwrap();
         let away = |status: &ReleaseStatus| status.source.is_some();
         tenant
             .wait("the source to be away", SOON, away)
@@ -208,7 +209,43 @@ async fn ways(lab: &Lab) -> Vec<Tenant> {
             .unwrap();
         tenants.push(tenant);
     }
+    tenants.push(abroad(lab).await);
     tenants
+}
+
+/// A Release for a cluster that is nowhere, by kubeconfigs of which one is refused.
+async fn abroad(lab: &Lab) -> Tenant {
+    let tenant = keeper(lab, "shown-abroad").await;
+    let manifest = secret_manifest("open", &canary("abroad"));
+    let files = [("open.yaml", &*manifest)];
+    tenant.repo.commit(&files, "Open").await.unwrap();
+    let kubeconfig = |user: Value| {
+        json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "u", "user": user}]})
+        .to_string()
+    };
+    let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": canary("exec")}, "token": canary("exec-token")});
+    secret(&tenant, "way", json!({ "value": kubeconfig(exec) })).await;
+    let spec = json!({"kubeConfig": {"secretRef": {"name": "way"}}});
+    tenant.release(&spec).await.unwrap();
+    told(&tenant, "runs a program").await;
+    let text = kubeconfig(json!({"token": canary("cluster-token")}));
+    let change = json!({"stringData": {"value": text}});
+    let secrets = tenant.api::<Secret>();
+    secrets
+        .patch("way", &PatchParams::default(), &Patch::Merge(&change))
+        .await
+        .unwrap();
+    let is_read = |status: &ReleaseStatus| {
+        let waiting = status.waiting_for.as_ref();
+        waiting.is_some_and(|w| w.reason == "ClusterUnreachable" && !w.message.contains("program"))
+    };
+    tenant
+        .wait("the other kubeconfig to be read", SOON, is_read)
+        .await
+        .unwrap();
+    tenant
 }
 
 /// What the plugin says of a Release, in words and as JSON.
