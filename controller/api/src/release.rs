@@ -306,17 +306,25 @@ impl Default for Verification {
 }
 
 /// Going back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RollbackSpec {
     /// Verified versions whose renders are kept, in Secrets beside the Release, for going back without Git.
     #[schemars(range(min = 1, max = 20))]
     pub history: u8,
+    /// After this time failed content that is still asked for is tried again by itself, and its Rollouts with it. Absent: only when a
+    /// person retries it.
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('8760h')").message("write a time from 1m to 8760h, for example 24h"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine_ends_after: Option<Duration>,
 }
 
 impl Default for RollbackSpec {
     fn default() -> Self {
-        Self { history: 5 }
+        Self {
+            history: 5,
+            quarantine_ends_after: None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Content that failed and must not run again by itself.
 //!
 //! Invariant: an entry is keyed by content, so re-applying the same content from anywhere changes nothing. Entries leave by
-//! a person's `Retry`, or when the list is full and a newer failure takes the oldest one's place.
+//! a person's `Retry`, by time where a Release says so, or when the list is full and a newer failure takes the oldest one's place.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -24,9 +24,32 @@ pub struct Entry {
     pub reason: String,
     /// When it was rejected.
     pub since: Timestamp,
+    /// Whether it failed, or a person took it back.
+    #[serde(default, skip_serializing_if = "Cause::is_failure")]
+    pub cause: Cause,
     /// For a pod template, its digest as its author wrote it, where that is another: without the stamp of its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bare: Option<Digest>,
+}
+
+/// What put content into quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Cause {
+    /// Its verification failed.
+    #[default]
+    Failure,
+    /// A person took it back: only a person lets it in again.
+    Person,
+}
+
+impl Cause {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde calls"
+    )]
+    fn is_failure(&self) -> bool {
+        *self == Self::Failure
+    }
 }
 
 /// Whether `digest` is quarantined.

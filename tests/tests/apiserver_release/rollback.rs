@@ -281,3 +281,29 @@ async fn a_retry_lifts_the_quarantine_of_its_rollouts_too() {
         "{retried:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantined_version_is_tried_again_with_its_rollout_when_its_time_is_over() {
+    // Given a Release whose v2 was rejected, for a reason that is mended since, outside of what it is made of.
+    let spec = json!({"rollback": {"quarantineEndsAfter": "1m"}});
+    let (tenant, _) = open("over", &spec).await;
+    let mended = jiff::Timestamp::now() + Duration::from_mins(1);
+    let query = format!("vector(time() < bool {})", mended.as_second());
+    let second = commit_v2(&tenant, &query).await;
+    let status = tenant.phase(Phase::Rejected, &second, SOON).await.unwrap();
+    let ready = condition(&status.conditions, "Ready").unwrap();
+    assert!(ready.message.contains(", or until "), "{}", ready.message);
+    // When its time is over, then it is tried again, with the Rollout that had rejected it.
+    tenant.phase(Phase::Verified, &second, SOON).await.unwrap();
+    for name in ["web", "api", "worker"] {
+        rollout_is(&tenant, name, RolloutPhase::Healthy, "v2").await;
+    }
+    let api = tenant.api::<Rollout>().get("api").await.unwrap();
+    let retried = api.status.unwrap().actions;
+    assert!(
+        retried
+            .iter()
+            .any(|receipt| receipt.actor.contains("belay")),
+        "{retried:?}"
+    );
+}

@@ -64,6 +64,10 @@ impl ReleaseSpec {
             prune_budget: self.apply.prune_budget.plan(),
             drift: self.apply.drift,
             history: usize::from(self.rollback.history),
+            quarantine_ends_after: self
+                .rollback
+                .quarantine_ends_after
+                .map(crate::Duration::get),
             suspension: if self.suspend {
                 Suspension::Suspended
             } else {

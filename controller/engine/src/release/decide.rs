@@ -10,6 +10,7 @@ mod choose;
 mod cluster;
 mod conditions;
 mod dependencies;
+mod expiry;
 mod failing;
 mod gates;
 mod governed;
@@ -49,6 +50,7 @@ pub fn decide(
     requested::take_up(&mut pass);
     acts::take_up(&mut pass);
     if !held(&mut pass) {
+        expiry::take_up(&mut pass);
         choose::choose(&mut pass);
         drive(&mut pass);
     }

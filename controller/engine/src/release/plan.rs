@@ -25,6 +25,8 @@ pub struct Plan {
     pub drift: DriftMode,
     /// Verified versions kept for going back; at least one.
     pub history: usize,
+    /// How long failed content is kept out before it is tried again by itself; nothing: until a person retries it.
+    pub quarantine_ends_after: Option<Duration>,
     /// Whether anything is written at all.
     pub suspension: Suspension,
     /// What other Releases have to say.

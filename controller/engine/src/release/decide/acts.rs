@@ -1,16 +1,15 @@
 //! What people asked for. Each act gets exactly one receipt, in the same status that carries it out.
 
 use super::{
-    failing,
+    expiry, failing,
     pass::{Pass, brief},
     promotion,
 };
 use crate::{
     action::{Outcome, Receipt, Request, Verb},
-    quarantine,
     release::{
         Effect,
-        status::{FailureReason, Phase, Purpose, Target},
+        status::{FailureReason, Phase},
     },
     rollout::status::Paused,
 };
@@ -165,18 +164,7 @@ fn retry(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     let Some(asked) = pass.status.asked.clone() else {
         return Err("the source has not been seen yet, so there is nothing to retry".to_owned());
     };
-    if quarantine::lift(&mut pass.status.quarantine, &asked.digest) {
-        let target = Target {
-            content: asked.clone(),
-            purpose: Purpose::Release,
-            started_at: pass.now,
-            applied_at: None,
-            healthy_at: None,
-            retried_by: Some(request.actor.clone()),
-        };
-        pass.status.refused = None;
-        pass.forgive();
-        pass.begin(target, Phase::Applying);
+    if expiry::again(pass, asked.clone(), &request.actor) {
         return Ok(format!(
             "the quarantine of {} is lifted; it is applied again",
             brief(&asked)

@@ -2,9 +2,22 @@
 
 use super::pass::{Pass, brief};
 use crate::{
-    quarantine::{self, Entry},
+    quarantine::{self, Cause, Entry},
     release::status::{FailureReason, Phase, Purpose, Rollback, Target},
 };
+
+fn cause(reason: FailureReason) -> Cause {
+    match reason {
+        FailureReason::Aborted | FailureReason::Undone => Cause::Person,
+        FailureReason::ApplyFailed
+        | FailureReason::RolloutRejected
+        | FailureReason::Unhealthy
+        | FailureReason::DeadlineExceeded
+        | FailureReason::GateFailed
+        | FailureReason::NoData
+        | FailureReason::ProviderError => Cause::Failure,
+    }
+}
 
 /// Fails the present target.
 pub(super) fn fail(pass: &mut Pass<'_>, reason: FailureReason, message: impl Into<String>) {
@@ -19,6 +32,7 @@ pub(super) fn fail(pass: &mut Pass<'_>, reason: FailureReason, message: impl Int
             version: failed.content.revision.clone(),
             reason: message.clone(),
             since: pass.now,
+            cause: cause(reason),
             bare: None,
         },
     );

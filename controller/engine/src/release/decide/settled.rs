@@ -1,6 +1,7 @@
 //! At rest: the target is verified. What is not in it is pruned, old renders are dropped, drift is put right.
 
 use super::{
+    expiry,
     pass::{Pass, brief},
     publish,
 };
@@ -125,7 +126,12 @@ fn rejection(pass: &Pass<'_>) -> String {
         .map(|t| brief(&t.content))
         .unwrap_or_default();
     let asks = asked.map(brief).unwrap_or_default();
-    format!("{asks} is quarantined ({why}); {runs} runs; waits for new content or a retry")
+    let end = entry.and_then(|entry| expiry::ends_at(pass, entry));
+    let end = end.map(|at| format!(", or until {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+    format!(
+        "{asks} is quarantined ({why}); {runs} runs; waits for new content or a retry{}",
+        end.unwrap_or_default()
+    )
 }
 
 fn refusal(revision: &str, message: &str) -> String {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     action::{Outcome, Receipt, Request, Verb},
     digest::Digest,
-    quarantine::{self, Entry},
+    quarantine::{self, Cause, Entry},
 };
 
 /// Receipts that are kept. Acts beyond this number wait until earlier ones have been acknowledged.
@@ -416,6 +416,7 @@ fn undo(pass: &mut Pass<'_>, deployment: &Deployment, actor: &str) -> Answer {
         version: stable.version.clone(),
         reason: format!("{actor} undid it."),
         since: pass.now,
+        cause: Cause::Person,
         bare: stable.bare,
     };
     quarantine::add(&mut pass.next.quarantine, entry);

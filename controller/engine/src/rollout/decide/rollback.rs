@@ -18,7 +18,7 @@ use super::{
     traffic,
 };
 use crate::{
-    quarantine::{self, Entry},
+    quarantine::{self, Cause, Entry},
     traffic::plan::Standing,
 };
 
@@ -49,6 +49,11 @@ pub(super) fn begin(
             version: from.version.clone(),
             reason: message.clone(),
             since: pass.now,
+            cause: if why == RollbackReason::Aborted {
+                Cause::Person
+            } else {
+                Cause::Failure
+            },
             bare: from.bare.clone(),
         };
         if !pass.quarantined(&from.digest) {

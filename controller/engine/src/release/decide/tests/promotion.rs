@@ -64,6 +64,7 @@ impl Staging {
             version: last.content.revision.clone(),
             reason: "undone by jane".into(),
             since: at,
+            cause: crate::quarantine::Cause::default(),
             bare: None,
         }];
         status.rollback = Some(Rollback {

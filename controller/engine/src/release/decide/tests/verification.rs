@@ -74,6 +74,7 @@ fn rejected(mut view: RolloutView, world: &World, name: &str) -> RolloutView {
         version: name.into(),
         reason: "gate errors failed".into(),
         since: world.now,
+        cause: crate::quarantine::Cause::default(),
         bare: None,
     }];
     view
@@ -364,6 +365,7 @@ fn a_template_with_other_configuration_is_told_from_what_was_rejected_before() {
         version: "v2".into(),
         reason: "worse".into(),
         since: Timestamp::UNIX_EPOCH,
+        cause: crate::quarantine::Cause::default(),
         bare: Some(bare.clone()),
     }];
     let standing = |status: &RolloutStatus| standing(status, &bare);

@@ -119,6 +119,7 @@ impl Default for World {
                 },
                 drift: DriftMode::Correct,
                 history: 3,
+                quarantine_ends_after: None,
                 suspension: Suspension::Active,
                 composition: Composition::default(),
                 doubts: Vec::new(),

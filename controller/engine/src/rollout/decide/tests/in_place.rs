@@ -100,6 +100,7 @@ fn a_change_of_configuration_is_a_version_once_the_stable_one_has_a_stamp() {
             version: rejected.version,
             reason: "the gate failed".to_owned(),
             since: bench.now,
+            cause: crate::quarantine::Cause::default(),
             bare: Some(rejected.bare),
         });
         let noted = usize::from(kind == Kind::StatefulSet);

@@ -56,6 +56,7 @@ fn a_rejected_template_that_is_held_tells_who_gets_it_all_the_same() {
         version: "v2".to_owned(),
         reason: "it failed".to_owned(),
         since: bench.now,
+        cause: crate::quarantine::Cause::default(),
         bare: None,
     });
     bench.apply("v2");
