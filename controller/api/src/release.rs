@@ -307,10 +307,11 @@ impl Default for Verification {
 
 /// Going back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct RollbackSpec {
     /// Verified versions whose renders are kept, in Secrets beside the Release, for going back without Git.
     #[schemars(range(min = 1, max = 20))]
+    #[serde(default = "defaults::history")]
     pub history: u8,
     /// After this time failed content that is still asked for is tried again by itself, and its Rollouts with it. Absent: only when a
     /// person retries it.
@@ -322,7 +323,7 @@ pub struct RollbackSpec {
 impl Default for RollbackSpec {
     fn default() -> Self {
         Self {
-            history: 5,
+            history: defaults::history(),
             quarantine_ends_after: None,
         }
     }
@@ -330,6 +331,10 @@ impl Default for RollbackSpec {
 
 mod defaults {
     use crate::Duration;
+
+    pub(super) const fn history() -> u8 {
+        5
+    }
 
     pub(super) const fn interval() -> Duration {
         Duration::from_secs(60)
