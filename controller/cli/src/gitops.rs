@@ -62,7 +62,7 @@ pub(crate) async fn run(
         }
         ReleaseCommand::Trace(args) => {
             let cluster = Cluster::connect(cluster).await?;
-            trace::run(args, &cluster, style, out).await
+            Box::pin(trace::run(args, &cluster, style, out)).await
         }
     }
 }
