@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error,
-    tenant::{ACCOUNT, Tenant},
+    tenant::{ACCOUNT, Tenant, wait_for_value},
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -142,16 +142,7 @@ impl<'a> Abroad<'a> {
         within: Duration,
     ) -> Result<(), Error> {
         let what = format!("ConfigMap {map} abroad to be {wanted:?}");
-        wait_for(&what, within, || async {
-            let value = self.value(map).await.map_err(|error| error.to_string())?;
-            if value.as_deref() == wanted {
-                Ok(())
-            } else {
-                Err(format!("it is {value:?}"))
-            }
-        })
-        .await?;
-        Ok(())
+        wait_for_value(&what, within, wanted, || self.value(map)).await
     }
 }
 

@@ -177,19 +177,7 @@ impl Tenant {
         within: Duration,
     ) -> Result<(), Error> {
         let what = format!("ConfigMap {map} to be {wanted:?}");
-        wait_for(&what, within, || async {
-            let value = self
-                .value(map, "value")
-                .await
-                .map_err(|error| error.to_string())?;
-            if value.as_deref() == wanted {
-                Ok(())
-            } else {
-                Err(format!("it is {value:?}"))
-            }
-        })
-        .await?;
-        Ok(())
+        wait_for_value(&what, within, wanted, || self.value(map, "value")).await
     }
 
     /// One value of a ConfigMap, if it is there.
@@ -197,6 +185,25 @@ impl Tenant {
         let map = self.api::<ConfigMap>().get_opt(map).await?;
         Ok(map.and_then(|map| map.data?.remove(key)))
     }
+}
+
+/// Waits until a value is as wanted (`None`: there is none).
+pub(crate) async fn wait_for_value<F: Future<Output = Result<Option<String>, Error>>>(
+    what: &str,
+    within: Duration,
+    wanted: Option<&str>,
+    read: impl Fn() -> F,
+) -> Result<(), Error> {
+    wait_for(what, within, || async {
+        let value = read().await.map_err(|error| error.to_string())?;
+        if value.as_deref() == wanted {
+            Ok(())
+        } else {
+            Err(format!("it is {value:?}"))
+        }
+    })
+    .await?;
+    Ok(())
 }
 
 fn merge(into: &mut Value, more: &Value) {

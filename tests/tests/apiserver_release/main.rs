@@ -35,10 +35,12 @@ mod words;
 
 use std::time::Duration;
 
+use belay_api::Release;
 use belay_engine::release::Phase;
 use belay_lab::{Lab, Part};
 use belay_tests::{stage::Stage, tenant::Tenant};
-use serde_json::Value;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 
 static STAGE: Stage = Stage::new();
 
@@ -67,4 +69,14 @@ async fn open(name: &str, files: &[(&str, &str)], more: &Value) -> (Tenant, Stri
         .await
         .expect("the first commit is verified");
     (tenant, commit)
+}
+
+/// Changes the spec of the tenant's Release.
+async fn patch_spec(tenant: &Tenant, spec: &Value) {
+    let patch = json!({ "spec": spec });
+    tenant
+        .api::<Release>()
+        .patch("shop", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .expect("the patch");
 }

@@ -141,7 +141,7 @@ async fn a_range_takes_the_highest_version_and_a_digest_stays() {
         .unwrap();
     // When a digest is named, then it is that artifact, whatever is pushed.
     let pinned = json!({"semver": null, "digest": highest});
-    super::source::patch_spec(&tenant, &source(&tenant, &registry, &pinned)).await;
+    super::patch_spec(&tenant, &source(&tenant, &registry, &pinned)).await;
     let status = tenant.phase(Phase::Verified, &highest, SOON).await.unwrap();
     assert_eq!(revision(&status), highest);
     push("1.12.0").await;
@@ -151,7 +151,7 @@ async fn a_range_takes_the_highest_version_and_a_digest_stays() {
         .unwrap();
     // When nothing is in the range, then the prerelease that would be is named.
     let none = json!({"semver": "~1.11", "digest": null});
-    super::source::patch_spec(&tenant, &source(&tenant, &registry, &none)).await;
+    super::patch_spec(&tenant, &source(&tenant, &registry, &none)).await;
     let hint = |status: &ReleaseStatus| {
         let source = status.source.as_ref();
         source.is_some_and(|source| source.message.contains("1.11.0-rc.1"))

@@ -1,6 +1,5 @@
 //! What is taken out of the cluster, what is not, and who has a say in it.
 
-use belay_api::Release;
 use belay_engine::release::Phase;
 use belay_lab::{wait_for, wait_for_object};
 use belay_tests::tenant::{Tenant, config_map, deployment};
@@ -13,18 +12,9 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{SOON, lab, open};
-
-async fn respec(tenant: &Tenant, spec: Value) {
-    let patch = json!({ "spec": spec });
-    tenant
-        .api::<Release>()
-        .patch("shop", &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .expect("the patch");
-}
+use super::{SOON, lab, open, patch_spec};
 
 /// Waits until the Release waits for `reason`, and gives the sentence.
 async fn waits(tenant: &Tenant, reason: &str) -> String {
@@ -59,7 +49,7 @@ async fn an_empty_source_prunes_nothing_unless_that_is_meant() {
         Some("one")
     );
     // When that is what is meant, then it goes.
-    respec(&tenant, json!({"apply": {"allowEmpty": true}})).await;
+    patch_spec(&tenant, &json!({"apply": {"allowEmpty": true}})).await;
     tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
     tenant.value_is("config", None, SOON).await.unwrap();
 }

@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{SOON, lab, open};
+use super::{SOON, lab, open, patch_spec};
 
 static EAST: SharedLab = SharedLab::new();
 
@@ -54,15 +54,6 @@ async fn commit(tenant: &Tenant, value: &str) -> String {
     let config = config_map("config", value);
     let files = [("config.yaml", &*config)];
     tenant.repo.commit(&files, value).await.unwrap()
-}
-
-async fn respec(tenant: &Tenant, spec: Value) {
-    let patch = json!({ "spec": spec });
-    tenant
-        .api::<Release>()
-        .patch("shop", &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .unwrap();
 }
 
 /// Waits until the Release waits for `reason` with these words, and gives its status.
@@ -149,7 +140,7 @@ async fn objects_come_into_another_cluster_are_put_right_there_and_go_there() {
         "{message}"
     );
     // When the Release is deleted with its objects, then they go there.
-    respec(&tenant, json!({"deletionPolicy": "Delete"})).await;
+    patch_spec(&tenant, &json!({"deletionPolicy": "Delete"})).await;
     let releases = tenant.api::<Release>();
     releases
         .delete("shop", &DeleteParams::default())
@@ -210,12 +201,12 @@ async fn while_the_other_cluster_is_away_nothing_is_rolled_back_or_pruned_and_ot
     assert!(status.quarantine.is_empty() && status.rollback.is_none());
     // When it is gone for ever, then the Release can be deleted once it says that its objects may stay.
     west.stop(Part::ApiServer).await.unwrap();
-    respec(&tenant, json!({"deletionPolicy": "Delete"})).await;
+    patch_spec(&tenant, &json!({"deletionPolicy": "Delete"})).await;
     let releases = tenant.api::<Release>();
     let parameters = DeleteParams::default();
     releases.delete("shop", &parameters).await.unwrap();
     waits(&tenant, "Terminating", "deletionPolicy: Orphan").await;
-    respec(&tenant, json!({"deletionPolicy": "Orphan"})).await;
+    patch_spec(&tenant, &json!({"deletionPolicy": "Orphan"})).await;
     is_gone(&tenant).await;
 }
 
@@ -279,7 +270,7 @@ async fn a_release_with_objects_in_one_cluster_is_not_led_to_another() {
         ("three", json!({"kubeConfig": null})),
     ];
     for (value, spec) in elsewhere {
-        respec(&tenant, spec).await;
+        patch_spec(&tenant, &spec).await;
         let status = waits(&tenant, "ClusterChanged", "Change it back").await;
         assert_eq!(truth(&status, "Stalled"), Some(Truth::True));
         // And nothing was written there or here, not even a newer version.
@@ -302,7 +293,7 @@ async fn a_release_with_objects_in_one_cluster_is_not_led_to_another() {
     }
     // When it is changed back, then it goes on.
     let last = commit(&tenant, "four").await;
-    respec(&tenant, leads_to("east")).await;
+    patch_spec(&tenant, &leads_to("east")).await;
     verifies(&tenant, &last).await;
     abroad.value_is("config", Some("four"), SOON).await.unwrap();
 }

@@ -13,16 +13,7 @@ use k8s_openapi::api::{core::v1::Secret, rbac::v1::Role};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{SOON, lab, open};
-
-pub(super) async fn patch_spec(tenant: &Tenant, spec: &Value) {
-    let patch = json!({ "spec": spec });
-    tenant
-        .api::<Release>()
-        .patch("shop", &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .expect("the patch");
-}
+use super::{SOON, lab, open, patch_spec};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_repository_is_read_with_the_credential_of_a_secret() {

@@ -1,6 +1,5 @@
 //! Objects that can't simply be changed: with immutable fields, or of other tools.
 
-use belay_api::Release;
 use belay_engine::release::Phase;
 use belay_tests::tenant::{Tenant, config_map};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -8,18 +7,9 @@ use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{SOON, open};
-
-async fn respec(tenant: &Tenant, spec: Value) {
-    let patch = json!({ "spec": spec });
-    tenant
-        .api::<Release>()
-        .patch("shop", &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .expect("the patch");
-}
+use super::{SOON, open, patch_spec};
 
 fn fixed(value: &str, more: &str) -> String {
     format!("{}{more}immutable: true\n", config_map("fixed", value))
@@ -50,7 +40,7 @@ async fn an_object_is_made_anew_for_an_immutable_field_only_when_allowed_and_for
     );
     assert_eq!(uid(&tenant).await, first);
     // When that is allowed, then the object is made anew.
-    respec(&tenant, json!({"apply": {"onImmutable": "Replace"}})).await;
+    patch_spec(&tenant, &json!({"apply": {"onImmutable": "Replace"}})).await;
     tenant.phase(Phase::Verified, &commit, SOON).await.unwrap();
     assert_eq!(
         tenant.value("fixed", "value").await.unwrap().as_deref(),
